@@ -1,0 +1,1 @@
+"""Everything the product does; nothing here knows about the user interface."""

@@ -1,0 +1,77 @@
+"""A run's events: an append-only JSONL file, written by workers, read from its tail by pages.
+
+Every line is one JSON object with `ts` (Unix seconds) and `event`. Kinds shared by all workers:
+
+- started {pid}
+- stage {stage, message}                    what is being done now, in words
+- progress {stage, done, total, unit}       countable work
+- begin {max_steps}, step {step, max_steps}, log {step, max_steps, <metrics>}    training
+- result {...}                              one finished part (a model's scores, say)
+- warning {message}
+- done {...} | error {type, message, next?, traceback?} | cancelled {}           the end; exactly one of them, last
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ENDS = frozenset({"done", "error", "cancelled"})
+Event = dict[str, Any]
+
+
+def append(path: Path, event: str, **values: Any) -> None:
+    """Append one event; a single write, so that readers never see half a line of two writers mixed.
+
+    Args:
+        path: The run's events.jsonl.
+        event: Kind of the event.
+        **values: Its JSON values.
+    """
+    line = json.dumps({"ts": time.time(), "event": event, **values}, ensure_ascii=False, default=str) + "\n"
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(handle, line.encode("utf-8", "replace"))
+    finally:
+        os.close(handle)
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Events read so far and where to go on.
+
+    Attributes:
+        events: New events since the offset given.
+        offset: Byte offset after the last whole line.
+    """
+
+    events: list[Event]
+    offset: int
+
+
+def read(path: Path, offset: int = 0) -> Tail:
+    """Read whole events from a byte offset on; a half-written last line waits for the next call.
+
+    Args:
+        path: The run's events.jsonl; a missing file has no events.
+        offset: Byte offset a former call returned.
+    """
+    if not path.exists():
+        return Tail([], offset)
+    with path.open("rb") as file:
+        file.seek(offset)
+        data = file.read()
+    whole = data[: data.rfind(b"\n") + 1]
+    events = []
+    for line in whole.splitlines():
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # a line torn by a crash in mid-write
+        if isinstance(event, dict) and "event" in event:
+            events.append(event)
+    return Tail(events, offset + len(whole))

@@ -1,0 +1,38 @@
+"""Every environment variable the studio reads: name, default, meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The studio's settings; each field is the environment variable ALIGN_STUDIO_<NAME> unless it says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="ALIGN_STUDIO_", extra="ignore", populate_by_name=True)
+
+    home: Path = Field(
+        Path.home() / ".align-studio",
+        description="Folder of projects, runs, the ledger and the embedded Argilla's data; on a local disk.",
+    )
+    engines: Path | None = Field(None, description="Folder of the engines' environments; default: engines in the home.")
+    host: str = Field("127.0.0.1", description="Address the studio listens on.")
+    port: int = Field(7860, ge=1, le=65535, description="Port the studio listens on.")
+    annotators: str = Field(
+        "", description="HOST:PORT of a second listener that serves /annotate and nothing else; empty: none."
+    )
+    argilla_api_url: str = Field(
+        "",
+        validation_alias="ARGILLA_API_URL",
+        description="An Argilla server of your own; empty: the embedded one.",
+    )
+    argilla_api_key: SecretStr = Field(
+        SecretStr(""), validation_alias="ARGILLA_API_KEY", description="Owner's API key of that server."
+    )
+
+    @property
+    def engines_folder(self) -> Path:
+        """Folder that holds the engines' environments."""
+        return self.engines or self.home / "engines"
