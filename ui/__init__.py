@@ -1,0 +1,1 @@
+"""The pages: Gradio only, no business logic."""

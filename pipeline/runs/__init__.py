@@ -1,0 +1,1 @@
+"""Runs: the ledger, the supervisors, and what carries a run."""

@@ -1,0 +1,1 @@
+"""Training: AutoTrain 0.8.36's ORPO trainer in its own environment."""

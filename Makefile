@@ -1,0 +1,57 @@
+# `make run` and `make test` need git, make and Python 3.11 to 3.13 with venv; everything else is built here.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/python -m uv
+UV_VERSION := 0.13.9
+
+.PHONY: run test test-full check unit engines bench lock clean
+
+run: $(VENV)/.app
+	$(BIN)/python app.py $(ARGS)
+
+test: $(VENV)/.dev check
+	$(BIN)/python -m tests.prepare
+	$(BIN)/python -m pytest -m "not matrix"
+
+test-full: $(VENV)/.dev check
+	$(BIN)/python -m tests.prepare
+	$(BIN)/python -m pytest
+
+unit: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/unit
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+engines: $(VENV)/.app
+	$(BIN)/python -m pipeline.engines.install
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+		{ echo "Align Studio needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "Python's venv is missing: apt-get install python3-venv, or brew install python@3.12"; exit 1; }
+	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+
+$(VENV)/.app: requirements.lock | $(BIN)/uv
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock | $(BIN)/uv
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $(VENV)/.app $@
+
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+
+lock: $(BIN)/uv
+	$(COMPILE) requirements.txt -o requirements.lock
+	$(COMPILE) requirements-dev.txt -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,136 @@
+"""Align Studio: settings → services → one web application with the studio and /annotate → serve."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+
+from pipeline.annotate import parse_listener
+from pipeline.errors import StudioError
+from pipeline.settings import Settings
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def arguments(argv: Sequence[str] | None = None) -> Settings:
+    """Return the settings: environment variables, overridden by the command line.
+
+    Args:
+        argv: Command line; that of the process by default.
+    """
+    parser = argparse.ArgumentParser(prog="python app.py", description="Align Studio: from preferences to a model.")
+    for name in ("home", "host", "port", "annotators"):
+        field = Settings.model_fields[name]
+        parser.add_argument(f"--{name}", help=f"{field.description} Default: {field.default!s}".replace("%", "%%"))
+    given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    settings = Settings(**given)
+    # Supervisors and workers are other processes: they read the same settings from their environment.
+    os.environ["ALIGN_STUDIO_HOME"] = str(settings.home)
+    os.environ["ALIGN_STUDIO_ENGINES"] = str(settings.engines_folder)
+    return settings
+
+
+def check(settings: Settings) -> None:
+    """Check the addresses before anything slow is loaded.
+
+    Raises:
+        StudioError: The studio would be reachable from outside, an address is malformed, or a port is in use.
+    """
+    if settings.host not in LOOPBACK:
+        raise StudioError(
+            f"The studio does not listen on {settings.host}.",
+            "Whoever reaches it can use everything on this machine that you can; it stays on 127.0.0.1.",
+            "To let annotators in, add --annotators HOST:PORT: that listener serves /annotate and nothing else.",
+        )
+    _free(settings.host, settings.port, "--port")
+    if settings.annotators:
+        _free(*parse_listener(settings.annotators), "--annotators")
+
+
+def _free(host: str, port: int, option: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise StudioError(
+                f"Port {port} on {host} cannot be used.",
+                f"{error.strerror or error}: perhaps the studio runs already.",
+                f"Open http://{host}:{port}, or choose another with {option}.",
+            ) from error
+
+
+def serve(settings: Settings) -> None:
+    """Build the application and serve it until it is stopped."""
+    import gradio as gr  # noqa: PLC0415 - seconds; the addresses are checked before
+    import uvicorn  # noqa: PLC0415
+    from fastapi import FastAPI  # noqa: PLC0415
+
+    from pipeline.annotate import build_annotators_app, serve_annotators  # noqa: PLC0415
+    from pipeline.guard import LocalOnly  # noqa: PLC0415
+    from pipeline.proxy import ServiceProxy  # noqa: PLC0415
+    from pipeline.studio import Studio  # noqa: PLC0415
+    from ui import layout  # noqa: PLC0415
+    from ui.text import I18N  # noqa: PLC0415
+    from ui.theme import CSS, THEME  # noqa: PLC0415
+
+    studio = Studio(settings)
+    studio.open()
+    proxy = ServiceProxy(studio.argilla.target, "/annotate")
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        listener = None
+        if settings.annotators:
+            listener = serve_annotators(
+                build_annotators_app(studio.argilla.target), *parse_listener(settings.annotators)
+            )
+        print(f"Align Studio: http://{settings.host}:{settings.port}", flush=True)
+        yield
+        if listener:
+            listener.stop()
+        await proxy.aclose()
+        studio.close()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(LocalOnly, port=settings.port)
+    app.router.routes.extend(proxy.routes())  # before the page, which answers every other path
+    gr.mount_gradio_app(
+        app,
+        layout.build(studio),
+        path="/",
+        theme=THEME,
+        css=CSS,
+        i18n=I18N,
+        footer_links=["settings"],
+        max_file_size="2gb",
+        blocked_paths=[str(studio.home.path)],
+        enable_monitoring=False,
+        run_history=False,
+        show_error=False,
+        ssr_mode=False,
+        pwa=False,
+    )
+    uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=5)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the studio from the command line."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "0")
+    try:
+        settings = arguments(argv)
+        check(settings)
+        serve(settings)
+    except StudioError as error:
+        print(f"{error.what}\n{error.why}\n{error.next}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

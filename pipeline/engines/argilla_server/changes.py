@@ -1,0 +1,170 @@
+"""A read-only endpoint of our own on Argilla's API: which responses were written since a moment.
+
+Editing a response does not touch its record's `updated_at` unless the record's status changes, so a client that
+compares records misses it. Only owners may ask.
+
+    GET /api/v1/studio/datasets/{dataset_id}/changes?since=<cursor>&ids=<bool>&limit=<n>
+
+The answer holds `items` (responses, oldest change first), `cursor` (to pass as `since` next time), `more` (ask again at
+once), `now`, and on the last page, where asked, `ids` of all responses there are, so that deletions can be found.
+
+A response gets its time before its transaction gets the database's write lock, so it can appear with a time in the
+past. A cursor therefore points `OVERLAP` back: what was written shortly before comes again; the reader must not mind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from argilla_server.api.policies.v1 import authorize
+from argilla_server.database import get_async_db
+from argilla_server.errors.future import UnprocessableEntityError
+from argilla_server.models import Dataset, Record, Response, User
+from argilla_server.security import auth
+from fastapi import APIRouter, Depends, Query, Security
+from fastapi.responses import JSONResponse
+from sqlalchemy import and_, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+LOCK_TIMEOUT = 30
+"""Seconds a transaction waits for the database's write lock; the launcher sets Argilla to it."""
+OVERLAP = timedelta(seconds=LOCK_TIMEOUT + 15)
+PAGE = 5000
+
+router = APIRouter(tags=["studio"])
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Where a reader is.
+
+    Attributes:
+        since: Responses changed at or after this moment (UTC without zone) are wanted; None: all.
+        after: Within a reading of several pages, the id of the last response read at `since`.
+        start: When that reading began.
+    """
+
+    since: datetime | None = None
+    after: UUID | None = None
+    start: datetime | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """Read a cursor: empty, an ISO time, or what an earlier answer gave.
+
+        Raises:
+            ValueError: It is none of these.
+        """
+        since, after, start = [*text.strip().split("|"), "", ""][:3]
+        return cls(_moment(since), UUID(after) if after else None, _moment(start))
+
+    def __str__(self) -> str:
+        parts = (
+            _iso(self.since) if self.since else "",
+            str(self.after) if self.after else "",
+            _iso(self.start) if self.start else "",
+        )
+        return "|".join(parts).rstrip("|")
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    # "+" of a zone arrives as a space where a client did not quote it.
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00").replace(" ", "+" if "T" in text else " "))
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds") + "Z"
+
+
+async def _owner(actor: User) -> bool:
+    return bool(actor.is_owner)
+
+
+@router.get("/studio/datasets/{dataset_id}/changes")
+async def changes(
+    *,
+    dataset_id: UUID,
+    since: str = Query(""),
+    ids: bool = Query(False),
+    limit: int = Query(PAGE, ge=1, le=PAGE),
+    db: AsyncSession = Depends(get_async_db),
+    current_user: User = Security(auth.get_current_user),
+) -> JSONResponse:
+    """Answer with the responses written since a moment (see the module's text)."""
+    await authorize(current_user, _owner)
+    await Dataset.get_or_raise(db, dataset_id)
+    try:
+        cursor = Cursor.parse(since)
+    except ValueError as error:
+        raise UnprocessableEntityError(f"`since` is neither a cursor nor an ISO time: {error}") from error
+    now = datetime.now(UTC).replace(tzinfo=None)
+    start = cursor.start or now
+    rows = (await db.execute(_changed(dataset_id, cursor).limit(limit + 1))).all()
+    more = len(rows) > limit
+    rows = rows[:limit]
+    following = Cursor(rows[-1][0].updated_at, rows[-1][0].id, start) if more else Cursor(start - OVERLAP)
+    answer: dict[str, Any] = {
+        "items": [_item(*row) for row in rows],
+        "cursor": str(following),
+        "more": more,
+        "now": _iso(now),
+    }
+    if ids and not more:
+        answer["ids"] = await _all_ids(db, dataset_id)
+    return JSONResponse(answer)
+
+
+def _changed(dataset_id: UUID, cursor: Cursor) -> Any:
+    statement = (
+        select(Response, Record.external_id, User.username)
+        .join(Record, Record.id == Response.record_id)
+        .join(User, User.id == Response.user_id)
+        .where(Record.dataset_id == dataset_id)
+        .order_by(Response.updated_at, Response.id)
+    )
+    if cursor.since is None:
+        return statement
+    statement = statement.where(Response.updated_at >= cursor.since)
+    if cursor.after is None:
+        return statement
+    later = and_(Response.updated_at == cursor.since, Response.id > cursor.after)
+    return statement.where(or_(Response.updated_at > cursor.since, later))
+
+
+def _item(response: Response, external_id: str | None, username: str) -> dict[str, Any]:
+    return {
+        "id": str(response.id),
+        "record_id": str(response.record_id),
+        "external_id": external_id,
+        "user_id": str(response.user_id),
+        "username": username,
+        "status": str(response.status),
+        "values": response.values or {},
+        "inserted_at": _iso(response.inserted_at),
+        "updated_at": _iso(response.updated_at),
+    }
+
+
+async def _all_ids(db: AsyncSession, dataset_id: UUID) -> list[dict[str, Any]]:
+    statement = (
+        select(Response.id, Record.external_id, Response.updated_at)
+        .join(Record, Record.id == Response.record_id)
+        .where(Record.dataset_id == dataset_id)
+    )
+    return [
+        {"id": str(id), "external_id": external_id, "updated_at": _iso(updated_at)}
+        for id, external_id, updated_at in (await db.execute(statement)).all()
+    ]
+
+
+def install() -> None:
+    """Add the endpoint to Argilla's API; call before it serves."""
+    from argilla_server.api.routes import api_v1
+
+    api_v1.include_router(router)

@@ -1,0 +1,316 @@
+"""Evaluate models with lighteval, or let them answer a prompt: `python worker.py SPEC.json`.
+
+Runs in the engine's own environment; the files of this folder are one program and import nothing of the studio's.
+The spec:
+
+- {"kind": "evaluate", "models": [{"role", "name", "path", "revision"}], "tasks": [{"name", "data", "chat_template"}],
+  "max_samples": null | int, "batch_size": int, "dtype": "float32" | "bfloat16" | "float16", "output_dir": folder}
+- {"kind": "answer", "models": [...], "messages": [{"role", "content"}], "chat_template": str | null,
+  "max_new_tokens": int, "temperature": float, "seed": int, "dtype": ...}
+
+and for both `events` (a JSONL file, or "-" for lines on stdout that begin with `@@EVT `) and `stop_file`, whose
+existence asks for a stop. A task is lighteval's own by name (`data` null: from the Hub; a file for truthfulqa:mc), or
+`reviewed_pairs` with `data` and `chat_template`. Exit code: 0 done, 1 error, 130 cancelled. What is finished stays in
+`output_dir`: results.json, and for each role samples.jsonl and lighteval's results files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+import traceback
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import local_data  # type: ignore[import-not-found]
+from protocol import Cancelled, Problem, Reporter, finite  # type: ignore[import-not-found]
+from specification import (  # type: ignore[import-not-found]
+    NEXT_MODEL,
+    OWN_TASK,
+    check,
+    commands,
+    stay_offline,
+)
+
+Spec = dict[str, Any]
+LIBRARIES = ("lighteval", "transformers", "torch", "huggingface-hub", "datasets", "accelerate")
+
+
+class Evaluation:
+    """All tasks of a spec, scored by all its models."""
+
+    def __init__(self, spec: Spec, reporter: Reporter) -> None:
+        self.spec = spec
+        self.reporter = reporter
+        self.folder = Path(spec["output_dir"])
+        self.results: list[dict[str, Any]] = []
+        self.failures: list[tuple[str, Exception]] = []
+        self.dropped: dict[str, dict[str, int]] = {}
+        self._position = {"done": 0, "total": 0}
+
+    def run(self) -> dict[str, Any]:
+        """Do the evaluation.
+
+        Returns:
+            The payload of `done`.
+
+        Raises:
+            Problem: For what can be known beforehand, and in the end for models that failed.
+            Cancelled: If stopped; finished results are saved.
+        """
+        self.reporter.emit("stage", stage="preparing", message="Loading lighteval and its tasks")
+        rows = {task["name"]: _read(task) for task in self.spec["tasks"] if task.get("data")}
+        import scorer  # type: ignore[import-not-found]
+
+        self._prepare(scorer, rows)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            for model in self.spec["models"]:
+                self._evaluate_model(scorer, model)
+        finally:
+            payload = self._save()
+        if self.failures:
+            raise _summary(self.failures)
+        return payload
+
+    def _prepare(self, scorer: Any, rows: dict[str, list[dict[str, Any]]]) -> None:
+        """Check the tasks' names and make the local data ready, the reviewed pairs rendered once for all models."""
+        scorer.install_shims()
+        known = scorer.known_tasks(offline=bool(os.environ.get("HF_HUB_OFFLINE"))) | {OWN_TASK}
+        unknown = [task["name"] for task in self.spec["tasks"] if task["name"].split("|")[0] not in known]
+        if unknown:
+            raise Problem(
+                "UnknownTask",
+                f"lighteval 0.13.0 has no task {', '.join(unknown)}.",
+                "Take a name that `lighteval tasks dump` lists, for example truthfulqa:mc.",
+            )
+        for task in self.spec["tasks"]:
+            name = task["name"].split("|")[0]
+            if name == OWN_TASK:
+                rows[task["name"]], self.dropped[name] = self._render(scorer, rows[task["name"]], task["chat_template"])
+            if task["name"] in rows:
+                scorer.use_rows(name, rows[task["name"]])
+
+    def _render(
+        self, scorer: Any, rows: list[dict[str, Any]], template: str
+    ) -> tuple[list[dict[str, Any]], dict[str, int]]:
+        from reviewed_pairs import prepare  # type: ignore[import-not-found]
+
+        readers = {}
+        for model in self.spec["models"]:
+            try:
+                readers[model["role"]] = scorer.reader(self._config(scorer, model))
+            except (OSError, ValueError) as error:  # loading it will fail again, be reported and leave the others alone
+                print(f"{model['role']}: no tokenizer or configuration: {error}", file=sys.stderr)
+        if not readers:
+            raise _unavailable(self.spec["models"][0], "no model's tokenizer and configuration could be read")
+        trained = next((reader for role, reader in readers.items() if role != "base"), next(iter(readers.values())))
+        kept, dropped = prepare(rows, template, trained[0], list(readers.values()))
+        if not kept:
+            counts = ", ".join(f"{reason} {count}" for reason, count in dropped.items() if count)
+            raise Problem(
+                "NoPairs",
+                f"None of the {len(rows)} reviewed pairs can be scored: {counts}.",
+                "Check the chat template and the context length against the exported split.",
+            )
+        return kept, dropped
+
+    def _config(self, scorer: Any, model: dict[str, Any]) -> Any:
+        return scorer.model_config(model, self.spec["batch_size"], self.spec["dtype"])
+
+    def _evaluate_model(self, scorer: Any, model: dict[str, Any]) -> None:
+        """Load one model and score all tasks; what fails is noted and the rest goes on."""
+        role = model["role"]
+        (self.folder / role).mkdir(parents=True, exist_ok=True)
+        (self.folder / role / "samples.jsonl").write_text("", "utf-8")
+        self.reporter.check()
+        self.reporter.emit("stage", stage="loading", message=f"Loading {model['name']}", model=role)
+        try:
+            network = scorer.Scorer(self._config(scorer, model), self._before_batch)
+        except Exception as error:  # whatever a broken or missing model raises: the other models are still wanted
+            self._note(f"{role} ({model['name']})", error if _is_memory(error) else _unavailable(model, str(error)))
+            return
+        try:
+            for task in self.spec["tasks"]:
+                self.reporter.check()
+                try:
+                    self._score(scorer, network, model, task)
+                except Cancelled:
+                    raise
+                except Exception as error:  # one task must not take the others' results along
+                    self._note(f"{role} ({model['name']}) on {task['name']}", error)
+        finally:
+            network.release()
+
+    def _score(self, scorer: Any, network: Any, model: dict[str, Any], task: dict[str, Any]) -> None:
+        from reviewed_pairs import task_module
+
+        role, started = model["role"], time.monotonic()
+        message = f"Scoring {task['name']} with {model['name']}"
+        self.reporter.emit("stage", stage="scoring", message=message, model=role, task=task["name"])
+
+        def begin(total: int) -> None:
+            self._position = {"done": 0, "total": total, "model": role, "task": task["name"]}
+
+        folder = self.folder / role / re.sub(r"[^\w.-]+", "_", task["name"])
+        folder.mkdir(parents=True, exist_ok=True)
+        outcomes = scorer.score(network, task["name"], task_module(), self.spec["max_samples"], folder, begin)
+        self._before_batch(0)
+        for outcome in outcomes:
+            with (self.folder / role / "samples.jsonl").open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(finite(sample), default=float) + "\n" for sample in outcome.samples)
+            result = self._result(model, task, outcome, time.monotonic() - started)
+            self.results.append(result)
+            self.reporter.emit("result", **result)
+
+    def _before_batch(self, size: int) -> None:
+        position = self._position
+        self.reporter.progress("scoring", unit="requests", **position)
+        position["done"] += size
+
+    def _result(self, model: dict[str, Any], task: dict[str, Any], outcome: Any, seconds: float) -> dict[str, Any]:
+        name = outcome.key.removesuffix("|0")
+        return {
+            "role": model["role"],
+            "name": model["name"],
+            "task": name,
+            "scores": outcome.scores,
+            "stderr": outcome.stderr,
+            "samples": len(outcome.samples),
+            "available": outcome.available,
+            "partial": len(outcome.samples) < outcome.available,
+            "dropped": self.dropped.get(name, {}),
+            "seconds": round(seconds, 2),
+            "settings": {
+                "dtype": self.spec["dtype"],
+                "batch_size": self.spec["batch_size"],
+                "max_samples": self.spec["max_samples"],
+                "chat_template": task.get("chat_template") if name == OWN_TASK else None,
+                "override_chat_template": False,
+            },
+            "results_file": str(outcome.file),
+        }
+
+    def _note(self, where: str, error: Exception) -> None:
+        traceback.print_exception(error)
+        self.failures.append((where, error))
+        self.reporter.emit("warning", message=f"{where}: {error}")
+
+    def _save(self) -> dict[str, Any]:
+        payload = {
+            "results": self.results,
+            "commands": commands(self.spec),
+            "lighteval": metadata.version("lighteval"),
+        }
+        text = json.dumps(finite(payload), ensure_ascii=False, indent=2)
+        partial = self.folder / "results.json.partial"
+        partial.write_text(text, "utf-8")
+        partial.replace(self.folder / "results.json")
+        return payload
+
+
+def answer(spec: Spec, reporter: Reporter) -> dict[str, Any]:
+    """Let all models answer the spec's conversation.
+
+    Args:
+        spec: Of kind "answer".
+        reporter: Where events go.
+
+    Returns:
+        The payload of `done`.
+
+    Raises:
+        Problem: In the end, for models that failed.
+        Cancelled: If stopped.
+    """
+    reporter.emit("stage", stage="preparing", message="Loading transformers")
+    import answer as engine  # type: ignore[import-not-found]
+
+    results: list[dict[str, Any]] = []
+    failures: list[tuple[str, Exception]] = []
+    try:
+        template = engine.common_template(spec["models"], spec.get("chat_template"))
+    except (OSError, ValueError) as error:
+        raise Problem("ModelUnavailable", f"A tokenizer could not be read: {error}", NEXT_MODEL) from error
+    if template is None:
+        reporter.emit("warning", message="No model has a chat template: the conversation is given as plain text.")
+    for model in spec["models"]:
+        reporter.check()
+        reporter.emit("stage", stage="answering", message=f"Asking {model['name']}", model=model["role"])
+
+        def report(done: int, role: str = model["role"]) -> None:
+            reporter.progress("answering", done, spec["max_new_tokens"], "tokens", model=role)
+
+        try:
+            result = engine.answer(model, spec["messages"], template, spec, report)
+        except Cancelled:
+            raise
+        except Exception as error:  # the other model's answer is still wanted
+            traceback.print_exc()
+            where = f"{model['role']} ({model['name']})"
+            failures.append((where, _unavailable(model, str(error)) if isinstance(error, OSError) else error))
+            reporter.emit("warning", message=f"{where}: {error}")
+            continue
+        results.append(result)
+        reporter.emit("result", **result)
+    if failures:
+        raise _summary(failures)
+    return {"results": results}
+
+
+def _read(task: dict[str, Any]) -> list[dict[str, Any]]:
+    try:
+        return list(local_data.read(task["name"].split("|")[0], Path(task["data"])))
+    except ValueError as error:
+        raise Problem("BadData", str(error), "Choose a file with the columns named.") from error
+
+
+def _unavailable(model: dict[str, Any], why: str) -> Problem:
+    return Problem("ModelUnavailable", f"{model['name']} ({model['path']}) could not be loaded: {why}", NEXT_MODEL)
+
+
+def _is_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
+
+
+def _summary(failures: list[tuple[str, Exception]]) -> Problem:
+    """Return one problem naming all models (and tasks) that failed."""
+    message = " ".join(f"{where}: {type(error).__name__}: {error}" for where, error in failures)
+    if any(_is_memory(error) for _, error in failures):
+        return Problem("OutOfMemory", message, "Lower the batch size, choose bfloat16, or use larger hardware.")
+    first = failures[0][1]
+    kind = first.kind if isinstance(first, Problem) else type(first).__name__
+    return Problem(kind, message, first.next if isinstance(first, Problem) else "The log has the whole traceback.")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the spec named on the command line; return the exit code."""
+    spec = json.loads(Path(arguments[1]).read_text("utf-8"))
+    reporter = Reporter(spec)
+    versions = {name: metadata.version(name) for name in LIBRARIES}
+    reporter.emit("started", pid=os.getpid(), versions=versions)
+    # Without git on the machine GitPython refuses to be imported; lighteval only wants its own commit from it.
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        check(spec)
+        stay_offline(spec)
+        payload = Evaluation(spec, reporter).run() if spec["kind"] == "evaluate" else answer(spec, reporter)
+    except Cancelled:
+        reporter.emit("cancelled")
+        return 130
+    except Exception as error:  # the end of the program: whatever it is becomes the error event
+        traceback.print_exc()
+        kind, after = (error.kind, error.next) if isinstance(error, Problem) else (type(error).__name__, "")
+        reporter.emit("error", type=kind, message=str(error), next=after, traceback=traceback.format_exc())
+        return 1
+    reporter.emit("done", **payload)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

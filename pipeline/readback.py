@@ -1,0 +1,189 @@
+"""What reviewers have done: progress, and their answers, read back step by step."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipeline.answers import Answer
+from pipeline.argilla_api import Api
+from pipeline.review_plan import LABELS, PREFERENCE, RELEVANCE
+
+if TYPE_CHECKING:
+    from pipeline.engines.argilla_server.service import Endpoint
+
+_STATUSES = ("submitted", "draft", "discarded")
+_PAGE = 500  # records read at once
+
+
+class AnnotatorProgress(NamedTuple):
+    """Responses of one annotator, by status."""
+
+    username: str
+    submitted: int
+    draft: int
+    discarded: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a review is, in records.
+
+    Attributes:
+        total: Records in the dataset.
+        completed: Those with as many answers as the plan asks for.
+        pending: The others.
+        per_annotator: Everybody who has answered at least once.
+    """
+
+    total: int
+    completed: int
+    pending: int
+    per_annotator: list[AnnotatorProgress]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What happened to a dataset's answers since a cursor.
+
+    Attributes:
+        answers: New and changed answers; all there are if `complete`.
+        cursor: Where to go on next time.
+        complete: Whether `answers` are all there are.
+        live: Record and time of change of every answer there is, to find the deleted ones; None: none were deleted.
+    """
+
+    answers: list[Answer]
+    cursor: str
+    complete: bool
+    live: frozenset[tuple[str, datetime]] | None = None
+
+
+def progress(endpoint: Endpoint, dataset_id: str) -> Progress:
+    """Return how far a review is.
+
+    Raises:
+        ReviewError: See `argilla_api`; `Refused` with status 404 when the dataset is gone.
+    """
+    with Api(endpoint) as api:
+        counted = api.get(f"datasets/{dataset_id}/progress")
+        users = api.get(f"datasets/{dataset_id}/users/progress")["users"]
+    return Progress(
+        counted["total"],
+        counted["completed"],
+        counted["pending"],
+        [
+            AnnotatorProgress(
+                user["username"],
+                *(
+                    user["completed"][status] + user["pending"][status]
+                    for status in ("submitted", "draft", "discarded")
+                ),
+            )
+            for user in users
+        ],
+    )
+
+
+def changes(endpoint: Endpoint, dataset_id: str, since: str | None) -> Changes:
+    """Return the answers written since a cursor.
+
+    Nothing is read while the dataset's `last_activity_at` stands still: writing, editing and deleting a response move
+    it (a record's `updated_at` stays when an answer of a completed record is edited). The embedded server then says
+    which answers changed; a foreign one is read in full.
+
+    Args:
+        endpoint: The review server.
+        dataset_id: Argilla's id of the dataset.
+        since: The cursor of the last call for this dataset; empty or None: everything.
+
+    Raises:
+        ReviewError: See `argilla_api`; `Refused` with status 404 when the dataset is gone.
+    """
+    seen, _, position = (since or "").partition(" ")
+    with Api(endpoint) as api:
+        activity = str(api.get(f"datasets/{dataset_id}")["last_activity_at"])  # first: what comes later is read again
+        if activity == seen:
+            return Changes([], since or "", complete=False)
+        if not endpoint.embedded:
+            return Changes(list(_all_answers(api, dataset_id)), activity, complete=True)
+        return _changed_answers(api, dataset_id, activity, position)
+
+
+def read_answers(endpoint: Endpoint, dataset_id: str, known: Iterable[Answer], cursor: str) -> tuple[list[Answer], str]:
+    """Bring the answers already read up to date.
+
+    Args:
+        endpoint: The review server.
+        dataset_id: Argilla's id of the dataset.
+        known: What was read up to the cursor.
+        cursor: Where the last reading ended, empty for the first.
+
+    Returns:
+        All answers there are now, and the new cursor.
+
+    Raises:
+        ReviewError: See `argilla_api`.
+    """
+    found = changes(endpoint, dataset_id, cursor)
+    if found.complete:
+        return found.answers, found.cursor
+    merged = {(answer.record_id, answer.annotator): answer for answer in (*known, *found.answers)}
+    if found.live is None:
+        return list(merged.values()), found.cursor
+    here = {(answer.record_id, answer.updated_at) for answer in merged.values()}
+    # An answer edited between the server's two reads is alive under a time not read yet; the next call brings it.
+    in_motion = {record_id for record_id, _ in found.live - here}
+    answers = [
+        answer
+        for answer in merged.values()
+        if (answer.record_id, answer.updated_at) in found.live or answer.record_id in in_motion
+    ]
+    return answers, found.cursor
+
+
+def _changed_answers(api: Api, dataset_id: str, activity: str, position: str) -> Changes:
+    """Read the embedded server's own endpoint (`engines/argilla_server/changes.py`) to its last page."""
+    path, complete = f"studio/datasets/{dataset_id}/changes", not position
+    answers: list[Answer] = []
+    while True:
+        page = api.get(path, since=position, ids=not complete)
+        answers += [_answer(item["external_id"] or item["record_id"], item["username"], item) for item in page["items"]]
+        position = page["cursor"]
+        if not page["more"]:
+            break
+    live = frozenset((item["external_id"] or "", _moment(item["updated_at"])) for item in page.get("ids", []))
+    return Changes(answers, f"{activity} {position}", complete, None if complete else live)
+
+
+def _all_answers(api: Api, dataset_id: str) -> Iterator[Answer]:
+    users = {user["id"]: user["username"] for user in api.get("users")["items"]}
+    for offset in itertools.count(0, _PAGE):
+        page = api.get(f"datasets/{dataset_id}/records", include="responses", limit=_PAGE, offset=offset)["items"]
+        for record in page:
+            for response in record.get("responses") or []:
+                name = users.get(response["user_id"], response["user_id"])
+                yield _answer(record["external_id"] or record["id"], name, response)
+        if len(page) < _PAGE:
+            return
+
+
+def _answer(record_id: str, annotator: str, response: dict[str, Any]) -> Answer:
+    values = {name: given.get("value") for name, given in (response["values"] or {}).items()}
+    relevance, preference = values.get(RELEVANCE), values.get(PREFERENCE)
+    return Answer(
+        record_id=record_id,
+        annotator=annotator,
+        status=response["status"],
+        relevance=float(relevance) if isinstance(relevance, int | float) else None,
+        preference=preference if preference in LABELS else None,
+        updated_at=_moment(response["updated_at"]),
+    )
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)  # Argilla's times are UTC, unsaid

@@ -1,0 +1,170 @@
+"""How pairs are put before annotators: fields, questions, guidelines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from pydantic import BaseModel, Field
+
+from pipeline.answers import Preference
+from pipeline.pair import Pair
+
+if TYPE_CHECKING:
+    import argilla
+
+RELEVANCE, PREFERENCE = "relevance", "preference"
+FIELDS = {"prompt": "Prompt", "chosen": "Answer A", "rejected": "Answer B"}
+LABELS: dict[Preference, str] = {"chosen": "A is better", "rejected": "B is better", "tie": "Tie"}
+RATINGS = [1, 2, 3, 4, 5]
+Metadata = Literal["source", "prompt_tokens", "chosen_tokens", "rejected_tokens"]
+
+GUIDELINES = """Each task shows a prompt and two answers to it, A and B.
+
+1. Read the prompt. If it is a conversation, only the reply to its last message is to be judged.
+2. How relevant is the better answer to the prompt? Give 1 (misses the point) to 5 (just what was asked).
+3. Which answer is better? Judge whether it is correct, helpful, honest and safe, in this order. Length is no merit.
+   Choose "Tie" only if you would be equally glad of either.
+
+Judge what stands there; do not look for the source. If you cannot judge a task (another language, text that is cut \
+off), discard it. You can change an answer later: open the task again under "Submitted"."""
+
+
+class ReviewPlan(BaseModel, extra="forbid"):
+    """How pairs are put before annotators.
+
+    Answer A is always the pair's chosen completion and answer B its rejected one in this version; annotators are not
+    told so.
+    """
+
+    dataset_name: str = Field(min_length=1, max_length=200, description="Name of the dataset in Argilla.")
+    workspace: str = Field(
+        "align-studio",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+        max_length=60,
+        description="Argilla workspace of the dataset; annotators see the datasets of their workspaces only.",
+    )
+    guidelines: str = Field(
+        GUIDELINES,
+        min_length=1,
+        max_length=10_000,
+        description="What annotators are told, shown beside every task.",
+        json_schema_extra={"lines": 12},
+    )
+    relevance_title: str = Field(
+        "How relevant is the better answer to the prompt?",
+        min_length=1,
+        max_length=500,
+        description="The rating question, 1 to 5.",
+    )
+    relevance_description: str = Field(
+        "1: misses the point. 3: partly. 5: just what was asked.",
+        min_length=1,
+        max_length=1000,
+        description="Help shown with the rating question.",
+    )
+    preference_title: str = Field(
+        "Which answer is better?",
+        min_length=1,
+        max_length=500,
+        description="The comparison: A is better, B is better, tie.",
+    )
+    preference_description: str = Field(
+        "Correct first, then helpful, honest and safe. Length is no merit.",
+        min_length=1,
+        max_length=1000,
+        description="Help shown with the comparison.",
+    )
+    min_submitted: int = Field(
+        1,
+        ge=1,
+        le=10,
+        description="Answers a pair needs, from different annotators, to count as completed.",
+        json_schema_extra={"unit": "answers"},
+    )
+    metadata: list[Metadata] = Field(
+        default=["source", "prompt_tokens", "chosen_tokens", "rejected_tokens"],
+        description="What annotators can filter and sort by.",
+    )
+    unit: str = Field(
+        "tokens",
+        min_length=1,
+        max_length=100,
+        description="What the lengths count: tokens of a model, or words.",
+    )
+
+
+def suggest(pairs: Sequence[Pair], name: str, unit: str) -> ReviewPlan:
+    """Propose a plan for a dataset.
+
+    Args:
+        pairs: The pairs to be reviewed.
+        name: The project's name.
+        unit: What the pairs' lengths count, see `pipeline.tokens.TokenCounter`.
+    """
+    metadata: list[Metadata] = ["source"] if any(pair.source for pair in pairs) else []
+    metadata += ["prompt_tokens", "chosen_tokens", "rejected_tokens"]
+    return ReviewPlan(dataset_name=name.strip()[:200] or "pairs", metadata=metadata, unit=unit)
+
+
+def settings_of(plan: ReviewPlan, client: argilla.Argilla) -> argilla.Settings:
+    """Return a plan as the SDK's settings.
+
+    Args:
+        plan: The plan.
+        client: A connected client; the SDK's settings refuse to exist without one.
+    """
+    import argilla as rg  # noqa: PLC0415  two seconds of imports, needed only when a dataset is made
+
+    return rg.Settings(
+        guidelines=plan.guidelines,
+        # Never Markdown: Argilla shares our origin, and a record's text would be rendered as HTML.
+        fields=[
+            rg.ChatField(name=name, title=title, use_markdown=False, client=client) for name, title in FIELDS.items()
+        ],
+        questions=[
+            rg.RatingQuestion(
+                name=RELEVANCE,
+                values=RATINGS,
+                title=plan.relevance_title,
+                description=plan.relevance_description,
+                client=client,
+            ),
+            rg.LabelQuestion(
+                name=PREFERENCE,
+                labels=cast(dict[str, str], LABELS),
+                title=plan.preference_title,
+                description=plan.preference_description,
+                client=client,
+            ),
+        ],
+        metadata=[
+            rg.TermsMetadataProperty(name=name, title=title, client=client)
+            if name == "source"
+            else rg.IntegerMetadataProperty(name=name, title=title, min=0, client=client)
+            for name, title in metadata_titles(plan).items()
+        ],
+        distribution=rg.TaskDistribution(min_submitted=plan.min_submitted),
+    )
+
+
+def metadata_titles(plan: ReviewPlan) -> dict[Metadata, str]:
+    """Return name and title of the plan's metadata, the lengths' unit in the title."""
+    titles: dict[Metadata, str] = {
+        "source": "Source",
+        "prompt_tokens": f"Prompt ({plan.unit})",
+        "chosen_tokens": f"Answer A ({plan.unit})",
+        "rejected_tokens": f"Answer B ({plan.unit})",
+    }
+    return {name: title for name, title in titles.items() if name in plan.metadata}
+
+
+def planned_shape(plan: ReviewPlan) -> dict[str, dict[str, Any]]:
+    """Return what a dataset must agree in for the plan's records to go into it."""
+    return {
+        "fields": dict.fromkeys(FIELDS, ("chat", False)),
+        "questions": {RELEVANCE: ("rating", RATINGS), PREFERENCE: ("label_selection", list(LABELS))},
+        # The titles carry the unit: lengths in tokens and in words must not stand in one column.
+        "metadata": {str(name): title for name, title in metadata_titles(plan).items()},
+        "distribution": {"min_submitted": plan.min_submitted},
+    }

@@ -1,0 +1,93 @@
+"""Program of the runs that need no engine: `python -m pipeline.runs.task SPEC.json`.
+
+It speaks the workers' protocol (events, stop file, true exit code) for functions of our own environment.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pipeline.errors import StudioError
+from pipeline.runs import events
+
+# Where each kind's function is; imported only in its own process: one task does not pay for another's libraries.
+TASKS = {"import": "pipeline.runs.tasks:import_pairs", "export": "pipeline.runs.tasks:export_pairs"}
+
+
+class Cancelled(Exception):
+    """The stop file is there."""
+
+
+class Reporter:
+    """What a task tells the world: stages, progress, and whether it should stop."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        self._events = Path(spec["events"])
+        self._stop = Path(spec["stop_file"])
+
+    def emit(self, event: str, **values: Any) -> None:
+        """Append an event."""
+        events.append(self._events, event, **values)
+
+    def stage(self, stage: str, message: str) -> None:
+        """Say what is being done now."""
+        self.emit("stage", stage=stage, message=message)
+
+    def progress(self, stage: str, done: int, total: int, unit: str) -> None:
+        """Say how much of a countable stage is done."""
+        self.emit("progress", stage=stage, done=done, total=total, unit=unit)
+
+    def should_stop(self) -> bool:
+        """Return whether the user asked for a stop."""
+        return self._stop.exists()
+
+
+Task = Callable[[dict[str, Any], Reporter], dict[str, Any]]
+
+
+def main(path: str) -> int:
+    """Run the task of a spec.
+
+    Args:
+        path: The spec, a JSON file with at least kind, events and stop_file.
+
+    Returns:
+        0 done, 1 failed, 130 cancelled.
+    """
+    spec = json.loads(Path(path).read_text())
+    reporter = Reporter(spec)
+    signal.signal(signal.SIGTERM, _terminate)
+    reporter.emit("started", pid=os.getpid(), versions={})
+    try:
+        module, function = TASKS[spec["kind"]].split(":")
+        task: Task = getattr(importlib.import_module(module), function)
+        result = task(spec, reporter)
+    except (Cancelled, KeyboardInterrupt):
+        reporter.emit("cancelled")
+        return 130
+    except StudioError as error:
+        reporter.emit("error", type=type(error).__name__, message=error.what, why=error.why, next=error.next)
+        return 1
+    except Exception as error:  # the boundary of the process: whatever it is, the user must see it
+        traceback.print_exc()
+        reporter.emit("error", type=type(error).__name__, message=str(error), next="", traceback=traceback.format_exc())
+        return 1
+    reporter.emit("done", **result)
+    return 0
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1]))

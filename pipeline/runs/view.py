@@ -1,0 +1,135 @@
+"""What a page shows of a run: its events folded into a few values, read from the tail on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipeline.runs import events, local
+from pipeline.runs.ledger import Ledger, Problem, Run, State
+
+RATE_WINDOW = 20.0  # seconds of progress a rate is taken from
+LOG_LINES = 200
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Countable work of a run's present stage.
+
+    Attributes:
+        done: Units done.
+        total: Units in all.
+        unit: What is counted.
+        rate: Units per second over the last seconds; None while unknown.
+        left: Seconds left at that rate; None while unknown.
+    """
+
+    done: int
+    total: int
+    unit: str
+    rate: float | None = None
+    left: float | None = None
+
+    @property
+    def share(self) -> float:
+        """Part done, 0 to 1."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+
+@dataclass
+class Folded:
+    """The events of one run so far."""
+
+    offset: int = 0
+    stage: str = ""
+    message: str = ""
+    progress: Progress | None = None
+    marks: list[tuple[float, int]] = field(default_factory=list)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    results: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    ready: dict[str, Any] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, event: events.Event) -> None:
+        """Fold one event in."""
+        kind = event["event"]
+        if kind == "stage":
+            self._stage(str(event.get("stage", "")), str(event.get("message", "")), event["ts"])
+        elif kind == "progress":
+            self._count(event["ts"], int(event["done"]), int(event["total"]), str(event.get("unit", "")))
+        elif kind == "step":
+            self._count(event["ts"], int(event["step"]), int(event["max_steps"]), "steps")
+        elif kind == "log":
+            self.metrics.append({k: v for k, v in event.items() if k != "event"})
+        elif kind == "result":
+            self.results.append(event)
+        elif kind == "warning":
+            self.warnings.append(str(event.get("message", "")))
+        elif kind == "ready":
+            self.ready = event
+
+    def _stage(self, stage: str, message: str, at: float) -> None:
+        if stage != self.stage:
+            self.progress, self.marks = None, []
+        self.stage, self.message = stage, message
+        self.lines = [*self.lines[-LOG_LINES:], f"{time.strftime('%H:%M:%S', time.localtime(at))}  {message}"]
+
+    def _count(self, at: float, done: int, total: int, unit: str) -> None:
+        if self.marks and done < self.marks[-1][1]:
+            self.marks = []  # another stage began to count
+        self.marks = [mark for mark in self.marks if at - mark[0] <= RATE_WINDOW] + [(at, done)]
+        (first, before), seconds = self.marks[0], at - self.marks[0][0]
+        rate = (done - before) / seconds if seconds > 0 and done > before and at > first else None
+        self.progress = Progress(done, total, unit, rate, (total - done) / rate if rate else None)
+
+
+@dataclass(frozen=True)
+class View:
+    """A run as a page shows it."""
+
+    run: Run
+    folded: Folded
+    log: str
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why it did not succeed."""
+        return self.run.problem
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it was asked for, or from then to its end."""
+        return (self.run.ended or time.time()) - self.run.created
+
+
+_cache: dict[str, Folded] = {}
+_guard = threading.Lock()
+
+
+def fold(run: Run) -> Folded:
+    """Return the run's events folded; only what is new since the last call is read."""
+    with _guard:
+        folded = _cache.setdefault(run.id, Folded())
+        tail = events.read(run.events, folded.offset)
+        for event in tail.events:
+            folded.add(event)
+        folded.offset = tail.offset
+        return replace(
+            folded, metrics=list(folded.metrics), results=list(folded.results), warnings=list(folded.warnings)
+        )
+
+
+def look(ledger: Ledger, run_id: str) -> View | None:
+    """Return what is to be shown of a run, or None when there is none of that id."""
+    try:
+        run = ledger.get(run_id)
+    except KeyError:
+        return None
+    folded = fold(run)
+    if run.state in (State.QUEUED, State.STARTING) and run.kind not in local.ENGINE_OF:
+        return View(run, folded, "")
+    output = local.tail(run.log, LOG_LINES)
+    return View(run, folded, "\n".join(part for part in ("\n".join(folded.lines), output) if part))

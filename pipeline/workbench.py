@@ -1,0 +1,168 @@
+"""A project's data as the steps need it: read from its folder, kept in memory while the files stay as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pipeline import answers as answer_file
+from pipeline import dataset, filter, project, tokens
+from pipeline.answers import Answer
+from pipeline.home import Home
+from pipeline.pair import Pair
+from pipeline.project import DatasetRecord, Project, Record
+from pipeline.recognise import Loaded
+from pipeline.rows import BadRow
+from pipeline.settle import Settled, settle
+
+T = TypeVar("T")
+Kind = Literal["file", "sample", "hub"]
+
+_KEPT = 4  # projects' worth of data in memory
+_cache: dict[tuple[str, str], tuple[object, object]] = {}
+_guard = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Token counts of a project's pairs.
+
+    Attributes:
+        counts: One per pair, in the order of the pairs.
+        name: The tokenizer's name.
+        unit: tokens, or words (estimate).
+    """
+
+    counts: list[tokens.PairCounts]
+    name: str
+    unit: str
+
+
+def _cached(what: str, folder: Path, version: object, make: Callable[[], T]) -> T:
+    """Return what was made before for this folder and version, else make it; the oldest is forgotten."""
+    key = (what, str(folder))
+    with _guard:
+        found = _cache.pop(key, None)
+        value = found[1] if found is not None and found[0] == version else make()
+        _cache[key] = (version, value)  # last in order: used last
+        while sum(name == what for name, _ in _cache) > _KEPT:
+            del _cache[next(old for old in _cache if old[0] == what)]
+    return value  # type: ignore[return-value]  # the key's first part says of which type
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def start_project(home: Home, loaded: Loaded, kind: Kind, name: str, sha256: str = "") -> Project:
+    """Make a project of a loaded dataset, named after it.
+
+    Args:
+        home: The studio's home.
+        loaded: Pairs and bad rows.
+        kind: Where it comes from.
+        name: File name or Hub id.
+        sha256: SHA-256 of the file, if it is one.
+
+    Raises:
+        StudioError: The project cannot be written; nothing of it is left behind.
+    """
+    fresh = project.create(home, Path(name).stem if kind == "file" else name)
+    try:
+        dataset.save(loaded.pairs, fresh.pairs)
+        fresh.bad_rows.write_text(json.dumps([asdict(row) for row in loaded.bad_rows], ensure_ascii=False))
+        record = DatasetRecord(
+            kind=kind,
+            name=name,
+            sha256=sha256,
+            recognised=loaded.recognised,
+            rows=len(loaded.pairs) + len(loaded.bad_rows),
+            pairs=len(loaded.pairs),
+            bad_rows=len(loaded.bad_rows),
+        )
+
+        def change(of: Record) -> None:
+            of.dataset = record
+
+        fresh.update(change)
+    except BaseException:
+        project.discard(fresh)
+        raise
+    return fresh
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def pairs_of(of: Project) -> list[Pair]:
+    """Return the project's pairs, in file order."""
+    return _cached("pairs", of.folder, _version(of.pairs), lambda: dataset.open_pairs(of.pairs))
+
+
+def bad_rows_of(of: Project) -> list[BadRow]:
+    """Return the rows of the project's dataset that are no pairs."""
+    if not of.bad_rows.exists():
+        return []
+    return [BadRow(**row) for row in json.loads(of.bad_rows.read_text())]
+
+
+def counts_of(of: Project) -> Counted:
+    """Return the token counts of the project's pairs, by the tokenizer of its base model."""
+    base_model = of.read().base_model
+
+    def count() -> Counted:
+        counter = tokens.counter(base_model)
+        return Counted(tokens.pair_counts(pairs_of(of), counter), counter.name, counter.unit)
+
+    return _cached("counts", of.folder, (_version(of.pairs), base_model), count)
+
+
+def answers_of(of: Project) -> list[Answer]:
+    """Return the answers read back so far."""
+    if not of.answers.exists():
+        return []
+    return _cached("answers", of.folder, _version(of.answers), lambda: answer_file.open_answers(of.answers))
+
+
+def settled_of(of: Project) -> dict[str, Settled]:
+    """Return what the reviewers said of each record, settled into one."""
+    return _cached("settled", of.folder, _version(of.answers), lambda: settle(answers_of(of)))
+
+
+def recipe_of(of: Project) -> filter.Recipe:
+    """Return the project's filter recipe; the default one until another is saved."""
+    return filter.Recipe.model_validate(of.read().recipe or {})
+
+
+def save_recipe(of: Project, recipe: filter.Recipe) -> None:
+    """Make a recipe the project's."""
+
+    def change(record: Record) -> None:
+        record.recipe = recipe.model_dump(mode="json")
+
+    of.update(change)
+
+
+def filtered(of: Project, recipe: filter.Recipe | None = None) -> filter.Filtered:
+    """Apply a recipe, the project's own by default, to the project's pairs."""
+    counted = counts_of(of)
+    return filter.apply(pairs_of(of), settled_of(of), counted.counts, recipe or recipe_of(of), counted.unit)
+
+
+def distributions(of: Project, outcome: filter.Filtered) -> filter.Distributions:
+    """Return the distributions of the project's pairs, those an outcome keeps and the others apart."""
+    kept = {pair.record_id for pair in outcome.kept}
+    return filter.distributions(pairs_of(of), settled_of(of), counts_of(of).counts, kept)
+

@@ -1,0 +1,68 @@
+"""The one way an event handler is wrapped: language, errors, and no public endpoint."""
+
+from __future__ import annotations
+
+import functools
+import html
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+import gradio as gr
+from pipeline.forms import readable
+from pydantic import ValidationError
+
+from pipeline.errors import StudioError
+from ui.text import say, speak
+
+LOG = logging.getLogger("align_studio")
+
+# Internal events: instant (no queue behind a long one), no spinner over the page, not in the published API.
+QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+# Events a person waits for: queued, with Gradio's spinner on the outputs.
+BUSY: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 8}
+
+
+def handle(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a handler: `say` speaks the visitor's language and a StudioError becomes a message on the page.
+
+    Args:
+        function: Plain function, values in, values out; may ask for `*, request: gr.Request`.
+
+    Returns:
+        The handler to give to Gradio.
+    """
+    wanted = inspect.signature(function)
+    asks = "request" in wanted.parameters
+
+    @functools.wraps(function)
+    def wrapper(request: gr.Request, *values: Any) -> Any:
+        speak(request.headers.get("accept-language", "") if request else "")
+        try:
+            return function(*values, request=request) if asks else function(*values)
+        except StudioError as error:
+            raise message(error) from error
+        except ValidationError as error:
+            raise message(readable(error)) from error
+
+    # Gradio 6.31 reads the signature to find the parameters it fills itself (request, event data): show it the
+    # function's own, the request first, with annotations resolved where the function lives.
+    first = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    others = [parameter for name, parameter in wanted.parameters.items() if name != "request"]
+    hints = {name: hint for name, hint in get_type_hints(function).items() if name not in ("request", "return")}
+    wrapper.__signature__ = inspect.Signature([first, *others])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {**hints, "request": gr.Request}
+    del wrapper.__wrapped__  # inspect would look through it
+    return wrapper
+
+
+def message(error: StudioError) -> gr.Error:
+    """Return the toast of an error: what happened, why, what next; it stays until it is closed."""
+    parts = [html.escape(part) for part in (error.why, error.next) if part]
+    return gr.Error("<br>".join(parts) or " ", title=html.escape(error.what), duration=None, print_exception=False)
+
+
+def done(key: str, **values: object) -> None:
+    """Show a short notice that something worked."""
+    gr.Info(html.escape(say(key, **values)), duration=4)

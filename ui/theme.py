@@ -1,0 +1,44 @@
+"""Theme and style of all pages."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+THEME = gr.themes.Soft(
+    primary_hue=gr.themes.colors.teal,
+    secondary_hue=gr.themes.colors.slate,
+    neutral_hue=gr.themes.colors.slate,
+    font=["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif"],
+    font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
+)
+
+CSS = """
+.gradio-container { max-width: 1280px !important; margin: 0 auto !important; }
+.brand { font-weight: 700; font-size: var(--text-lg); color: var(--color-accent); white-space: nowrap; }
+#status-brand { flex: 0 0 auto; } #status-bar { align-items: center; }
+#status-bar { border-bottom: 1px solid var(--border-color-primary); padding: 2px 0 8px; }
+.status-items { display: flex; flex-wrap: wrap; gap: 6px 18px; font-size: var(--text-sm); align-items: center; }
+.status-items .dot { display: inline-block; width: 8px; height: 8px; border-radius: 50%; margin-right: 6px; }
+.dot.good { background: #0d9488; } .dot.busy { background: #d97706; } .dot.bad { background: #dc2626; }
+.dot.idle { background: #94a3b8; }
+.run-card { border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 12px 16px; }
+.run-head { display: flex; flex-wrap: wrap; gap: 4px 14px; align-items: baseline; }
+.run-head .state { font-weight: 600; } .run-head .state.failed, .run-head .state.lost { color: #dc2626; }
+.run-head .state.succeeded { color: #0d9488; }
+.run-head .time, .run-line { color: var(--body-text-color-subdued); font-size: var(--text-sm); }
+.run-bar { height: 8px; border-radius: 4px; background: var(--border-color-primary); margin: 10px 0 6px;
+  overflow: hidden; }
+.run-bar > div { height: 100%; background: var(--color-accent); transition: width .4s; }
+.run-problem { border-left: 4px solid #dc2626; padding: 6px 12px; margin-top: 10px; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
+.run-problem b { display: block; }
+.run-log textarea { font-family: var(--font-mono); font-size: 12px; }
+.facts { display: grid; grid-template-columns: max-content 1fr; gap: 4px 16px; overflow-wrap: anywhere; }
+.facts dt { color: var(--body-text-color-subdued); } .facts dd { margin: 0; }
+.notice { border-left: 4px solid #d97706; padding: 6px 12px; margin: 6px 0; } .notice.bad { border-color: #dc2626; }
+.notice.good { border-color: #0d9488; }
+.big-count { font-size: var(--text-xxl); font-weight: 650; font-variant-numeric: tabular-nums; }
+.empty { color: var(--body-text-color-subdued); padding: 24px 0; text-align: center; }
+.form-row { align-items: start; }
+@media (max-width: 640px) { .facts { grid-template-columns: 1fr; } .facts dd { margin-bottom: 6px; } }
+"""
