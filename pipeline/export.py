@@ -447,12 +447,12 @@ def _origin(planned: ExportPlan, options: ExportOptions, provenance: Provenance)
         ("tie", options.ties, planned.dropped["ties"]),
         ("rejected is better", options.rejected_better, planned.dropped["rejected_better"] or planned.swapped),
     ]
-    policy = ", ".join(f"{question}: {how}" for question, how in provenance.settle_policy.items())
+    policy = [(of.replace("_", " "), str(how).replace("_", " ")) for of, how in provenance.settle_policy.items()]
     return [
         _table(["", ""], source),
         *([_table(["Rule", "Pairs removed alone", "After the rules above"], effects)] if effects else []),
         f"Filter recipe:\n\n```json\n{json.dumps(provenance.recipe, ensure_ascii=False, indent=2)}\n```",
-        f"Several answers became one by {policy}." if policy else "",
+        *([_table(["Several answers became one", "By"], policy)] if policy else []),
         _table(["Reviewers say", "What was done", "Pairs dropped or exchanged"], verdicts),
     ]
 

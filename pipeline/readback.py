@@ -129,20 +129,29 @@ def read_answers(endpoint: Endpoint, dataset_id: str, known: Iterable[Answer], c
         ReviewError: See `argilla_api`.
     """
     found = changes(endpoint, dataset_id, cursor)
+    return merge(known, found), found.cursor
+
+
+def merge(known: Iterable[Answer], found: Changes) -> list[Answer]:
+    """Return the answers there are after some changes.
+
+    Args:
+        known: The answers before.
+        found: What has changed since.
+    """
     if found.complete:
-        return found.answers, found.cursor
+        return found.answers
     merged = {(answer.record_id, answer.annotator): answer for answer in (*known, *found.answers)}
     if found.live is None:
-        return list(merged.values()), found.cursor
+        return list(merged.values())
     here = {(answer.record_id, answer.updated_at) for answer in merged.values()}
     # An answer edited between the server's two reads is alive under a time not read yet; the next call brings it.
     in_motion = {record_id for record_id, _ in found.live - here}
-    answers = [
+    return [
         answer
         for answer in merged.values()
         if (answer.record_id, answer.updated_at) in found.live or answer.record_id in in_motion
     ]
-    return answers, found.cursor
 
 
 def _changed_answers(api: Api, dataset_id: str, activity: str, position: str) -> Changes:
