@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import StudioError
 from pipeline.forms import allowed, readable
+from pipeline.preflight import Preflight
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -50,6 +51,16 @@ def fill(model: type[Model], arguments: argparse.Namespace) -> Model:
         return model(**given)
     except ValidationError as error:
         raise readable(error) from error
+
+
+def show(found: Preflight[Any]) -> int:
+    """Print a check's numbers, warnings and blockers; return the exit code: 1 when something stops the run."""
+    for name, value in vars(found.numbers).items():
+        print(f"{name}: {'unknown' if value is None else value}")
+    for word, notices in (("warning", found.warnings), ("stops the run", found.blockers)):
+        for notice in notices:
+            print(" ".join(part for part in (f"{word}:", notice.what, notice.why, notice.next) if part))
+    return 1 if found.blockers else 0
 
 
 def tell(error: StudioError) -> str:

@@ -6,9 +6,9 @@ import json
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, HTTPError, RepositoryNotFoundError
 
 from pipeline.hardware import ModelShape
@@ -21,7 +21,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 _TIMEOUT = 3.0  # seconds the Hub is waited for
 _FRESH = 60.0  # seconds an answer of the Hub is believed
-_asked: dict[str, tuple[float, Notice | None]] = {}
+_asked: dict[tuple[str, str], tuple[float, Notice | None]] = {}
 
 
 def locate(name: str) -> Path | None:
@@ -48,18 +48,17 @@ def path_for_worker(name: str) -> str:
     return str(folder.resolve()) if folder.is_dir() else name
 
 
-def problem(name: str, *, adapter: bool = False) -> Notice | None:
+def problem(name: str) -> Notice | None:
     """Say why a model cannot be loaded, or None when it can.
 
     Args:
         name: A folder or a model's id on the Hub.
-        adapter: Whether an adapter's folder without the model's weights will do.
     """
     if not name.strip():
         return Notice("No model is chosen.", "", "Choose a folder, or a model's id on the Hub.")
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _folder_problem(name, folder, adapter)
+        return _folder_problem(name, folder)
     if not HUB_ID.fullmatch(name):
         return Notice(
             f"There is no model folder {name}.", "It is no id on the Hub either.", "Choose a folder that is there."
@@ -67,7 +66,7 @@ def problem(name: str, *, adapter: bool = False) -> Notice | None:
     snapshot = locate(name)
     if snapshot is not None and not missing(snapshot):
         return None
-    return _hub_problem(name)
+    return _hub_problem(name, "name the folder of a model that is on this machine")
 
 
 def missing(folder: Path) -> list[str]:
@@ -80,21 +79,14 @@ def missing(folder: Path) -> list[str]:
     return lacks
 
 
-def is_adapter(folder: Path) -> bool:
-    """Return whether a folder holds an adapter and not a whole model."""
-    return (folder / ADAPTER).is_file()
-
-
-def _folder_problem(name: str, folder: Path, adapter: bool) -> Notice | None:
-    if is_adapter(folder):
-        if adapter:
-            return None
+def _folder_problem(name: str, folder: Path) -> Notice | None:
+    lacks = missing(folder)
+    if (folder / ADAPTER).is_file():  # transformers takes such a folder for an adapter, whatever else it holds
         return Notice(
             f"{folder.name} is an adapter, not a whole model.",
             "It holds the changes to a base model, without the model's own weights.",
-            "Train with merge_adapter on, and choose that model.",
+            "Choose the folder of the merged model, or train with merge_adapter on.",
         )
-    lacks = missing(folder)
     if not lacks:
         return None
     return Notice(
@@ -104,40 +96,71 @@ def _folder_problem(name: str, folder: Path, adapter: bool) -> Notice | None:
     )
 
 
-def _hub_problem(name: str) -> Notice | None:
-    """Ask the Hub, at most once a minute per model: pages check again with every change."""
+def dataset_problem(name: str, instead: str) -> Notice | None:
+    """Say why a data set on the Hub cannot be loaded, or None when it can.
+
+    Args:
+        name: Its id.
+        instead: What else the user can do.
+    """
+    cached = try_to_load_from_cache(name, "README.md", repo_type="dataset")
+    return None if isinstance(cached, str) else _hub_problem(name, instead, "dataset")
+
+
+def _hub_problem(name: str, instead: str, kind: Literal["model", "dataset"] = "model") -> Notice | None:
+    """Ask the Hub, at most once a minute per name: pages check again with every change."""
     now = time.monotonic()
-    then, answer = _asked.get(name, (float("-inf"), None))
+    then, answer = _asked.get((kind, name), (float("-inf"), None))
     if now - then > _FRESH:
-        answer = _ask_hub(name)
-        _asked[name] = (now, answer)
+        answer = _ask_hub(name, instead, kind)
+        _asked[kind, name] = (now, answer)
     return answer
 
 
-def _ask_hub(name: str) -> Notice | None:
-    local = "or name the folder of a model that is on this machine"
+def _ask_hub(name: str, instead: str, kind: Literal["model", "dataset"]) -> Notice | None:
     try:
-        HfApi().model_info(name, timeout=_TIMEOUT)
+        HfApi().repo_info(name, repo_type=kind, timeout=_TIMEOUT)
     except GatedRepoError:
         return Notice(
             f"{name} is given only to those who accepted its terms.",
             "The Hub does not give it to this account.",
-            f"Accept the terms on the model's page and set HF_TOKEN, {local}.",
+            f"Accept the terms on its page and set HF_TOKEN, or {instead}.",
         )
     except (RepositoryNotFoundError, HFValidationError):
         return Notice(
-            f"There is no model {name} on the Hub that this account can see.",
-            "No folder of this name is here either.",
-            f"Check the spelling; for a private model set HF_TOKEN; {local}.",
+            f"There is no {kind} {name} on the Hub that this account can see.",
+            "No folder of this name is here either." if kind == "model" else "",
+            f"Check the spelling (a private {kind} needs HF_TOKEN), or {instead}.",
         )
     except HfHubHTTPError as error:
-        return Notice(f"The Hub did not answer about {name}.", str(error), f"Try again in a minute, {local}.")
+        return Notice(f"The Hub did not answer about {name}.", str(error), f"Try again in a minute, or {instead}.")
     except (HTTPError, OSError) as error:
         return Notice(
             f"{name} is not on this machine, and the Hub cannot be reached.",
             f"{type(error).__name__}: {error}",
-            f"Check the network connection, {local}.",
+            f"Check the network connection, or {instead}.",
         )
+    return None
+
+
+def template_of(name: str) -> str | None:
+    """Return the chat template of a model, from the Hub where it is not here; None when it has none.
+
+    Args:
+        name: A folder or a model's id on the Hub.
+    """
+    folder = locate(name)
+    found = chat_template(folder) if folder else None
+    if found or (folder and not missing(folder)) or not HUB_ID.fullmatch(name) or problem(name) is not None:
+        return found
+    for file in ("chat_template.jinja", "tokenizer_config.json"):
+        try:
+            path = hf_hub_download(name, file, etag_timeout=_TIMEOUT)
+        except (HFValidationError, HTTPError, OSError):  # most models have only one of the two
+            continue
+        found = chat_template(Path(path).parent)
+        if found:
+            return found
     return None
 
 
@@ -195,3 +218,15 @@ def _json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def context(folder: Path) -> int | None:
+    """Return the longest sequence a model reads, in tokens; None where its files do not say.
+
+    Args:
+        folder: A model's folder.
+    """
+    limits = [_json(folder / "config.json").get("max_position_embeddings")]
+    limits.append(_json(folder / "tokenizer_config.json").get("model_max_length"))
+    known = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < 1e9]
+    return min(known, default=None)

@@ -109,7 +109,7 @@ def changes(endpoint: Endpoint, dataset_id: str, since: str | None) -> Changes:
         if activity == seen:
             return Changes([], since or "", complete=False)
         if not endpoint.embedded:
-            return Changes(list(_all_answers(api, dataset_id)), activity, complete=True)
+            return Changes(_latest(_all_answers(api, dataset_id)), activity, complete=True)
         return _changed_answers(api, dataset_id, activity, position)
 
 
@@ -156,16 +156,18 @@ def merge(known: Iterable[Answer], found: Changes) -> list[Answer]:
 
 def _changed_answers(api: Api, dataset_id: str, activity: str, position: str) -> Changes:
     """Read the embedded server's own endpoint (`engines/argilla_server/changes.py`) to its last page."""
-    path, complete = f"studio/datasets/{dataset_id}/changes", not position
+    complete = not position
     answers: list[Answer] = []
     while True:
-        page = api.get(path, since=position, ids=not complete)
-        answers += [_answer(item["external_id"] or item["record_id"], item["username"], item) for item in page["items"]]
+        page = api.get(f"studio/datasets/{dataset_id}/changes", since=position, ids=not complete)
+        answers += [
+            _answer(item["external_id"], item["username"], item) for item in page["items"] if item["external_id"]
+        ]
         position = page["cursor"]
         if not page["more"]:
             break
-    live = frozenset((item["external_id"] or "", _moment(item["updated_at"])) for item in page.get("ids", []))
-    return Changes(answers, f"{activity} {position}", complete, None if complete else live)
+    live = frozenset((str(item["external_id"]), _moment(item["updated_at"])) for item in page.get("ids", []))
+    return Changes(_latest(answers), f"{activity} {position}", complete, None if complete else live)
 
 
 def _all_answers(api: Api, dataset_id: str) -> Iterator[Answer]:
@@ -173,11 +175,18 @@ def _all_answers(api: Api, dataset_id: str) -> Iterator[Answer]:
     for offset in itertools.count(0, _PAGE):
         page = api.get(f"datasets/{dataset_id}/records", include="responses", limit=_PAGE, offset=offset)["items"]
         for record in page:
+            if not record["external_id"]:
+                continue  # a record somebody added in Argilla: none of our pairs
             for response in record.get("responses") or []:
                 name = users.get(response["user_id"], response["user_id"])
-                yield _answer(record["external_id"] or record["id"], name, response)
+                yield _answer(record["external_id"], name, response)
         if len(page) < _PAGE:
             return
+
+
+def _latest(answers: Iterable[Answer]) -> list[Answer]:
+    """Return one answer per record and annotator: what changes during a reading of several pages comes twice."""
+    return list({(answer.record_id, answer.annotator): answer for answer in answers}.values())
 
 
 def _answer(record_id: str, annotator: str, response: dict[str, Any]) -> Answer:

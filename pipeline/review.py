@@ -6,6 +6,7 @@ The plan is in `review_plan`, annotators in `annotators`, progress and answers i
 
 from __future__ import annotations
 
+import html
 import itertools
 import json
 import re
@@ -53,6 +54,7 @@ _LONGEST_SOURCE = 250  # characters; Elasticsearch refuses terms above 32 kB
 _BULK = 500  # records, the server's limit for one request
 _BULK_BYTES = 16 << 20
 _TERMS = 250  # values of one filter, the server's limit
+_READ_AS_HTML = re.compile("<|&(?=[#A-Za-z])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # not in PostgreSQL's text, not in UTF-8
 
 
@@ -121,6 +123,7 @@ def import_pairs(
     Raises:
         ReviewError: The server cannot be reached, does not accept the key, is too old or full; see `argilla_api`.
         StudioError: The name is in use by a dataset with other settings.
+        ValueError: There are not as many counts as pairs.
     """
     total = len(pairs) if isinstance(pairs, Sized) else None
     tally = _Tally()
@@ -128,10 +131,10 @@ def import_pairs(
         api.check_owner()
         dataset_id = _ensure_dataset(endpoint, api, plan)
         has_records = api.get(f"datasets/{dataset_id}/progress")["total"] > 0
-        numbered = zip(itertools.count(1), pairs, counts, strict=False)
+        numbered = enumerate(zip(pairs, counts, strict=True), 1)
         while not (stopped := should_stop()) and (batch := list(itertools.islice(numbered, chunk))):
-            there = _ids_there(api, dataset_id, [pair.record_id for _, pair, _ in batch]) if has_records else set()
-            tally.already_there += sum(pair.record_id in there for _, pair, _ in batch)
+            there = _ids_there(api, dataset_id, [pair.record_id for _, (pair, _) in batch]) if has_records else set()
+            tally.already_there += sum(pair.record_id in there for _, (pair, _) in batch)
             records = _encoded(batch, there, plan, endpoint.embedded, tally)
             for bulk in _bulks(records):
                 _put(api, dataset_id, bulk, tally)
@@ -165,8 +168,9 @@ def _ensure_dataset(endpoint: Endpoint, api: Api, plan: ReviewPlan) -> str:
             if _shape(api, dataset) != planned_shape(plan):
                 raise _name_in_use(plan)
             return str(dataset["id"])
-        shape, planned = _shape(api, dataset), planned_shape(plan)
-        if any(shape[part].items() - planned[part].items() for part in ("fields", "questions", "metadata")):
+        # A draft holds no records; with names of our own it is what a crash in mid-creation left.
+        found, planned = _shape(api, dataset), planned_shape(plan)
+        if any(not found[part].keys() <= planned[part].keys() for part in ("fields", "questions")):
             raise _name_in_use(plan)
         api.send("DELETE", f"datasets/{dataset['id']}")
     return _create_dataset(endpoint, plan)
@@ -228,38 +232,31 @@ def _ids_there(api: Api, dataset_id: str, ids: list[str]) -> set[str]:
 
 
 def _encoded(
-    batch: list[tuple[int, Pair, PairCounts]], there: set[str], plan: ReviewPlan, embedded: bool, tally: _Tally
+    batch: list[tuple[int, tuple[Pair, PairCounts]]], there: set[str], plan: ReviewPlan, embedded: bool, tally: _Tally
 ) -> Iterator[_Record]:
     """Yield the records that are missing, as JSON the server takes."""
-    for number, pair, counts in batch:
+    for number, (pair, counts) in batch:
         if pair.record_id in there:
             continue
-        reason = _obstacle(pair, _EMBEDDED_LONGEST if embedded else _FOREIGN_LONGEST)
+        fields = {name: _shown_messages(getattr(pair, name), empty=embedded) for name in FIELDS}
+        reason = _obstacle(fields, _EMBEDDED_LONGEST if embedded else _FOREIGN_LONGEST)
         if reason:
             tally.skipped.append(Skipped(number, pair.record_id, reason))
             continue
-        fields: dict[str, list[dict[str, str]]] = {
-            name: _storable_messages(getattr(pair, name), empty=embedded) for name in FIELDS
-        }
+        tally.altered += any(_altered(turn.content, embedded) for name in FIELDS for turn in getattr(pair, name))
         lengths = {f"{part}_tokens": getattr(counts, part) for part in FIELDS}
         source = {"source": _storable(pair.source)[:_LONGEST_SOURCE]} if pair.source else {}
         metadata = {name: value for name, value in (source | lengths).items() if name in plan.metadata}
-        tally.altered += any(
-            sent["content"] != turn.content
-            for name in FIELDS
-            for sent, turn in zip(fields[name], getattr(pair, name), strict=True)
-        )
         record = {"external_id": pair.record_id, "fields": fields, "metadata": metadata}
         yield _Record(number, pair.record_id, json.dumps(record, ensure_ascii=False).encode())
 
 
-def _obstacle(pair: Pair, longest: int) -> str:
-    """Return why a server that takes messages of at most `longest` characters cannot take the pair, or ""."""
-    for name in FIELDS:
-        messages: Messages = getattr(pair, name)
+def _obstacle(fields: dict[str, list[dict[str, str]]], longest: int) -> str:
+    """Return why a server that takes messages of at most `longest` characters cannot take the record, or ""."""
+    for name, messages in fields.items():
         if len(messages) > _MOST_MESSAGES:
             return f"{name} has {len(messages):,} messages; the server takes {_MOST_MESSAGES}."
-        length = max((len(turn.content) for turn in messages), default=0)
+        length = max((len(message["content"]) for message in messages), default=0)
         if length > longest:
             return f"A message of {name} has {length:,} characters; the server takes {longest:,}."
     return ""
@@ -269,20 +266,32 @@ def _storable(text: str) -> str:
     return _UNSTORABLE.sub("\ufffd", text)
 
 
-def _storable_messages(messages: Messages, *, empty: bool) -> list[dict[str, str]]:
-    """Return chat messages a server takes: nothing it cannot store, roles of 1 to 20 characters.
+def _altered(text: str, embedded: bool) -> bool:
+    return bool(_UNSTORABLE.search(text)) or not (text or embedded)
+
+
+def _shown_messages(messages: Messages, *, empty: bool) -> list[dict[str, str]]:
+    """Return chat messages that the server takes and that its page shows as they are.
+
+    Argilla 2.8.0 puts a chat message into the page as innerHTML even with `use_markdown=False`: `List<String>` loses
+    its `<String>`, and `<img onerror=...>` runs a script with the annotator's rights. So what would be read as HTML is
+    escaped in this copy.
 
     Args:
         messages: The turns.
-        empty: Whether it takes empty messages; where not, U+FFFD stands for them.
+        empty: Whether the server takes empty messages; where not, U+FFFD stands for them.
     """
     return [
         {
             "role": _storable(turn.role)[:_LONGEST_ROLE] or "\ufffd",
-            "content": _storable(turn.content) or ("" if empty else "\ufffd"),
+            "content": _READ_AS_HTML.sub(_escape, _storable(turn.content)) or ("" if empty else "\ufffd"),
         }
         for turn in messages
     ]
+
+
+def _escape(found: re.Match[str]) -> str:
+    return html.escape(found[0])
 
 
 def _bulks(records: Iterable[_Record]) -> Iterator[list[_Record]]:

@@ -118,9 +118,9 @@ def settings_of(plan: ReviewPlan, client: argilla.Argilla) -> argilla.Settings:
 
     return rg.Settings(
         guidelines=plan.guidelines,
-        # Never Markdown: Argilla shares our origin, and a record's text would be rendered as HTML.
+        # Never Markdown: annotators shall see what the model wrote, and Argilla shares our origin.
         fields=[
-            rg.ChatField(name=name, title=title, use_markdown=False, client=client) for name, title in FIELDS.items()
+            rg.ChatField(name=name, title=title, use_markdown=False, _client=client) for name, title in FIELDS.items()
         ],
         questions=[
             rg.RatingQuestion(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import threading
@@ -13,6 +14,7 @@ from typing import Literal, TypeVar
 from pipeline import answers as answer_file
 from pipeline import dataset, filter, project, tokens
 from pipeline.answers import Answer
+from pipeline.errors import StudioError
 from pipeline.home import Home
 from pipeline.pair import Pair
 from pipeline.project import DatasetRecord, Project, Record
@@ -94,8 +96,15 @@ def start_project(home: Home, loaded: Loaded, kind: Kind, name: str, sha256: str
             of.dataset = record
 
         fresh.update(change)
-    except BaseException:
+    except BaseException as error:
         project.discard(fresh)
+        if isinstance(error, OSError):
+            full = error.errno == errno.ENOSPC
+            raise StudioError(
+                "The dataset was read but not kept.",
+                "The disk is full." if full else str(error),
+                "Free some space, then load it again." if full else "Check the studio's folder, then load it again.",
+            ) from error
         raise
     return fresh
 

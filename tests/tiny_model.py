@@ -143,7 +143,7 @@ def _train_tokenizer(specials: list[str]) -> Tokenizer:
     return tokenizer
 
 
-def _config(vocabulary: int, ids: dict[str, int]) -> dict[str, Any]:
+def _config(vocabulary: int, ids: dict[str, int | None]) -> dict[str, Any]:
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -175,7 +175,8 @@ def _weights(vocabulary: int, seed: int) -> dict[str, np.ndarray[Any, np.dtype[n
     half = HIDDEN // 2
 
     def normal(*shape: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-        return np.asarray(generator.normal(0.0, 0.02, shape), dtype=np.float32)
+        values: np.ndarray[Any, np.dtype[np.float32]] = generator.normal(0.0, 0.02, shape).astype(np.float32)
+        return values
 
     ones: np.ndarray[Any, np.dtype[np.float32]] = np.ones(HIDDEN, dtype=np.float32)
     tensors = {"model.embed_tokens.weight": normal(vocabulary, HIDDEN), "model.norm.weight": ones}

@@ -11,7 +11,7 @@ from gradio.components import Component
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ui.text import t
+from ui.text import CATALOGUE, t
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _rows(model: type[BaseModel], prefix: str, names: list[str], choices: dict[s
 
 
 def control(model: type[BaseModel], prefix: str, name: str, choices: list[str] | None = None) -> Component:
-    """Return the control of one field.
+    """Return the control of one field; its help is the catalogue's <prefix>.<field>.help, else its description.
 
     Args:
         model: Declares the field.
@@ -92,7 +92,7 @@ def control(model: type[BaseModel], prefix: str, name: str, choices: list[str] |
     info = model.model_fields[name]
     common: dict[str, Any] = {
         "label": t(f"{prefix}.{name}"),
-        "info": _help(info),
+        "info": t(f"{prefix}.{name}.help") if f"{prefix}.{name}.help" in CATALOGUE else _help(info),
         "elem_id": f"{prefix}-{name.replace('_', '-')}",
         "value": info.get_default(call_default_factory=True),
         "min_width": 220,
@@ -104,21 +104,15 @@ def control(model: type[BaseModel], prefix: str, name: str, choices: list[str] |
     if kind is bool:
         return gr.Checkbox(**common)
     if kind in (int, float):
-        low, high = bounds(info)
-        return gr.Number(minimum=low, maximum=high, precision=0 if kind is int else None, **common)
+        # Without minimum and maximum: Gradio 6.31 checks them at each key ("Value 5 is less than minimum value 16" on
+        # the way to 512) and does not name the field; validation does.
+        return gr.Number(precision=0 if kind is int else None, **common)
     if get_origin(kind) is list:
         return gr.Dropdown(choices=choices or [], multiselect=True, **common)
     if choices is not None:
         return gr.Dropdown(choices=choices, allow_custom_value=True, **common)
     lines = int(_extra(info, "lines") or 1)
     return gr.Textbox(lines=lines, max_lines=max(lines, 12), **common)
-
-
-def bounds(info: FieldInfo) -> tuple[float | None, float | None]:
-    """Return a number field's inclusive bounds; exclusive ones are left to validation, which says why."""
-    low = next((bound.ge for bound in info.metadata if getattr(bound, "ge", None) is not None), None)
-    high = next((bound.le for bound in info.metadata if getattr(bound, "le", None) is not None), None)
-    return low, high
 
 
 def _help(info: FieldInfo) -> str:

@@ -45,6 +45,9 @@ def handle(function: Callable[..., Any]) -> Callable[..., Any]:
             raise message(error) from error
         except ValidationError as error:
             raise message(readable(error)) from error
+        except OSError as error:  # a full disk, a folder that went away: the visitor can do something about it
+            LOG.exception("handler failed")
+            raise message(StudioError(say("error.system"), str(error), say("error.system.next"))) from error
 
     # Gradio 6.31 reads the signature to find the parameters it fills itself (request, event data): show it the
     # function's own, the request first, with annotations resolved where the function lives.

@@ -39,6 +39,7 @@ class Engine:
         torch: Whether it needs torch.
         cpu_size: Bytes on disk with a CPU build of torch.
         cuda_size: Bytes on disk with a CUDA build of torch.
+        root: Folder its own folder is in.
     """
 
     name: str
@@ -46,11 +47,12 @@ class Engine:
     torch: bool
     cpu_size: int
     cuda_size: int
+    root: Path = Path(__file__).parent
 
     @property
     def lock(self) -> Path:
         """The committed lock this engine is built from."""
-        return Path(__file__).parent / self.name / "lock.txt"
+        return self.root / self.name / "lock.txt"
 
 
 ENGINES = {
@@ -143,7 +145,7 @@ def _build(engine: Engine, folder: Path, on_line: Lines) -> Path:
     environment = folder / engine.name
     _check_disk(engine, folder)
     shutil.rmtree(environment, ignore_errors=True)
-    on_line(f"Building the environment of {engine.title} (about {engine.cpu_size / GIB:.1f} GB on disk)")
+    on_line(f"Building the environment of {engine.title} (about {_size(engine) / GIB:.1f} GB on disk)")
     python = python_of(environment)
     install = ["pip", "install", "--python", str(python), "--compile-bytecode"]
     _step(engine, "create", ["venv", "--python", sys.executable, str(environment)], on_line)
@@ -168,12 +170,16 @@ def _install_torch(engine: Engine, install: list[str], on_line: Lines) -> None:
         _step(engine, "torch", [*install, f"torch=={TORCH}"], on_line)
 
 
+def _size(engine: Engine) -> int:
+    return engine.cuda_size if shutil.which("nvidia-smi") else engine.cpu_size
+
+
 def _check_disk(engine: Engine, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
-    if free < engine.cpu_size:
+    if free < _size(engine):
         raise StudioError(
             f"{engine.title} was not installed: the disk has no room.",
-            f"It needs about {engine.cpu_size / GIB:.1f} GB; {free / GIB:.1f} GB are free.",
+            f"It needs about {_size(engine) / GIB:.1f} GB; {free / GIB:.1f} GB are free.",
             "Free some space, or name another folder in ALIGN_STUDIO_ENGINES.",
         )
 

@@ -378,6 +378,13 @@ def autotrain_params(job: Job, state: State, emit: Emit) -> Any:
     if precision == "fp16" and not torch.cuda.is_available():
         emit("warning", message="fp16 needs a GPU; this run trains in full precision.")
         precision = None
+    warmup = params.warmup_ratio
+    if warmup > 0 and math.ceil(state.steps * warmup) >= state.steps:
+        emit(
+            "warning",
+            message=f"A run of {state.steps} steps would be all warm-up, at a learning rate from 0; left out.",
+        )
+        warmup = 0.0
     return LLMTrainingParams(
         trainer="orpo",
         model=job.base_model,
@@ -391,7 +398,7 @@ def autotrain_params(job: Job, state: State, emit: Emit) -> Any:
         epochs=params.epochs,
         block_size=params.block_size,
         model_max_length=max(params.block_size, 2048),  # AutoTrain lowers a longer tokenizer's to this
-        warmup_ratio=params.warmup_ratio,
+        warmup_ratio=warmup,
         peft=params.lora,
         quantization=None,
         lora_r=params.lora_r,
@@ -761,6 +768,9 @@ def _prepare_environment() -> None:
     for name in ("SPACE_ID", "ENDPOINT_ID"):  # AutoTrain 0.8.36 pauses the Space or endpoint it runs in
         os.environ.pop(name, None)
     os.environ["ALLOW_REMOTE_CODE"] = "false"  # AutoTrain's default is true
+    os.environ["ACCELERATE_MIXED_PRECISION"] = (
+        "no"  # transformers 4.48 sets it for bf16 and fp16 and never takes it back
+    )
     # With several GPUs in sight transformers' Trainer wraps the model in DataParallel and multiplies the batch.
     os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 
@@ -772,14 +782,14 @@ ADVICE: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "Lower the batch size (and raise the gradient accumulation) or the block size, use LoRA, or a larger machine.",
     ),
     (
-        "GatedModel",
-        ("gatedrepoerror", "gated repo"),
-        "Accept the model's licence on its Hub page and sign in with an account that may read it.",
-    ),
-    (
         "ModelNotFound",
         ("repositorynotfounderror", "revisionnotfounderror", "is not a valid model identifier", "not appear to have"),
         "Check the model's id; a private model needs a sign-in that may read it.",
+    ),
+    (
+        "GatedModel",
+        ("gatedrepoerror", "gated repo"),
+        "Accept the model's licence on its Hub page and sign in with an account that may read it.",
     ),
     (
         "NoNetwork",

@@ -38,6 +38,13 @@ from specification import (  # type: ignore[import-not-found]
 
 Spec = dict[str, Any]
 LIBRARIES = ("lighteval", "transformers", "torch", "huggingface-hub", "datasets", "accelerate")
+NEXT = {
+    "PromptTooLong": "Shorten the conversation or ask for fewer tokens.",
+    "NotRenderable": "Take another chat template, or turns that alternate between user and assistant.",
+    "ModuleNotFoundError": "Build the evaluation engine again.",
+    "ImportError": "Build the evaluation engine again.",
+}
+NEXT_LOG = "The log has the whole traceback."
 
 
 class Evaluation:
@@ -50,6 +57,7 @@ class Evaluation:
         self.results: list[dict[str, Any]] = []
         self.failures: list[tuple[str, Exception]] = []
         self.dropped: dict[str, dict[str, int]] = {}
+        self.unreadable: dict[str, Exception] = {}
         self._position = {"done": 0, "total": 0}
 
     def run(self) -> dict[str, Any]:
@@ -104,10 +112,10 @@ class Evaluation:
         for model in self.spec["models"]:
             try:
                 readers[model["role"]] = scorer.reader(self._config(scorer, model))
-            except (OSError, ValueError) as error:  # loading it will fail again, be reported and leave the others alone
-                print(f"{model['role']}: no tokenizer or configuration: {error}", file=sys.stderr)
+            except (OSError, ValueError) as error:  # reported when its turn comes; the others are still wanted
+                self.unreadable[model["role"]] = error
         if not readers:
-            raise _unavailable(self.spec["models"][0], "no model's tokenizer and configuration could be read")
+            raise _unavailable(self.spec["models"][0], str(next(iter(self.unreadable.values()))))
         trained = next((reader for role, reader in readers.items() if role != "base"), next(iter(readers.values())))
         kept, dropped = prepare(rows, template, trained[0], list(readers.values()))
         if not kept:
@@ -130,9 +138,11 @@ class Evaluation:
         self.reporter.check()
         self.reporter.emit("stage", stage="loading", message=f"Loading {model['name']}", model=role)
         try:
+            if role in self.unreadable:
+                raise self.unreadable[role]
             network = scorer.Scorer(self._config(scorer, model), self._before_batch)
         except Exception as error:  # whatever a broken or missing model raises: the other models are still wanted
-            self._note(f"{role} ({model['name']})", error if _is_memory(error) else _unavailable(model, str(error)))
+            self._note(role, error if _is_memory(error) else _unavailable(model, str(error)))
             return
         try:
             for task in self.spec["tasks"]:
@@ -142,7 +152,7 @@ class Evaluation:
                 except Cancelled:
                     raise
                 except Exception as error:  # one task must not take the others' results along
-                    self._note(f"{role} ({model['name']}) on {task['name']}", error)
+                    self._note(f"{role}, {task['name']}", error)
         finally:
             network.release()
 
@@ -159,7 +169,7 @@ class Evaluation:
         folder = self.folder / role / re.sub(r"[^\w.-]+", "_", task["name"])
         folder.mkdir(parents=True, exist_ok=True)
         outcomes = scorer.score(network, task["name"], task_module(), self.spec["max_samples"], folder, begin)
-        self._before_batch(0)
+        self.reporter.emit("progress", stage="scoring", unit="requests", **self._position)
         for outcome in outcomes:
             with (self.folder / role / "samples.jsonl").open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(finite(sample), default=float) + "\n" for sample in outcome.samples)
@@ -251,9 +261,9 @@ def answer(spec: Spec, reporter: Reporter) -> dict[str, Any]:
             raise
         except Exception as error:  # the other model's answer is still wanted
             traceback.print_exc()
-            where = f"{model['role']} ({model['name']})"
-            failures.append((where, _unavailable(model, str(error)) if isinstance(error, OSError) else error))
-            reporter.emit("warning", message=f"{where}: {error}")
+            known = _unavailable(model, str(error)) if isinstance(error, OSError) else error
+            failures.append((model["role"], known))
+            reporter.emit("warning", message=f"{model['role']}: {known}")
             continue
         results.append(result)
         reporter.emit("result", **result)
@@ -279,12 +289,23 @@ def _is_memory(error: Exception) -> bool:
 
 def _summary(failures: list[tuple[str, Exception]]) -> Problem:
     """Return one problem naming all models (and tasks) that failed."""
-    message = " ".join(f"{where}: {type(error).__name__}: {error}" for where, error in failures)
+    message = " ".join(f"{where}: {_words(error)}" for where, error in failures)
     if any(_is_memory(error) for _, error in failures):
         return Problem("OutOfMemory", message, "Lower the batch size, choose bfloat16, or use larger hardware.")
     first = failures[0][1]
-    kind = first.kind if isinstance(first, Problem) else type(first).__name__
-    return Problem(kind, message, first.next if isinstance(first, Problem) else "The log has the whole traceback.")
+    return Problem(_kind(first), message, _next(first))
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, Problem) else f"{type(error).__name__}: {error}"
+
+
+def _kind(error: Exception) -> str:
+    return str(error.kind) if isinstance(error, Problem) else type(error).__name__
+
+
+def _next(error: Exception) -> str:
+    return str(error.next) if isinstance(error, Problem) else NEXT.get(type(error).__name__, NEXT_LOG)
 
 
 def main(arguments: list[str]) -> int:
@@ -305,8 +326,8 @@ def main(arguments: list[str]) -> int:
         return 130
     except Exception as error:  # the end of the program: whatever it is becomes the error event
         traceback.print_exc()
-        kind, after = (error.kind, error.next) if isinstance(error, Problem) else (type(error).__name__, "")
-        reporter.emit("error", type=kind, message=str(error), next=after, traceback=traceback.format_exc())
+        text = traceback.format_exc()
+        reporter.emit("error", type=_kind(error), message=str(error), next=_next(error), traceback=text)
         return 1
     reporter.emit("done", **payload)
     return 0

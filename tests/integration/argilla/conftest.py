@@ -20,7 +20,7 @@ SOURCES = ["orca", "capybara", "toxic-dpo", "math"]
 LABELS = ["chosen", "rejected", "tie"]
 ASPECTS = ["facts", "style", "safety"]
 AGENTS = ["judge-a", "judge-b"]
-WORDS = "alpha beta gamma delta naïve running runner run well-known state café zebra the of".split()
+WORDS = ["alpha", "beta", "gamma", "delta", "naïve", "running", "runner", "run", "well-known", "café", "zebra", "the"]
 CHINESE = "模型可以解释机器学习的基本概念并且给出例子"
 JAPANESE = "このモデルは機械学習の例をカタカナとひらがなで説明します"
 
@@ -47,8 +47,13 @@ def new_service(argilla_python: Path, tmp_path: Path) -> Iterator[Callable[[], A
 
 
 @pytest.fixture(scope="session")
-def server(argilla_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    service = ArgillaService(tmp_path_factory.mktemp("argilla"), argilla_python)
+def server_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("argilla")
+
+
+@pytest.fixture(scope="session")
+def server(argilla_python: Path, server_home: Path) -> Iterator[Endpoint]:
+    service = ArgillaService(server_home, argilla_python)
     try:
         yield service.start()
     finally:

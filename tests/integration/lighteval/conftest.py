@@ -103,7 +103,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("models")
     folders = {role: make_tiny_model(root / role, seed=seed) for seed, role in enumerate(("base", "tuned"), 1)}
     for folder in folders.values():
-        scale_weights(folder, 6.0)
+        scale_weights(folder, 3.0)
     return folders
 
 
@@ -139,11 +139,7 @@ def reviewed(count: int, seed: int = 5) -> list[dict[str, Any]]:
 
 def truthful(count: int) -> list[dict[str, Any]]:
     """Questions in TruthfulQA's multiple-choice schema."""
-    right, also, wrong = (
-        ("It is cold.", "Water freezes in winter."),
-        "They drink tea.",
-        ("It is warm.", "Nobody knows."),
-    )
+    right, also, wrong = ("cold", "old"), "small", ("warm", "green")  # few tokens: no choice takes all the probability
     return [
         {
             "question": f"Why is river number {number} cold in winter?",

@@ -147,7 +147,8 @@ def test_scores_are_those_of_lightevals_file(evaluation: Run) -> None:
         assert reported == saved["results"][f"{task}|0"]
         assert saved["config_general"]["model_config"]["override_chat_template"] is False
         assert set(result["stderr"]) == set(result["scores"])
-    assert results["base", "truthfulqa:mc"]["scores"] != results["tuned", "truthfulqa:mc"]["scores"]
+    mc2 = [results[role, "truthfulqa:mc"]["scores"]["truthfulqa_mc2"] for role in ("base", "tuned")]
+    assert mc2[0] != mc2[1] and all(0.01 < value < 0.99 for value in mc2)
 
 
 def test_results_file_is_what_done_says(evaluation: Run) -> None:
@@ -265,5 +266,5 @@ def test_a_model_that_fails_leaves_the_others(extremes: tuple[Run, Path]) -> Non
     assert [role for role, _ in run.results()] == ["base", "nan", "flat"]
     end = run.events[-1]
     assert (end["event"], end["type"]) == ("error", "ModelUnavailable")
-    assert "torn" in end["message"] and "base" not in end["message"].split("tiny")[0] and end["next"]
+    assert end["message"].startswith("torn: tiny torn") and end["next"]
     assert len(json.loads((run.folder / "results.json").read_text("utf-8"))["results"]) == 3

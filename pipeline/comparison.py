@@ -1,0 +1,242 @@
+"""Base against tuned: differences with their standard errors, in numbers and in words. Nothing is read but samples."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Result = Mapping[str, Any]  # a `result` event of the evaluation worker
+Samples = dict[str, float | None]
+
+BASE, TUNED = "base", "tuned"  # roles
+
+
+HEADLINES = {
+    "truthfulqa:mc": ("truthfulqa_mc1", "truthfulqa_mc2"),
+    "reviewed_pairs": ("pref_acc_norm", "pref_margin_norm"),
+}
+LABELS = {
+    "truthfulqa_mc1": "mc1: the single true answer is the most likely one",
+    "truthfulqa_mc2": "mc2: share of probability on true answers",
+    "pref_acc_norm": "preference accuracy, per token",
+    "pref_margin_norm": "margin of chosen over rejected, nats per token",
+    "pref_acc": "preference accuracy, whole answers (favours the shorter)",
+    "pref_tie": "share of ties",
+    "pref_nan": "share of pairs without a finite score",
+}
+_UNDIRECTED = frozenset({"pref_tie", "pref_nan"})  # neither more nor less of it is better
+_ENOUGH = 10  # samples below which a standard error says nothing
+_Z = 1.96  # two-sided 95 % of the normal distribution
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one task, base against tuned; values are the engine's to the last digit.
+
+    Attributes:
+        task: lighteval's name of the task.
+        metric: lighteval's name of the metric.
+        label: The metric in words.
+        headline: Whether it is one to look at first.
+        base: The base model's score; None when it is not a number.
+        base_stderr: Its standard error.
+        tuned: The tuned model's score.
+        tuned_stderr: Its standard error.
+        difference: Tuned minus base; None when they cannot be compared.
+        difference_stderr: Its standard error: of the differences per sample where both models' samples are there,
+            else of two independent means, which is larger.
+        paired: Whether it comes from the differences per sample.
+        samples: Samples scored.
+        available: Samples the task has.
+        dropped: Pairs left out, by reason.
+        note: Why there is no difference, or "".
+    """
+
+    task: str
+    metric: str
+    label: str
+    headline: bool
+    base: float | None
+    base_stderr: float | None
+    tuned: float | None
+    tuned_stderr: float | None
+    difference: float | None
+    difference_stderr: float | None
+    paired: bool
+    samples: int
+    available: int
+    dropped: dict[str, int]
+    note: str = ""
+
+    @property
+    def partial(self) -> bool:
+        """Whether only some of the task's samples were scored."""
+        return self.samples < self.available
+
+
+def compare(results: Sequence[Result], folder: Path | None = None) -> list[Row]:
+    """Put the base model's and the tuned model's scores side by side.
+
+    Args:
+        results: The `result` events of one evaluation.
+        folder: The evaluation's folder with <role>/samples.jsonl; None: no comparison per sample.
+
+    Returns:
+        Rows in the order of the tasks, each task's headlines first. Where one model
+        failed a task, the other's scores stand alone.
+    """
+    by_role = {role: {str(r["task"]): r for r in results if r["role"] == role} for role in (BASE, TUNED)}
+    samples = {role: read_samples(folder / role / "samples.jsonl") if folder else {} for role in (BASE, TUNED)}
+    rows = []
+    for task in dict.fromkeys(str(result["task"]) for result in results):
+        one, other = by_role[BASE].get(task), by_role[TUNED].get(task)
+        headlines = HEADLINES.get(task, ())
+        metrics = dict.fromkeys([*headlines, *((one or {}).get("scores", {})), *((other or {}).get("scores", {}))])
+        for metric in metrics:
+            pair = (samples[BASE].get((task, metric)), samples[TUNED].get((task, metric)))
+            rows.append(_row(task, metric, one, other, pair, metric in headlines))
+    return rows
+
+
+def _row(
+    task: str,
+    metric: str,
+    base: Result | None,
+    tuned: Result | None,
+    samples: tuple[Samples | None, Samples | None],
+    headline: bool,
+) -> Row:
+    """Compare one metric; the difference is refused where the models were not given the same samples."""
+    first = base or tuned or {}
+    scores = [_value(result, "scores", metric) for result in (base, tuned)]
+    errors = [_value(result, "stderr", metric) for result in (base, tuned)]
+    difference = error = None
+    paired, note = False, ""
+    if base is None or tuned is None:
+        note = f"The {'base' if base is None else 'tuned'} model has no result of this task."
+    elif base.get("settings") != tuned.get("settings") or base["samples"] != tuned["samples"]:
+        note = "The models were scored with different settings or samples."
+    elif scores[0] is None or scores[1] is None:
+        note = "A score is not a number."
+    elif samples[0] is not None and samples[1] is not None and samples[0].keys() != samples[1].keys():
+        note = "The models were scored on different samples."
+    else:
+        difference = scores[1] - scores[0]
+        error = paired_stderr(samples[0], samples[1]) if samples[0] and samples[1] else None
+        paired = error is not None
+        if error is None and errors[0] is not None and errors[1] is not None:
+            error = math.hypot(errors[0], errors[1])
+    return Row(
+        task=task,
+        metric=metric,
+        label=LABELS.get(metric, metric),
+        headline=headline,
+        base=scores[0],
+        base_stderr=errors[0],
+        tuned=scores[1],
+        tuned_stderr=errors[1],
+        difference=difference,
+        difference_stderr=error,
+        paired=paired,
+        samples=int(first.get("samples", 0)),
+        available=int(first.get("available", first.get("samples", 0))),
+        dropped={reason: int(count) for reason, count in dict(first.get("dropped") or {}).items() if count},
+        note=note,
+    )
+
+
+def _value(result: Result | None, part: str, metric: str) -> float | None:
+    value = ((result or {}).get(part) or {}).get(metric)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def paired_stderr(base: Samples, tuned: Samples) -> float | None:
+    """Return the standard error of the mean difference over the same samples.
+
+    Miller 2024, "Adding Error Bars to Evals" (arXiv 2411.00640), section 4.2: sd(d) / sqrt(n) of the differences d per
+    sample. Both models find the same questions hard, so it is smaller than that of two independent means.
+
+    Args:
+        base: Value per sample id.
+        tuned: The same ids.
+
+    Returns:
+        The standard error; None below two samples or where a value is not a number.
+    """
+    differences = []
+    for name, value in base.items():
+        other = tuned[name]
+        if value is None or other is None:
+            return None
+        differences.append(other - value)
+    n = len(differences)
+    if n < 2:
+        return None
+    mean = math.fsum(differences) / n
+    return math.sqrt(math.fsum((d - mean) ** 2 for d in differences) / (n - 1) / n)
+
+
+def read_samples(file: Path) -> dict[tuple[str, str], Samples]:
+    """Return a model's values by (task, metric) and sample id; empty when the file is not there.
+
+    Args:
+        file: samples.jsonl of the evaluation worker: one {task, id, metrics} per line.
+    """
+    found: dict[tuple[str, str], Samples] = {}
+    if not file.is_file():
+        return found
+    with file.open(encoding="utf-8") as lines:
+        for line in lines:
+            sample = json.loads(line)
+            task = str(sample["task"]).removesuffix("|0")
+            for metric, value in sample["metrics"].items():
+                number = float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+                found.setdefault((task, metric), {})[str(sample["id"])] = number
+    return found
+
+
+def rounded(value: float | None, stderr: float | None, *, signed: bool = False) -> str:
+    """Return a value as precisely as its standard error allows: that with two significant digits.
+
+    Args:
+        value: The value; None is written as a dash.
+        stderr: Its standard error; without one (or with 0) the value has four significant digits.
+        signed: Whether a plus is written before positive values.
+    """
+    sign = "+" if signed else ""
+    if value is None:
+        return "–"
+    if not stderr:
+        return f"{value:{sign}.4g}"
+    decimals = 1 - math.floor(math.log10(float(f"{stderr:.1e}")))  # 0.0996 has two digits as 0.10
+    if decimals <= 0:
+        return f"{round(value, decimals):{sign}.0f} ± {round(stderr, decimals):.0f}"
+    return f"{value:{sign}.{decimals}f} ± {stderr:.{decimals}f}"
+
+
+def verdict(row: Row) -> str:
+    """Return what a row says, in plain words: a change is claimed only where 95 % intervals exclude none.
+
+    Args:
+        row: From `compare`.
+    """
+    if row.difference is None:
+        return f"No comparison. {row.note}"
+    if row.metric in _UNDIRECTED:
+        return ""
+    if row.samples < _ENOUGH:
+        return f"Too few samples ({row.samples}) to say anything."
+    if row.difference_stderr is None:
+        return "No standard error, so nothing can be said about the difference."
+    limit = _Z * row.difference_stderr
+    part = f" Only {row.samples} of {row.available} samples were scored." if row.partial else ""
+    if abs(row.difference) <= limit:
+        return f"No evidence of a change.{part}"
+    low, high = row.difference - limit, row.difference + limit
+    better = "better" if row.difference > 0 else "worse"
+    interval = f"95 % of such intervals hold the true difference: {low:+.2g} to {high:+.2g}"
+    return f"Evidence that the tuned model is {better} ({interval}).{part}"

@@ -1,0 +1,124 @@
+"""The runs of our own environment: what stands between a project's folder and the steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline import project, review, tokens, workbench
+from pipeline.engines import install
+from pipeline.engines.argilla_server.service import ArgillaService, Endpoint
+from pipeline.errors import StudioError
+from pipeline.home import Home
+from pipeline.project import Project, Record
+from pipeline.review import Imported, ReviewPlan
+from pipeline.runs.task import Cancelled, Reporter
+from pipeline.settings import Settings
+
+CHUNK = 100  # pairs between two looks at the stop file: a second or so
+SHOWN = 100  # skipped pairs named in a run's result
+
+
+def import_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Put a project's pairs into Argilla; what an earlier import left there stays and is not repeated.
+
+    Args:
+        spec: With project (its name) and plan (a ReviewPlan).
+        reporter: Gets stages and progress.
+
+    Returns:
+        What was done: dataset_id, total, added, already_there, altered, skipped (a number) and the first of these.
+
+    Raises:
+        Cancelled: The user asked for a stop; what is imported stays.
+        StudioError: Argilla does not start or refuses; see `pipeline.review`.
+    """
+    settings = Settings()
+    home = Home(settings.home.expanduser().resolve())
+    of, plan = project.find(home, spec["project"]), ReviewPlan.model_validate(spec["plan"])
+    reporter.stage("prepare", "Starting Argilla")
+    endpoint = _argilla(settings, home, reporter)
+    reporter.stage("prepare", "Counting the pairs' lengths")
+    pairs, counts = workbench.pairs_of(of), _counts(of, plan)
+    if reporter.should_stop():
+        raise Cancelled
+    reporter.stage("import", "Importing into Argilla")
+    # Made empty first: even an import that is killed leaves the dataset's id, so that the next one goes on there.
+    dataset_id = review.import_pairs(endpoint, plan, [], []).dataset_id
+    _remember(of, plan, dataset_id)
+    imported = review.import_pairs(
+        endpoint,
+        plan,
+        pairs,
+        counts,
+        on_progress=lambda done, _: reporter.progress("import", done, len(pairs), "pairs"),
+        should_stop=reporter.should_stop,
+        chunk=CHUNK,
+    )
+    if imported.stopped:
+        raise Cancelled
+    return _result(imported)
+
+
+def export_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Write a project's kept pairs as an export."""
+    raise StudioError("Exports cannot be written yet.")
+
+
+def _argilla(settings: Settings, home: Home, reporter: Reporter) -> Endpoint:
+    """Return the user's own server, or the embedded one, started if need be: the app may be gone."""
+    if settings.argilla_api_url:
+        key = settings.argilla_api_key.get_secret_value()
+        return Endpoint(settings.argilla_api_url.rstrip("/"), key, port=0, embedded=False)
+
+    def line(text: str) -> None:
+        if reporter.should_stop():
+            raise Cancelled
+        reporter.stage("prepare", text)
+
+    python = install.ensure("argilla_server", settings.engines_folder, line)
+    return ArgillaService(home.argilla, python).start()
+
+
+def _counts(of: Project, plan: ReviewPlan) -> list[tokens.PairCounts]:
+    """Return the lengths of a project's pairs in the unit the plan was made with.
+
+    Raises:
+        StudioError: They were tokens, and the tokenizer is not at hand any more.
+    """
+    counted = workbench.counts_of(of)
+    if counted.unit == plan.unit:
+        return counted.counts
+    estimate = tokens.WordEstimate()
+    if plan.unit == estimate.unit:
+        return tokens.pair_counts(workbench.pairs_of(of), estimate)
+    raise StudioError(
+        f"The pairs' lengths cannot be counted in {plan.unit}.",
+        f"The tokenizer of {of.read().base_model} cannot be loaded at the moment.",
+        "Check the connection, then continue the import.",
+    )
+
+
+def _remember(of: Project, plan: ReviewPlan, dataset_id: str) -> None:
+    """Note where a project's pairs are in Argilla; the answers of another dataset are not those of this one."""
+
+    def change(record: Record) -> None:
+        if record.review is not None and record.review.dataset_id != dataset_id:
+            record.review.plan = plan.model_dump(mode="json")
+            record.review.dataset_id, record.review.cursor = dataset_id, ""
+
+    of.update(change)
+
+
+def _result(imported: Imported) -> dict[str, Any]:
+    return {
+        "dataset_id": imported.dataset_id,
+        "total": imported.total,
+        "added": imported.added,
+        "already_there": imported.already_there,
+        "altered": imported.altered,
+        "skipped": len(imported.skipped),
+        "first_skipped": [
+            {"number": pair.number, "record_id": pair.record_id, "reason": pair.reason}
+            for pair in imported.skipped[:SHOWN]
+        ],
+    }

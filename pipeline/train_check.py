@@ -1,0 +1,299 @@
+"""What is known of a training run before it starts: steps, cuts, memory, time, and what stops it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import exported, hardware, model_folder, tokens
+from pipeline.hardware import Hardware, ModelShape
+from pipeline.orpo import OrpoParams, TrainOptions, cuts, steps_per_epoch
+from pipeline.preflight import Notice, Preflight, spec_of
+from pipeline.project import Project
+from pipeline.runs.ledger import Ledger, State
+from pipeline.tokens import PairCounts
+
+_ADAPTER_FIELDS = ("lora_r", "lora_alpha", "lora_dropout")
+# What a step's time depends on, beside the data and the model.
+_PACE = (
+    "batch_size",
+    "block_size",
+    "max_prompt_length",
+    "max_completion_length",
+    "lora",
+    "lora_r",
+    "gradient_accumulation",
+    "mixed_precision",
+)
+
+_KEPT = 4  # splits whose lengths are remembered
+_counted: dict[tuple[Path, int, int, str], list[PairCounts]] = {}
+
+
+@dataclass(frozen=True)
+class TrainNumbers:
+    """What is counted and estimated.
+
+    Attributes:
+        pairs: Pairs in the train split.
+        steps_per_epoch: Optimizer steps in one pass.
+        steps: Optimizer steps in all.
+        unused: Pairs that fill no whole step and are left out of a pass; others in each pass.
+        longest: Length of the longest sequence, prompt and longer completion.
+        prompts_cut: Pairs whose prompt loses its beginning.
+        completions_cut: Pairs of which a completion loses its end.
+        sequences_cut: Pairs that exceed block_size even then.
+        unit: What lengths count: "tokens" of the base model, or "words (estimate)".
+        memory: Estimated peak, bytes; None where the model's shape is unknown.
+        seconds: Time by the pace of the last finished run on this machine with the same data, model and settings of
+            size; None without one.
+    """
+
+    pairs: int
+    steps_per_epoch: int
+    steps: int
+    unused: int
+    longest: int
+    prompts_cut: int
+    completions_cut: int
+    sequences_cut: int
+    unit: str
+    memory: int | None
+    seconds: float | None
+
+
+def spec(project: Project, options: TrainOptions, params: OrpoParams) -> dict[str, Any]:
+    """Return the spec of a run, as `pipeline/engines/autotrain/worker.py` reads it."""
+    return {
+        "base_model": model_folder.path_for_worker(options.base_model),
+        "project_name": options.project_name,
+        "trainer": options.trainer,
+        "dataset": options.dataset,
+        "data_dir": str(project.exports / options.dataset),
+        "output_dir": str(project.models),
+        "params": params.model_dump(mode="json"),
+    }
+
+
+def preflight(
+    ledger: Ledger, project: Project, options: TrainOptions, params: OrpoParams, machine: Hardware | None = None
+) -> Preflight[TrainNumbers]:
+    """Check a run before anything is loaded.
+
+    Args:
+        ledger: The home's ledger: names in use, times of former runs.
+        project: Holds the export.
+        options: What is trained on what.
+        params: The hyperparameters.
+        machine: Where it runs; this machine by default.
+
+    Raises:
+        StudioError: The export is damaged.
+    """
+    machine = machine or hardware.this_machine()
+    folder = model_folder.locate(options.base_model)
+    shape = model_folder.shape(folder) if folder else None
+    numbers = _numbers(ledger, project, options, params, shape)
+    blockers = [
+        _dataset_problem(project, options),
+        model_folder.problem(options.base_model),
+        _name_in_use(ledger, project, options),
+        _too_few(numbers, params),
+        _context_problem(folder, params),
+        _precision_problem(params, machine),
+    ]
+    warnings = [
+        *_cut_warnings(numbers, params),
+        _idle_settings(params),
+        _memory_warning(numbers, machine),
+        _disk_warning(project, shape),
+    ]
+    return Preflight(numbers, [notice for notice in blockers if notice], [notice for notice in warnings if notice])
+
+
+def lengths(file: Path, counter: tokens.TokenCounter) -> list[PairCounts]:
+    """Return the lengths of a split's pairs, without what a chat template adds; counted once per file and counter.
+
+    Args:
+        file: The split's JSONL.
+        counter: Counts.
+    """
+    status = file.stat()
+    key = (file, status.st_mtime_ns, status.st_size, counter.name)
+    if key not in _counted:
+        if len(_counted) >= _KEPT:
+            _counted.pop(next(iter(_counted)), None)
+        _counted[key] = tokens.pair_counts(exported.read_pairs(file), counter)
+    return _counted[key]
+
+
+def _numbers(
+    ledger: Ledger, project: Project, options: TrainOptions, params: OrpoParams, shape: ModelShape | None
+) -> TrainNumbers:
+    folder = model_folder.locate(options.base_model)
+    counter = tokens.counter(str(folder) if folder else options.base_model)
+    file = exported.split_file(project, options.dataset, "train")
+    counts = lengths(file, counter) if file else []
+    found = cuts(counts, params)
+    per_epoch = steps_per_epoch(len(counts), params.batch_size, params.gradient_accumulation)
+    steps = per_epoch * params.epochs
+    memory = None
+    if shape is not None:
+        memory = hardware.training_memory(
+            shape,
+            batch_size=params.batch_size,
+            tokens=min(params.block_size, found.longest),
+            lora_rank=params.lora_r if params.lora else None,
+            mixed_precision=params.mixed_precision,
+        )
+    return TrainNumbers(
+        pairs=len(counts),
+        steps_per_epoch=per_epoch,
+        steps=steps,
+        unused=max(0, len(counts) - per_epoch * params.batch_size * params.gradient_accumulation),
+        longest=found.longest,
+        prompts_cut=found.prompts,
+        completions_cut=found.completions,
+        sequences_cut=found.sequences,
+        unit=counter.unit,
+        memory=memory,
+        seconds=_former_pace(ledger, project, spec(project, options, params), steps),
+    )
+
+
+def _former_pace(ledger: Ledger, project: Project, wanted: dict[str, Any], steps: int) -> float | None:
+    """Return the seconds that many steps take by the last finished run of the same data, model and sizes."""
+    for run in ledger.list(project=project.name, kind="train"):
+        if run.state is not State.SUCCEEDED or run.result is None:
+            continue
+        former = spec_of(run)
+        same = all(former.get(name) == wanted[name] for name in ("base_model", "data_dir"))
+        same = same and all(former.get("params", {}).get(name) == wanted["params"][name] for name in _PACE)
+        done, seconds = run.result.get("steps"), run.result.get("seconds")
+        if same and done and seconds:
+            return float(seconds) / int(done) * steps
+    return None
+
+
+def _dataset_problem(project: Project, options: TrainOptions) -> Notice | None:
+    if not options.dataset:
+        return Notice("No dataset is chosen.", "", "Choose an export, or make one in the Export tab.")
+    if exported.split_file(project, options.dataset, "train") is None:
+        return Notice(f"There is no export “{options.dataset}” with a train split.", "", "Choose another export.")
+    return None
+
+
+def _name_in_use(ledger: Ledger, project: Project, options: TrainOptions) -> Notice | None:
+    """Say who has the model's folder; what a run that came to nothing left there does not count."""
+    what = f"The name “{options.project_name}” is in use."
+    folder = project.models / options.project_name
+    for run in ledger.list(project=project.name, kind="train"):
+        asked = spec_of(run)
+        if (asked.get("output_dir"), asked.get("project_name")) != (str(project.models), options.project_name):
+            continue
+        if run.active:
+            return Notice(
+                what,
+                f"“{run.title}” is training a model of this name.",
+                "Wait for its end, stop it, or choose another project_name.",
+            )
+        if run.state is not State.SUCCEEDED:
+            return None  # the newest run of this name failed or was cancelled: the folder holds its remains
+        break
+    if not folder.exists():
+        return None
+    return Notice(what, "A model of this name is there already.", "Choose another project_name.")
+
+
+def _too_few(numbers: TrainNumbers, params: OrpoParams) -> Notice | None:
+    """Refuse what fills no step; the worker does too."""
+    step = params.batch_size * params.gradient_accumulation
+    if not numbers.pairs or numbers.pairs >= step:
+        return None
+    fewer = max(1, numbers.pairs // params.batch_size)
+    smaller = "" if params.batch_size <= numbers.pairs else f"batch_size to {numbers.pairs} or less and "
+    return Notice(
+        f"{numbers.pairs} pairs are too few for one training step.",
+        f"A step takes batch_size × gradient_accumulation = {params.batch_size} × {params.gradient_accumulation} = "
+        f"{step} pairs.",
+        f"Set {smaller}gradient_accumulation to {fewer}{' or less' if fewer > 1 else ''}, or export more pairs.",
+    )
+
+
+def _context_problem(folder: Path | None, params: OrpoParams) -> Notice | None:
+    limit = model_folder.context(folder) if folder else None
+    if limit is None or params.block_size <= limit:
+        return None
+    return Notice(
+        f"block_size ({params.block_size} tokens) is beyond what the base model reads.",
+        f"Its context is {limit} tokens.",
+        f"Set block_size to {limit} or less.",
+    )
+
+
+def _precision_problem(params: OrpoParams, machine: Hardware) -> Notice | None:
+    if params.mixed_precision != "fp16" or machine.gpus:
+        return None
+    return Notice(
+        "fp16 needs a GPU, and this machine has none.", "", "Set mixed_precision to bf16, or to none for float32."
+    )
+
+
+def _cut_warnings(numbers: TrainNumbers, params: OrpoParams) -> list[Notice]:
+    """Say what is cut, in the unit that was counted."""
+    counted = f"Counted in {numbers.unit}, without the few that the chat template adds to each turn"
+    found = []
+    for count, what, raise_ in (
+        (
+            numbers.prompts_cut,
+            f"lose the beginning of their prompt (max_prompt_length is {params.max_prompt_length})",
+            "max_prompt_length",
+        ),
+        (
+            numbers.completions_cut,
+            f"lose the end of a completion (max_completion_length is {params.max_completion_length})",
+            "max_completion_length",
+        ),
+        (numbers.sequences_cut, f"are longer than block_size ({params.block_size}) even so", "block_size"),
+    ):
+        if count:
+            found.append(
+                Notice(
+                    f"{count} of {numbers.pairs} pairs ({count / numbers.pairs:.0%}) {what}.",
+                    f"{counted}; the longest sequence has {numbers.longest}.",
+                    f"Raise {raise_}, or filter long pairs out.",
+                )
+            )
+    return found
+
+
+def _idle_settings(params: OrpoParams) -> Notice | None:
+    fields = OrpoParams.model_fields
+    idle = [name for name in _ADAPTER_FIELDS if getattr(params, name) != fields[name].default]
+    if params.lora or not idle:
+        return None
+    return Notice(f"{', '.join(idle)} will have no effect.", "They belong to lora, which is off.", "Turn lora on.")
+
+
+def _memory_warning(numbers: TrainNumbers, machine: Hardware) -> Notice | None:
+    if numbers.memory is None or numbers.memory <= machine.training_memory:
+        return None
+    return Notice(
+        f"The run may need {hardware.size(numbers.memory)} of memory.",
+        f"This machine has {hardware.size(machine.training_memory)}; the estimate was fitted to runs on a CPU.",
+        "Set a smaller batch_size and a larger gradient_accumulation, or a smaller block_size, or turn lora on.",
+    )
+
+
+def _disk_warning(project: Project, shape: ModelShape | None) -> Notice | None:
+    free = shutil.disk_usage(project.folder).free
+    need = 8 * shape.parameters if shape else 0
+    if free >= need:
+        return None
+    return Notice(
+        f"The disk has {hardware.size(free)} left.",
+        f"The run may write {hardware.size(need)}: the model's weights in float32 and a checkpoint of them.",
+        "Free some space.",
+    )

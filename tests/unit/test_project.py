@@ -1,0 +1,91 @@
+"""Projects: names, atomic records, nothing lost."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from pipeline import dataset, project, workbench
+from pipeline.errors import StudioError
+from pipeline.home import Home, open_home
+from pipeline.project import Record, ReviewRecord
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return open_home(tmp_path / "home")
+
+
+def test_a_name_in_use_gets_a_number(home: Home) -> None:
+    assert [project.create(home, "My Pairs!").name for _ in range(3)] == ["my-pairs", "my-pairs-2", "my-pairs-3"]
+    assert project.create(home, "数据").name == "project"
+
+
+def test_an_unknown_project_is_an_error(home: Home) -> None:
+    for name in ("nope", "../runs", "a/b", ""):
+        with pytest.raises(StudioError, match="no project"):
+            project.find(home, name)
+
+
+def test_changes_of_many_threads_all_arrive(home: Home) -> None:
+    made = project.create(home, "p")
+
+    def change(number: int) -> None:
+        def grow(record: Record) -> None:
+            record.recipe = {**(record.recipe or {}), str(number): number}
+
+        made.update(grow)
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made.read().recipe == {str(number): number for number in range(8)}
+
+
+def test_the_latest_is_the_one_worked_on_last(home: Home) -> None:
+    first, second = project.create(home, "first"), project.create(home, "second")
+    assert project.latest(home) == second
+
+    def touch(record: Record) -> None:
+        record.review = ReviewRecord(plan={}, server="embedded")
+
+    first.update(touch)
+    assert project.latest(home) == first
+    assert project.names(home) == ["first", "second"]
+
+
+def test_a_home_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    open_home(tmp_path)
+    (tmp_path / "schema").write_text("99\n")
+    with pytest.raises(StudioError, match="newer version"):
+        open_home(tmp_path)
+
+
+def test_a_dataset_becomes_a_project(home: Home) -> None:
+    loaded = dataset.load_sample()
+    made = workbench.start_project(home, loaded, "sample", "sample")
+    record = made.read()
+    assert record.dataset is not None
+    assert record.dataset.pairs == len(loaded.pairs) == len(workbench.pairs_of(made))
+    assert workbench.bad_rows_of(made) == loaded.bad_rows
+    assert workbench.pairs_of(made) is workbench.pairs_of(made)  # read once
+    assert workbench.settled_of(made) == {}
+    outcome = workbench.filtered(made)
+    assert 0 < len(outcome.kept) <= outcome.total == record.dataset.pairs
+
+
+def test_a_failed_start_leaves_no_project(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = dataset.load_sample()
+    monkeypatch.setattr(home.projects.__class__, "write_text", _full)
+    with pytest.raises(StudioError, match="disk is full"):
+        workbench.start_project(home, loaded, "sample", "sample")
+    monkeypatch.undo()
+    assert project.names(home) == []
+
+
+def _full(*_: object, **__: object) -> int:
+    raise OSError(28, "disk is full")

@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline import exported, model_folder, project, train
+from pipeline.errors import StudioError
+from pipeline.forms import readable, table
+from pipeline.hardware import Gpu, Hardware
+from pipeline.home import open_home
+from pipeline.orpo import Cuts, OrpoParams, TrainOptions, cuts, steps_per_epoch
+from pipeline.project import Project
+from pipeline.runs.ledger import Ledger, Run, State
+from pipeline.tokens import PairCounts
+from pipeline.train_check import spec
+from tests.tiny_model import make_pairs, make_tiny_model
+
+TUTORIAL = {
+    "learning_rate": 2e-5,
+    "batch_size": 4,
+    "epochs": 1,
+    "block_size": 512,
+    "warmup_ratio": 0.1,
+    "lora": True,
+    "lora_r": 16,
+    "lora_alpha": 32,
+    "lora_dropout": 0.05,
+    "merge_adapter": True,
+    "weight_decay": 0.01,
+    "gradient_accumulation": 4,
+    "mixed_precision": "bf16",
+    "max_prompt_length": 256,
+    "max_completion_length": 256,
+    "logging_steps": 10,
+    "save_total_limit": 2,
+    "seed": 42,
+    "beta": 0.1,
+}
+MACHINE = Hardware(cpus=2, memory=16 << 30)
+
+
+def export(of: Project, name: str, train_pairs: int, test_pairs: int = 0) -> None:
+    folder = of.exports / name
+    folder.mkdir(parents=True)
+    rows = [{"record_id": f"{i:016x}", "source": "", **row} for i, row in enumerate(make_pairs(train_pairs + test_pairs))]
+    for split, part in (("train", rows[:train_pairs]), ("test", rows[train_pairs:])):
+        if part:
+            (folder / f"{split}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in part))
+    (folder / "export.json").write_text("{}")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(open_home(tmp_path / "home"))
+
+
+@pytest.fixture
+def work(ledger: Ledger) -> Project:
+    made = project.create(ledger.home, "rivers")
+    export(made, "first", 32)
+    return made
+
+
+@pytest.fixture
+def options(tiny: Path) -> TrainOptions:
+    return TrainOptions(base_model=str(tiny), dataset="first")
+
+
+def blockers(ledger: Ledger, work: Project, options: TrainOptions, **params: Any) -> list[str]:
+    found = train.preflight(ledger, work, options, OrpoParams(**params), MACHINE)
+    return [notice.what for notice in found.blockers]
+
+
+def ran(ledger: Ledger, work: Project, options: TrainOptions, state: State, **result: Any) -> Run:
+    """Put a run into the ledger as a supervisor would have left it."""
+    run, _ = ledger.add("train", work.name, "Train", spec(work, options, OrpoParams()))
+    if state in (State.SUCCEEDED, State.FAILED, State.CANCELLED):
+        ledger.end(run.id, state, result=result or None)
+    return ledger.get(run.id)
+
+
+def test_defaults_are_the_tutorials_in_its_order() -> None:
+    assert list(OrpoParams().model_dump().items()) == list(TUTORIAL.items())
+
+
+def test_options_default_to_the_tutorials_model_and_name() -> None:
+    assert TrainOptions().model_dump() == {
+        "base_model": "HuggingFaceTB/SmolLM2-135M",
+        "project_name": "my-autotrain-llm",
+        "dataset": "",
+        "trainer": "orpo",
+    }
+
+
+def test_every_field_says_what_it_is() -> None:
+    for name, info in (OrpoParams.model_fields | TrainOptions.model_fields).items():
+        assert info.description and info.description.endswith("."), name
+    assert all(isinstance(info.json_schema_extra, dict) for info in OrpoParams.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"learning_rate": 0}, "learning_rate must be greater than 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"batch_size": 1.5}, "batch_size must be a whole number"),
+        ({"lora_dropout": 1}, "lora_dropout must be at most 0.9"),
+        ({"mixed_precision": "int4"}, "mixed_precision must be 'bf16', 'fp16' or 'none'; it is “int4”."),
+        ({"epochs": None}, "epochs must be a whole number; it is empty."),
+        ({"warmup": 1}, "warmup is no option here."),
+        ({"max_prompt_length": 512}, "max_prompt_length (512) must be smaller than block_size (512)"),
+    ],
+)
+def test_a_wrong_value_is_said_in_plain_words(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        OrpoParams(**values)
+    assert said in readable(caught.value).why
+
+
+def test_several_wrong_values_are_all_named() -> None:
+    with pytest.raises(ValidationError) as caught:
+        OrpoParams(seed=-1, beta=0)
+    error = readable(caught.value)
+    assert error.what == "2 values cannot be used."
+    assert "seed must be at least 0; it is -1." in error.why and "beta must be greater than 0; it is 0." in error.why
+    assert error.next == "Change seed, beta, then try again."
+
+
+def test_assignment_is_checked_too() -> None:
+    params = OrpoParams()
+    with pytest.raises(ValidationError):
+        params.block_size = 128
+    params.max_prompt_length = 100
+    params.block_size = 128
+    assert params.block_size == 128
+
+
+@pytest.mark.parametrize("name", ["my_model", "a" * 51, "-a", "a--b", "", "ä", "a b"])
+def test_names_autotrain_or_the_hub_refuse_are_refused(name: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TrainOptions(project_name=name)
+    assert "letters, digits and single hyphens" in readable(caught.value).why
+
+
+def test_the_table_has_a_row_per_field_with_default_and_bounds() -> None:
+    lines = table(OrpoParams).splitlines()
+    assert len(lines) == 2 + len(TUTORIAL)
+    assert lines[2] == "| `learning_rate` | 2e-05 | > 0, ≤ 0.1 |  | Peak learning rate of AdamW. |"
+    assert "| bf16 | bf16, fp16, none |" in table(OrpoParams)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "batch", "accumulation", "steps"),
+    [(16, 4, 4, 1), (17, 4, 4, 1), (13, 4, 4, 1), (12, 4, 4, 0), (64, 4, 4, 4), (100, 8, 1, 13), (0, 4, 4, 0)],
+)
+def test_steps_per_epoch(pairs: int, batch: int, accumulation: int, steps: int) -> None:
+    assert steps_per_epoch(pairs, batch, accumulation) == steps
+
+
+def test_cuts_follow_the_worker() -> None:
+    params = OrpoParams(block_size=100, max_prompt_length=60, max_completion_length=50)
+    counts = [
+        PairCounts(40, 30, 20),  # fits
+        PairCounts(70, 10, 10),  # prompt cut to 60: 70 in all
+        PairCounts(10, 20, 90),  # rejected cut to 50
+        PairCounts(80, 80, 10),  # both cut: 60 + 50 > 100
+    ]
+    assert cuts(counts, params) == Cuts(longest=160, prompts=2, completions=2, sequences=1)
+
+
+def test_preflight_counts_with_the_models_tokenizer(ledger: Ledger, work: Project, options: TrainOptions) -> None:
+    found = train.preflight(ledger, work, options, OrpoParams(epochs=3, max_completion_length=16), MACHINE)
+    assert found.blockers == []
+    numbers = found.numbers
+    assert (numbers.pairs, numbers.steps_per_epoch, numbers.steps, numbers.unused) == (32, 2, 6, 0)
+    assert numbers.unit == "tokens" and numbers.longest > 16
+    assert numbers.memory is not None and numbers.memory > 0.7e9
+    assert numbers.seconds is None
+    assert 0 < numbers.completions_cut <= 32
+    (warning,) = [notice for notice in found.warnings if "completion" in notice.what]
+    assert warning.what.startswith(f"{numbers.completions_cut} of 32 pairs") and "max_completion_length" in warning.next
+
+
+def test_too_few_pairs_stop_the_run_and_say_what_to_change(ledger: Ledger, work: Project, tiny: Path) -> None:
+    export(work, "small", 9)
+    options = TrainOptions(base_model=str(tiny), dataset="small")
+    (notice,) = train.preflight(ledger, work, options, OrpoParams(), MACHINE).blockers
+    assert notice.what == "9 pairs are too few for one training step."
+    assert notice.next == "Set gradient_accumulation to 2 or less, or export more pairs."
+    assert blockers(ledger, work, options, gradient_accumulation=2) == []
+    (notice,) = train.preflight(ledger, work, options, OrpoParams(batch_size=16), MACHINE).blockers
+    assert notice.next.startswith("Set batch_size to 9 or less and gradient_accumulation to 1,")
+    assert blockers(ledger, work, options, batch_size=9, gradient_accumulation=1) == []
+
+
+def test_what_is_missing_stops_the_run(ledger: Ledger, work: Project, tiny: Path, tmp_path: Path) -> None:
+    assert "No dataset is chosen." in blockers(ledger, work, TrainOptions(base_model=str(tiny)))
+    absent = TrainOptions(base_model=str(tiny), dataset="absent")
+    assert blockers(ledger, work, absent) == ["There is no export “absent” with a train split."]
+    nowhere = TrainOptions(base_model=str(tmp_path / "nowhere"), dataset="first")
+    assert blockers(ledger, work, nowhere) == [f"There is no model folder {tmp_path / 'nowhere'}."]
+
+
+@pytest.mark.parametrize(
+    ("file", "lacks"),
+    [("config.json", "config.json"), ("model.safetensors", "weights"), ("tokenizer.json", "a tokenizer")],
+)
+def test_an_incomplete_model_folder_stops_the_run(
+    ledger: Ledger, work: Project, tiny: Path, tmp_path: Path, file: str, lacks: str
+) -> None:
+    broken = Path(shutil.copytree(tiny, tmp_path / "broken"))
+    (broken / file).unlink()
+    options = TrainOptions(base_model=str(broken), dataset="first")
+    (notice,) = train.preflight(ledger, work, options, OrpoParams(), MACHINE).blockers
+    assert "is not a whole model" in notice.what and lacks in notice.why
+
+
+def test_an_adapter_is_not_a_base_model(ledger: Ledger, work: Project, tmp_path: Path) -> None:
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    options = TrainOptions(base_model=str(tmp_path / "adapter"), dataset="first")
+    assert blockers(ledger, work, options) == ["adapter is an adapter, not a whole model."]
+
+
+def test_a_block_beyond_the_context_stops_the_run(ledger: Ledger, work: Project, options: TrainOptions) -> None:
+    assert blockers(ledger, work, options, block_size=1024) == []
+    assert blockers(ledger, work, options, block_size=1025) == [
+        "block_size (1025 tokens) is beyond what the base model reads."
+    ]
+
+
+def test_fp16_needs_a_gpu(ledger: Ledger, work: Project, options: TrainOptions) -> None:
+    assert blockers(ledger, work, options, mixed_precision="fp16") == ["fp16 needs a GPU, and this machine has none."]
+    machine = Hardware(2, 16 << 30, (Gpu("NVIDIA L4", 24 << 30),))
+    assert train.preflight(ledger, work, options, OrpoParams(mixed_precision="fp16"), machine).blockers == []
+
+
+def test_warnings_about_memory_and_idle_settings(ledger: Ledger, work: Project, options: TrainOptions) -> None:
+    small = Hardware(cpus=1, memory=256 << 20)
+    found = train.preflight(ledger, work, options, OrpoParams(lora=False, lora_r=8), small)
+    said = [notice.what for notice in found.warnings]
+    assert "lora_r will have no effect." in said
+    assert any(what.startswith("The run may need") for what in said)
+
+
+def test_an_unreachable_hub_is_told_from_a_missing_model(
+    monkeypatch: pytest.MonkeyPatch, ledger: Ledger, work: Project
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    options = TrainOptions(base_model="studio-tests/no-such-model", dataset="first")
+    (notice,) = train.preflight(ledger, work, options, OrpoParams(), MACHINE).blockers
+    assert notice.what == "studio-tests/no-such-model is not on this machine, and the Hub cannot be reached."
+    assert "folder" in notice.next
+
+
+def test_a_name_is_in_use_while_its_model_or_run_is_there(ledger: Ledger, work: Project, options: TrainOptions) -> None:
+    (work.models / options.project_name).mkdir(parents=True)
+    assert blockers(ledger, work, options) == ["The name “my-autotrain-llm” is in use."]
+    assert blockers(ledger, work, options.model_copy(update={"project_name": "other"})) == []
+    run = ran(ledger, work, options, State.QUEUED)
+    (notice,) = train.preflight(ledger, work, options, OrpoParams(seed=1), MACHINE).blockers
+    assert "is training" in notice.why
+    ledger.end(run.id, State.FAILED)
+    assert blockers(ledger, work, options) == []  # what the failed run left does not keep its name
+    ran(ledger, work, options, State.SUCCEEDED, model_path=str(work.models / options.project_name))
+    assert blockers(ledger, work, options) == ["The name “my-autotrain-llm” is in use."]
+
+
+def test_start_raises_the_first_blocker_and_starts_nothing(ledger: Ledger, work: Project, tiny: Path) -> None:
+    with pytest.raises(StudioError, match="No dataset is chosen"):
+        train.start(ledger, work, TrainOptions(base_model=str(tiny)), OrpoParams())
+    assert ledger.list() == []
+
+
+def test_asked_twice_a_run_is_started_once(ledger: Ledger, work: Project, options: TrainOptions) -> None:
+    first = ran(ledger, work, options, State.QUEUED)
+    assert train.start(ledger, work, options, OrpoParams()).id == first.id
+    assert len(ledger.list()) == 1
+
+
+def test_time_is_estimated_from_a_former_run_alone(ledger: Ledger, work: Project, options: TrainOptions) -> None:
+    ran(ledger, work, options, State.SUCCEEDED, model_path="gone", steps=2, seconds=30.0)
+    other = options.model_copy(update={"project_name": "second"})
+
+    def seconds(**params: Any) -> float | None:
+        return train.preflight(ledger, work, other, OrpoParams(**params), MACHINE).numbers.seconds
+
+    assert seconds(epochs=5) == 150.0
+    assert seconds(learning_rate=1e-4) == 30.0
+    assert seconds(block_size=300) is None
+
+
+def test_models_are_those_of_finished_runs_that_are_still_there(
+    ledger: Ledger, work: Project, options: TrainOptions
+) -> None:
+    folder = make_tiny_model(work.models / "my-autotrain-llm")
+    ran(ledger, work, options.model_copy(update={"project_name": "gone"}), State.SUCCEEDED, model_path="gone")
+    ran(ledger, work, options.model_copy(update={"project_name": "failed"}), State.FAILED)
+    run = ran(ledger, work, options, State.SUCCEEDED, model_path=str(folder), steps=2)
+    (model,) = train.models(ledger, work)
+    assert (model.name, model.path, model.run_id, model.dataset) == ("my-autotrain-llm", folder, run.id, "first")
+    assert model.size == sum(file.stat().st_size for file in folder.iterdir())
+    assert model.base_model == options.base_model and model.result["steps"] == 2
+
+
+def test_the_snippet_is_python_that_names_the_model() -> None:
+    tree = ast.parse(train.snippet('/a "b"/c'))
+    strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    assert '/a "b"/c' in strings
+
+
+def test_exports_are_listed_and_damaged_lines_named(work: Project) -> None:
+    assert exported.names(work) == ["first"]
+    file = work.exports / "first" / "train.jsonl"
+    assert [pair.record_id for pair in exported.read_pairs(file)][:2] == ["0" * 16, "0" * 15 + "1"]
+    file.write_text(file.read_text() + '{"prompt": []}\n')
+    with pytest.raises(StudioError, match=r"Line 33 of first/train.jsonl is no pair"):
+        exported.read_pairs(file)
+
+
+def test_shape_and_context_are_read_without_loading(tiny: Path) -> None:
+    shape = model_folder.shape(tiny)
+    assert shape is not None
+    layer = 2 * (64 * 64) + 2 * (32 * 64) + 3 * (64 * 128) + 2 * 64
+    assert shape.parameters == shape.vocabulary * 64 + 64 + 2 * layer
+    assert shape.adaptable == 2 * (2 * (64 + 64) + 2 * (32 + 64) + 3 * (64 + 128))
+    assert model_folder.context(tiny) == 1024
+
+
+def test_the_command_line_checks_and_reports(
+    ledger: Ledger, work: Project, tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ALIGN_STUDIO_HOME", str(ledger.home.path))
+    given = [work.name, "--check", "--dataset", "first", "--base-model", str(tiny), "--mixed-precision", "none"]
+    assert train.main([*given, "--epochs", "2", "--no-lora"]) == 0
+    assert "steps: 4\n" in capsys.readouterr().out
+    assert train.main([*given, "--batch-size", "100"]) == 1
+    assert "stops the run: 32 pairs are too few" in capsys.readouterr().out
+    assert train.main([*given, "--epochs", "many"]) == 1
+    assert "epochs must be a whole number; it is “many”." in capsys.readouterr().err
+    assert ledger.list() == []
