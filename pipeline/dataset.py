@@ -136,15 +136,19 @@ def read_hub(
     Raises:
         StudioError: The Hub is not reached (within seconds), or the dataset is missing, gated or unreadable.
     """
-    # Imported on use: `datasets` takes seconds to import, and a file or the sample does not need it.
-    from datasets import load_dataset  # noqa: PLC0415
-    from datasets.exceptions import DatasetsError  # noqa: PLC0415
-
     # huggingface_hub 2.4 speaks through httpx2, older ones through httpx: this name of the base error holds for both.
     from huggingface_hub.errors import HTTPError  # noqa: PLC0415
 
     try:
         _ask_hub(dataset_id, token)
+    except (HTTPError, OSError, ValueError) as error:
+        raise _hub_error(dataset_id, split, error) from error
+
+    # Imported on use: `datasets` takes seconds to import, and a file or the sample does not need it.
+    from datasets import load_dataset  # noqa: PLC0415
+    from datasets.exceptions import DatasetsError  # noqa: PLC0415
+
+    try:
         stream = load_dataset(dataset_id, split=split, streaming=True, token=token or False)
         rows: list[Row] = []
         for row in itertools.islice(stream, limit):
@@ -270,11 +274,12 @@ def _hub_error(dataset_id: str, split: str, error: Exception) -> StudioError:
     what = f"{dataset_id} could not be loaded from the Hugging Face Hub."
     if isinstance(error, errors.HFValidationError):
         return StudioError(what, "A dataset's name looks like owner/name.", "Correct the name.")
-    if any(isinstance(c, errors.GatedRepoError) for c in causes) or "gated" in str(error).lower():
+    gated = any(isinstance(c, errors.GatedRepoError) for c in causes)
+    if not gated and any(isinstance(c, errors.RepositoryNotFoundError) for c in causes):
+        return StudioError(what, "It does not exist, or it is private.", "Check the name, or sign in to see it.")
+    if gated or "gated dataset" in str(error):  # datasets 5.2 says so in words where its own check comes first
         advice = f"Sign in, and accept its terms on the page of {dataset_id}."
         return StudioError(what, "It is gated: its owner asks for consent first.", advice)
-    if any(isinstance(c, errors.RepositoryNotFoundError) for c in causes):
-        return StudioError(what, "It does not exist, or it is private.", "Check the name, or sign in to see it.")
     if status:
         return StudioError(what, f"The Hub answered with status {status}.", "Try again in a few minutes.")
     if isinstance(error, errors.HTTPError | errors.OfflineModeIsEnabled | ConnectionError | TimeoutError):

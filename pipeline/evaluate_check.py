@@ -14,6 +14,7 @@ from pipeline.comparison import BASE, TUNED
 from pipeline.engines.lighteval import local_data
 from pipeline.errors import StudioError
 from pipeline.hardware import Hardware
+from pipeline.pair import Pair
 from pipeline.preflight import Notice, Preflight, spec_of
 from pipeline.project import DEFAULT_BASE_MODEL, Project
 from pipeline.runs import events
@@ -266,13 +267,7 @@ def _origin_warnings(ledger: Ledger, project: Project, options: EvaluateOptions)
                 "Choose that as the base model.",
             )
         )
-    file = exported.split_file(project, model.dataset, "train")
-    if file is None:
-        return found
-    try:
-        trained = exported.read_pairs(file)
-    except StudioError:  # changed since: nothing to say, and no reason to stop the evaluation
-        return found
+    trained = _pairs(exported.split_file(project, model.dataset, "train"))
     truthy = sum("truthy" in pair.source.lower() for pair in trained)
     if TRUTHFULQA in options.tasks and truthy:
         found.append(
@@ -282,9 +277,9 @@ def _origin_warnings(ledger: Ledger, project: Project, options: EvaluateOptions)
                 "Filter that source out, or read the score with this in mind.",
             )
         )
-    test = exported.split_file(project, options.dataset, "test") if REVIEWED in options.tasks else None
-    if test is not None and options.dataset != model.dataset:
-        seen = {pair.record_id for pair in trained} & {pair.record_id for pair in exported.read_pairs(test)}
+    if REVIEWED in options.tasks and options.dataset != model.dataset:
+        test = _pairs(exported.split_file(project, options.dataset, "test"))
+        seen = {pair.record_id for pair in trained} & {pair.record_id for pair in test}
         if seen:
             found.append(
                 Notice(
@@ -294,6 +289,14 @@ def _origin_warnings(ledger: Ledger, project: Project, options: EvaluateOptions)
                 )
             )
     return found
+
+
+def _pairs(file: Path | None) -> list[Pair]:
+    """Return a split's pairs; none where it is missing or damaged, which is told elsewhere if it stops the run."""
+    try:
+        return exported.read_pairs(file) if file else []
+    except StudioError:
+        return []
 
 
 def _former_pace(ledger: Ledger, project: Project, options: EvaluateOptions, samples: dict[str, int]) -> float | None:

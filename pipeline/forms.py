@@ -65,6 +65,7 @@ def _sentence(detail: ErrorDetails) -> str:
         said = str(context.get("error") or detail["msg"]).rstrip(".")
         return f"{_field(detail)}: {said}." if detail["loc"] else f"{said}."
     pattern = _WORDS.get(detail["type"])
+    context = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
     said = pattern.format(**context) if pattern else detail["msg"][:1].lower() + detail["msg"][1:]
     found = "" if detail["type"] in ("missing", "extra_forbidden") else f"; it is {_shown(detail['input'])}"
     return f"{_field(detail) if detail['loc'] else 'The whole'} {said}{found}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -145,11 +146,23 @@ def create(home: Home, wanted: str) -> Project:
         except FileExistsError:
             number += 1
         except OSError as error:
-            raise StudioError(
-                "The project could not be made.", str(error), "Check the disk, then try again."
-            ) from error
-    _write(folder, Record(name=folder.name, created=datetime.now(UTC)))
+            raise not_made(error) from error
+    try:
+        _write(folder, Record(name=folder.name, created=datetime.now(UTC)))
+    except OSError as error:
+        shutil.rmtree(folder)
+        raise not_made(error) from error
     return Project(folder)
+
+
+def not_made(error: OSError) -> StudioError:
+    """Return the error of a project whose files could not be written."""
+    full = error.errno == errno.ENOSPC
+    return StudioError(
+        "The project could not be made.",
+        "The disk is full." if full else str(error),
+        "Free some space, then try again." if full else "Check the studio's folder, then try again.",
+    )
 
 
 def discard(project: Project) -> None:

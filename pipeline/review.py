@@ -132,7 +132,10 @@ def import_pairs(
         dataset_id = _ensure_dataset(endpoint, api, plan)
         has_records = api.get(f"datasets/{dataset_id}/progress")["total"] > 0
         numbered = enumerate(zip(pairs, counts, strict=True), 1)
-        while not (stopped := should_stop()) and (batch := list(itertools.islice(numbered, chunk))):
+        stopped = False
+        while batch := list(itertools.islice(numbered, chunk)):
+            if stopped := should_stop():
+                break
             there = _ids_there(api, dataset_id, [pair.record_id for _, (pair, _) in batch]) if has_records else set()
             tally.already_there += sum(pair.record_id in there for _, (pair, _) in batch)
             records = _encoded(batch, there, plan, endpoint.embedded, tally)

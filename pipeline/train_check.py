@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline import exported, hardware, model_folder, tokens
+from pipeline.errors import StudioError
 from pipeline.hardware import Hardware, ModelShape
 from pipeline.orpo import OrpoParams, TrainOptions, cuts, steps_per_epoch
 from pipeline.preflight import Notice, Preflight, spec_of
@@ -88,16 +90,17 @@ def preflight(
         options: What is trained on what.
         params: The hyperparameters.
         machine: Where it runs; this machine by default.
-
-    Raises:
-        StudioError: The export is damaged.
     """
     machine = machine or hardware.this_machine()
     folder = model_folder.locate(options.base_model)
     shape = model_folder.shape(folder) if folder else None
-    numbers = _numbers(ledger, project, options, params, shape)
+    counter = tokens.counter(str(folder) if folder else options.base_model)
+    counts, dataset_problem = _counts(project, options, counter)
+    numbers = _numbers(counts, counter.unit, params, shape)
+    pace = _former_pace(ledger, project, spec(project, options, params))
+    numbers = replace(numbers, seconds=pace * numbers.steps if pace else None)
     blockers = [
-        _dataset_problem(project, options),
+        dataset_problem,
         model_folder.problem(options.base_model),
         _name_in_use(ledger, project, options),
         _too_few(numbers, params),
@@ -129,16 +132,24 @@ def lengths(file: Path, counter: tokens.TokenCounter) -> list[PairCounts]:
     return _counted[key]
 
 
-def _numbers(
-    ledger: Ledger, project: Project, options: TrainOptions, params: OrpoParams, shape: ModelShape | None
-) -> TrainNumbers:
-    folder = model_folder.locate(options.base_model)
-    counter = tokens.counter(str(folder) if folder else options.base_model)
+def _counts(
+    project: Project, options: TrainOptions, counter: tokens.TokenCounter
+) -> tuple[Sequence[PairCounts], Notice | None]:
+    """Return the lengths of the export's train split, and what is wrong with it."""
+    if not options.dataset:
+        return [], Notice("No dataset is chosen.", "", "Choose an export, or make one in the Export tab.")
     file = exported.split_file(project, options.dataset, "train")
-    counts = lengths(file, counter) if file else []
+    if file is None:
+        return [], Notice(f"There is no export “{options.dataset}” with a train split.", "", "Choose another export.")
+    try:
+        return lengths(file, counter), None
+    except StudioError as error:
+        return [], Notice(error.what, error.why, error.next)
+
+
+def _numbers(counts: Sequence[PairCounts], unit: str, params: OrpoParams, shape: ModelShape | None) -> TrainNumbers:
     found = cuts(counts, params)
     per_epoch = steps_per_epoch(len(counts), params.batch_size, params.gradient_accumulation)
-    steps = per_epoch * params.epochs
     memory = None
     if shape is not None:
         memory = hardware.training_memory(
@@ -151,20 +162,20 @@ def _numbers(
     return TrainNumbers(
         pairs=len(counts),
         steps_per_epoch=per_epoch,
-        steps=steps,
+        steps=per_epoch * params.epochs,
         unused=max(0, len(counts) - per_epoch * params.batch_size * params.gradient_accumulation),
         longest=found.longest,
         prompts_cut=found.prompts,
         completions_cut=found.completions,
         sequences_cut=found.sequences,
-        unit=counter.unit,
+        unit=unit,
         memory=memory,
-        seconds=_former_pace(ledger, project, spec(project, options, params), steps),
+        seconds=None,
     )
 
 
-def _former_pace(ledger: Ledger, project: Project, wanted: dict[str, Any], steps: int) -> float | None:
-    """Return the seconds that many steps take by the last finished run of the same data, model and sizes."""
+def _former_pace(ledger: Ledger, project: Project, wanted: dict[str, Any]) -> float | None:
+    """Return the seconds per step of the last finished run of the same data, model and sizes, loading included."""
     for run in ledger.list(project=project.name, kind="train"):
         if run.state is not State.SUCCEEDED or run.result is None:
             continue
@@ -173,15 +184,7 @@ def _former_pace(ledger: Ledger, project: Project, wanted: dict[str, Any], steps
         same = same and all(former.get("params", {}).get(name) == wanted["params"][name] for name in _PACE)
         done, seconds = run.result.get("steps"), run.result.get("seconds")
         if same and done and seconds:
-            return float(seconds) / int(done) * steps
-    return None
-
-
-def _dataset_problem(project: Project, options: TrainOptions) -> Notice | None:
-    if not options.dataset:
-        return Notice("No dataset is chosen.", "", "Choose an export, or make one in the Export tab.")
-    if exported.split_file(project, options.dataset, "train") is None:
-        return Notice(f"There is no export “{options.dataset}” with a train split.", "", "Choose another export.")
+            return float(seconds) / int(done)
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import threading
@@ -11,15 +10,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from filelock import FileLock
+
 from pipeline import answers as answer_file
-from pipeline import dataset, filter, project, tokens
+from pipeline import dataset, filter, project, review, tokens
 from pipeline.answers import Answer
+from pipeline.engines.argilla_server.service import Endpoint
 from pipeline.errors import StudioError
 from pipeline.home import Home
 from pipeline.pair import Pair
-from pipeline.project import DatasetRecord, Project, Record
+from pipeline.project import DatasetRecord, Project, Record, ReviewRecord
 from pipeline.recognise import Loaded
+from pipeline.review_plan import ReviewPlan
 from pipeline.rows import BadRow
+from pipeline.runs import supervisor
+from pipeline.runs.ledger import Ledger, Run
 from pipeline.settle import Settled, settle
 
 T = TypeVar("T")
@@ -27,7 +32,8 @@ Kind = Literal["file", "sample", "hub"]
 
 _KEPT = 4  # projects' worth of data in memory
 _cache: dict[tuple[str, str], tuple[object, object]] = {}
-_guard = threading.RLock()
+_making: dict[tuple[str, str], threading.RLock] = {}
+_guard = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -49,11 +55,15 @@ def _cached(what: str, folder: Path, version: object, make: Callable[[], T]) -> 
     """Return what was made before for this folder and version, else make it; the oldest is forgotten."""
     key = (what, str(folder))
     with _guard:
-        found = _cache.pop(key, None)
+        making = _making.setdefault(key, threading.RLock())
+    with making:  # one for each thing: counting 40,000 pairs of one project must not keep another page waiting
+        with _guard:
+            found = _cache.pop(key, None)
         value = found[1] if found is not None and found[0] == version else make()
-        _cache[key] = (version, value)  # last in order: used last
-        while sum(name == what for name, _ in _cache) > _KEPT:
-            del _cache[next(old for old in _cache if old[0] == what)]
+        with _guard:
+            _cache[key] = (version, value)  # last in order: used last
+            while sum(name == what for name, _ in _cache) > _KEPT:
+                del _cache[next(old for old in _cache if old[0] == what)]
     return value  # type: ignore[return-value]  # the key's first part says of which type
 
 
@@ -99,12 +109,7 @@ def start_project(home: Home, loaded: Loaded, kind: Kind, name: str, sha256: str
     except BaseException as error:
         project.discard(fresh)
         if isinstance(error, OSError):
-            full = error.errno == errno.ENOSPC
-            raise StudioError(
-                "The dataset was read but not kept.",
-                "The disk is full." if full else str(error),
-                "Free some space, then load it again." if full else "Check the studio's folder, then load it again.",
-            ) from error
+            raise project.not_made(error) from error
         raise
     return fresh
 
@@ -150,6 +155,91 @@ def settled_of(of: Project) -> dict[str, Settled]:
     return _cached("settled", of.folder, _version(of.answers), lambda: settle(answers_of(of)))
 
 
+def plan_of(of: Project) -> ReviewPlan:
+    """Return how the project's pairs are put before annotators: as last asked for, else a suggestion."""
+    record = of.read()
+    if record.review is not None:
+        return ReviewPlan.model_validate(record.review.plan)
+    return review.suggest(pairs_of(of), of.name, tokens.counter(record.base_model).unit)
+
+
+def server_name(endpoint: Endpoint) -> str:
+    """Return what a project's record calls a review server: embedded, or its URL."""
+    return "embedded" if endpoint.embedded else endpoint.url
+
+
+def start_import(ledger: Ledger, of: Project, plan: ReviewPlan, endpoint: Endpoint, title: str) -> Run:
+    """Start putting a project's pairs into Argilla, or go on with it.
+
+    Args:
+        ledger: The home's ledger.
+        of: The project.
+        plan: How the pairs are shown.
+        endpoint: The review server.
+        title: What people see of the run.
+    """
+    server, values = server_name(endpoint), plan.model_dump(mode="json")
+
+    def change(record: Record) -> None:
+        if record.review is not None and record.review.server == server:
+            record.review.plan = values
+        else:
+            record.review = ReviewRecord(plan=values, server=server)
+
+    of.update(change)
+    return supervisor.launch(ledger, "import", of.name, title, {"plan": values})
+
+
+def review_of(of: Project, endpoint: Endpoint) -> ReviewRecord:
+    """Return the project's review on a server.
+
+    Raises:
+        StudioError: Nothing is imported yet, or it is on another server.
+    """
+    found = of.read().review
+    if found is None or not found.dataset_id:
+        raise StudioError(
+            "Nothing of this project is in Argilla yet.", "", "Import its pairs on the Dataset tab first."
+        )
+    if found.server != server_name(endpoint):
+        raise StudioError(
+            f"This project is reviewed on another Argilla server: {found.server}.",
+            f"The studio is connected to {server_name(endpoint)}.",
+            "Set ARGILLA_API_URL to the other one (embedded: leave it empty), or import the pairs again.",
+        )
+    return found
+
+
+def refresh_answers(of: Project, endpoint: Endpoint) -> list[Answer]:
+    """Read what annotators have answered since the last time, and keep it with the project.
+
+    Args:
+        of: The project.
+        endpoint: The review server.
+
+    Returns:
+        All answers there are now.
+
+    Raises:
+        StudioError: Nothing is imported there yet, or the server is not reached.
+    """
+    with FileLock(of.folder / ".answers.lock"):
+        before = review_of(of, endpoint)
+        known = answers_of(of) if before.cursor else []
+        found, cursor = review.read_answers(endpoint, before.dataset_id, known, before.cursor)
+        if cursor == before.cursor:
+            return known
+        # The answers first: a crash between the two makes the next reading repeat itself, not miss something.
+        answer_file.save(found, of.answers)
+
+        def change(record: Record) -> None:
+            if record.review is not None and record.review.dataset_id == before.dataset_id:
+                record.review.cursor = cursor
+
+        of.update(change)
+    return found
+
+
 def recipe_of(of: Project) -> filter.Recipe:
     """Return the project's filter recipe; the default one until another is saved."""
     return filter.Recipe.model_validate(of.read().recipe or {})
@@ -175,3 +265,15 @@ def distributions(of: Project, outcome: filter.Filtered) -> filter.Distributions
     kept = {pair.record_id for pair in outcome.kept}
     return filter.distributions(pairs_of(of), settled_of(of), counts_of(of).counts, kept)
 
+
+def summary_of(of: Project) -> dataset.Summary:
+    """Return what the project's dataset holds."""
+    return _cached("summary", of.folder, _version(of.pairs), lambda: dataset.summarise(pairs_of(of)))
+
+
+def lengths_of(of: Project) -> dict[str, dataset.Lengths]:
+    """Return the lengths of prompts, chosen and rejected, in the unit of `counts_of`."""
+    counts = counts_of(of).counts
+    return {
+        part: dataset.Lengths.of([getattr(each, part) for each in counts]) for part in ("prompt", "chosen", "rejected")
+    }

@@ -24,11 +24,13 @@ class Page:
         project: State with the name of the project shown, "" for none; its change event redraws every tab.
         tabs: The tabs; a tab's id is its step's name.
         items: The tab of each step; its select event is where a tab looks again.
+        model: State with (model folder, time of the wish): the trained model that the Evaluate tab is to show.
     """
 
     project: gr.State
     tabs: gr.Tabs
     items: dict[str, gr.Tab]
+    model: gr.State
 
 
 def build(studio: Studio) -> gr.Blocks:
@@ -45,7 +47,7 @@ def build(studio: Studio) -> gr.Blocks:
             for name, step in STEPS.items():
                 with gr.Tab(t(f"tab.{name}"), id=name, elem_id=f"tab-{name}") as items[name]:
                     built[name] = step.build(studio)
-        page = Page(project, tabs, items)
+        page = Page(project, tabs, items, gr.State(None))
         status_bar.wire(bar, studio, project)
         for name, step in STEPS.items():
             step.wire(built[name], studio, page)

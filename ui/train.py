@@ -1,4 +1,472 @@
-"""The Train tab."""
+"""The Train tab: choose an export and a base model, see what would happen, train, watch, take the model."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import gradio as gr
-def build(studio): return gr.Markdown("train")
-def wire(tab, studio, page): return None
+import pandas as pd
+from gradio.components import Component
+from pydantic import ValidationError
+
+from pipeline import exported, hardware, train
+from pipeline.forms import readable
+from pipeline.preflight import Notice, Preflight, spec_of
+from pipeline.project import Project, find
+from pipeline.runs.ledger import Run, State
+from pipeline.runs.view import View, fold, look
+from pipeline.studio import Studio
+from pipeline.train import OrpoParams, TrainNumbers, TrainOptions
+from ui import run_view
+from ui.forms import ParameterForm, control, parameter_form
+from ui.handlers import BUSY, QUIET, handle
+from ui.run_view import RunView, duration
+from ui.text import CATALOGUE, say, t
+
+if TYPE_CHECKING:
+    from ui.layout import Page
+
+# Each plot's metrics, as TRL 0.13 names them.
+CURVES = {
+    "loss": ("loss", "nll_loss"),
+    "ratio": ("log_odds_ratio",),
+    "accuracy": ("rewards/accuracies",),
+    "margin": ("rewards/margins",),
+}
+COLUMNS = ("number", "started", "model", "dataset", "state", "steps", "loss", "time")
+# A check may ask the Hub and count tokens: queued, but without a spinner, and only the last of several changes counts.
+CHECK: dict[str, Any] = {**BUSY, "show_progress": "hidden", "trigger_mode": "always_last"}
+
+
+@dataclass(frozen=True)
+class TrainTab:
+    """Components of the Train tab.
+
+    Attributes:
+        newest: State with the newest export seen: a newer one is chosen when the tab is opened.
+        drawn: State with what of the run was drawn last; its change event draws curves and result.
+    """
+
+    empty: gr.HTML
+    go: gr.Button
+    body: gr.Column
+    options: ParameterForm
+    machine: gr.HTML
+    form: ParameterForm
+    check: gr.HTML
+    start: gr.Button
+    view: RunView
+    newest: gr.State
+    drawn: gr.State
+    note: gr.HTML
+    curves_box: gr.Column
+    curves: dict[str, gr.LinePlot]
+    result_box: gr.Column
+    facts: gr.HTML
+    snippet: gr.Code
+    evaluate: gr.Button
+    history_box: gr.Column
+    history: gr.Dataframe
+
+    @property
+    def inputs(self) -> list[Component]:
+        """All controls of a run, options first."""
+        return [*self.options.inputs, *self.form.inputs]
+
+
+def build(studio: Studio) -> TrainTab:
+    """Lay out the Train tab."""
+    empty = gr.HTML(t("train.empty.project"), elem_id="train-empty", elem_classes="empty")
+    go = gr.Button(t("train.go"), variant="primary", visible=False, elem_id="train-go")
+    with gr.Column(visible=False) as body:
+        gr.Markdown(t("train.intro"))
+        options = _options()
+        machine = gr.HTML(elem_id="train-machine")
+        form = parameter_form(OrpoParams, "train", folded=["optimizer", "lengths", "adapter", "output"])
+        check = gr.HTML(elem_id="train-check")
+        start = gr.Button(t("train.start"), variant="primary", interactive=False, elem_id="train-start")
+    view = run_view.build("train")
+    note = gr.HTML(visible=False, elem_id="train-note")
+    with gr.Column(visible=False, elem_id="train-curves") as curves_box:
+        curves = _curves()
+    with gr.Column(visible=False, elem_id="train-result") as result_box:
+        gr.Markdown(t("train.result"))
+        facts = gr.HTML(elem_id="train-facts")
+        evaluate = gr.Button(t("train.evaluate"), variant="primary", elem_id="train-evaluate")
+        with gr.Accordion(t("train.snippet"), open=False):
+            snippet = gr.Code(
+                language="python", interactive=False, show_label=False, buttons=["copy"], elem_id="train-snippet"
+            )
+    with gr.Column(visible=False) as history_box:
+        gr.Markdown(t("train.history"))
+        history = gr.Dataframe(interactive=False, datatype="str", wrap=True, buttons=[], elem_id="train-history")
+    return TrainTab(
+        empty,
+        go,
+        body,
+        options,
+        machine,
+        form,
+        check,
+        start,
+        view,
+        gr.State(""),
+        gr.State(""),
+        note,
+        curves_box,
+        curves,
+        result_box,
+        facts,
+        snippet,
+        evaluate,
+        history_box,
+        history,
+    )
+
+
+def _options() -> ParameterForm:
+    with gr.Row(elem_classes="form-row"):
+        dataset = gr.Dropdown(
+            [], label=t("train.dataset"), info=t("train.dataset.help"), elem_id="train-dataset", min_width=220
+        )
+        base_model = control(TrainOptions, "train", "base_model", choices=[])
+        name = control(TrainOptions, "train", "project_name")
+    return ParameterForm(TrainOptions, {"dataset": dataset, "base_model": base_model, "project_name": name})
+
+
+def _curves() -> dict[str, gr.LinePlot]:
+    names = list(CURVES)
+    plots = {}
+    for row in (names[:2], names[2:]):
+        with gr.Row():
+            for name in row:
+                plots[name] = gr.LinePlot(
+                    x="step",
+                    y="value",
+                    color="metric" if len(CURVES[name]) > 1 else None,
+                    color_title=" ",
+                    y_title=" ",
+                    label=t(f"train.curve.{name}"),
+                    caption=t(f"train.curve.{name}.help"),
+                    height=230,
+                    min_width=320,
+                    buttons=["fullscreen"],
+                    elem_id=f"train-curve-{name}",
+                )
+    return plots
+
+
+def wire(tab: TrainTab, studio: Studio, page: Page) -> None:
+    """Connect the Train tab."""
+    _wire_form(tab, studio, page)
+    _wire_run(tab, studio, page)
+
+
+def _wire_form(tab: TrainTab, studio: Studio, page: Page) -> None:
+    def opened(name: str) -> list[Any]:
+        project = _project(studio, name)
+        latest = studio.ledger.latest(name, "train") if project else None
+        base = project.read().base_model if project else TrainOptions().base_model
+        return [*_chosen(studio, project, "", "", base), _free_name(studio, project), latest.id if latest else ""]
+
+    def again(name: str, dataset: str | None, newest: str, base: str) -> list[Any]:
+        return _chosen(studio, _project(studio, name), dataset or "", newest, base)
+
+    def checked(name: str, *values: Any) -> list[Any]:
+        return _checked(studio, tab, _project(studio, name), values)
+
+    def start(name: str, *values: Any) -> list[Any]:
+        project = find(studio.home, name)
+        options, params = _read(tab, values)
+        run = train.start(studio.ledger, project, options, params)
+        return [run.id, _free_name(studio, project), *_history(studio, project)]
+
+    chosen = [tab.empty, tab.go, tab.body, tab.machine, tab.newest, *_pickers(tab), tab.history_box, tab.history]
+    name_field = tab.options.components["project_name"]
+    page.project.change(handle(opened), [page.project], [*chosen, name_field, tab.view.run], **QUIET)
+    again_inputs = [page.project, tab.options.components["dataset"], tab.newest, tab.options.components["base_model"]]
+    page.items["train"].select(handle(again), again_inputs, chosen, **QUIET)
+    check = [tab.check, tab.start]
+    everything = [page.project, *tab.inputs]
+    changes = [component.change for component in tab.inputs]
+    gr.on([*changes, page.items["train"].select, tab.view.ended.change], handle(checked), everything, check, **CHECK)
+    tab.start.click(handle(start), everything, [tab.view.run, name_field, tab.history_box, tab.history], **BUSY)
+    tab.go.click(
+        handle(lambda name: gr.Tabs(selected="export" if name else "dataset")), [page.project], [page.tabs], **QUIET
+    )
+    adapter = [tab.form.components[field] for field in ("lora_r", "lora_alpha", "lora_dropout", "merge_adapter")]
+    tab.form.components["lora"].change(
+        handle(lambda on: [gr.update(interactive=bool(on))] * len(adapter)),
+        [tab.form.components["lora"]],
+        adapter,
+        **QUIET,
+    )
+
+
+def _wire_run(tab: TrainTab, studio: Studio, page: Page) -> None:
+    def draw(run_id: str) -> list[Any]:
+        return _draw(tab, look(studio.ledger, run_id) if run_id else None)
+
+    def listed(name: str) -> list[Any]:
+        return _history(studio, _project(studio, name))
+
+    def select(name: str, event: gr.SelectData) -> str:
+        return next(run.id for run in _runs(studio, name) if str(run.number) == event.row_value[0])
+
+    def evaluate(run_id: str) -> list[Any]:
+        result = studio.ledger.get(run_id).result or {}
+        return [gr.Tabs(selected="evaluate"), (str(result["model_path"]), time.time())]
+
+    run_view.wire(tab.view, studio, also=lambda seen: [_key(seen)], also_outputs=[tab.drawn])
+    outputs = [
+        *(tab.note, tab.curves_box, *tab.curves.values()),
+        *(tab.result_box, tab.facts, tab.snippet, tab.evaluate),
+    ]
+    tab.drawn.change(handle(draw), [tab.view.run], outputs, **QUIET)
+    tab.drawn.change(handle(listed), [page.project], [tab.history_box, tab.history], **QUIET)
+    tab.history.select(handle(select), [page.project], [tab.view.run], **QUIET)
+    tab.evaluate.click(handle(evaluate), [tab.view.run], [page.tabs, page.model], **QUIET)
+
+
+def _pickers(tab: TrainTab) -> list[Component]:
+    return [tab.options.components["dataset"], tab.options.components["base_model"]]
+
+
+def _project(studio: Studio, name: str) -> Project | None:
+    return find(studio.home, name) if name else None
+
+
+def _runs(studio: Studio, name: str) -> list[Run]:
+    return studio.ledger.list(project=name, kind="train")
+
+
+def _chosen(studio: Studio, project: Project | None, dataset: str, newest: str, base: str) -> list[Any]:
+    """Return updates for what can be chosen: the empty state, exports, base models, history."""
+    exports = exported.names(project) if project else []
+    if project is None or not exports:
+        words = say("train.empty.export" if project else "train.empty.project")
+        empty = gr.update(value=escape(words), visible=True)
+        hidden = gr.update(visible=False)
+        go = gr.update(value=say("train.go.export" if project else "train.go.dataset"), visible=True)
+        return [empty, go, hidden, "", "", gr.update(choices=[], value=None), gr.update(), *_history(studio, project)]
+    chosen = dataset if dataset in exports and exports[0] == newest else exports[0]
+    return [
+        gr.update(visible=False),
+        gr.update(visible=False),
+        gr.update(visible=True),
+        machine_line(),
+        exports[0],
+        gr.update(choices=exports, value=chosen),
+        gr.update(choices=_base_models(studio, project), value=base),
+        *_history(studio, project),
+    ]
+
+
+def _base_models(studio: Studio, project: Project) -> list[tuple[str, str]]:
+    """Return what a training can start from without typing: the project's base model, the default, its own models."""
+    names = dict.fromkeys([project.read().base_model, TrainOptions().base_model])
+    own = [(say("train.own", name=model.name), str(model.path)) for model in train.models(studio.ledger, project)]
+    return [*((name, name) for name in names), *own]
+
+
+def machine_line() -> str:
+    """Return what this machine has, as one line of HTML."""
+    machine = hardware.this_machine()
+    gpus = ", ".join(f"{gpu.name} ({hardware.size(gpu.memory)})" for gpu in machine.gpus) or say("train.no_gpu")
+    words = say("train.machine", cpus=machine.cpus, memory=hardware.size(machine.memory), gpus=gpus)
+    return f'<div class="run-line">{escape(words)}</div>'
+
+
+def _free_name(studio: Studio, project: Project | None) -> str:
+    """Return the default name of a model, numbered when the project has it."""
+    default = TrainOptions().project_name
+    if project is None:
+        return default
+    used = {str(spec_of(run).get("project_name")) for run in _runs(studio, project.name) if run.active}
+    number, name = 1, default
+    while name in used or (project.models / name).exists():
+        number += 1
+        name = f"{default}-{number}"
+    return name
+
+
+def _read(tab: TrainTab, values: tuple[Any, ...]) -> tuple[TrainOptions, OrpoParams]:
+    count = len(tab.options.components)
+    given = dict(zip(tab.options.components, values[:count], strict=True))
+    options = TrainOptions.model_validate({name: value or "" for name, value in given.items()})
+    params = tab.form.read(values[count:])
+    assert isinstance(params, OrpoParams)
+    return options, params
+
+
+def _checked(studio: Studio, tab: TrainTab, project: Project | None, values: tuple[Any, ...]) -> list[Any]:
+    """Return the summary of what would happen, and whether it can be started."""
+    if project is None:
+        return ["", gr.update(interactive=False)]
+    try:
+        options, params = _read(tab, values)
+    except ValidationError as error:
+        wrong = readable(error)
+        return [notices([Notice(wrong.what, wrong.why, wrong.next)], bad=True), gr.update(interactive=False)]
+    found = train.preflight(studio.ledger, project, options, params)
+    queued = bool(studio.ledger.list(project=project.name, kind="train", active=True))
+    button = gr.update(
+        interactive=not found.blockers,
+        value=say("train.start.also" if queued else "train.start"),
+        variant="secondary" if queued else "primary",
+    )
+    return [_summary(found, params), button]
+
+
+def _summary(found: Preflight[TrainNumbers], params: OrpoParams) -> str:
+    """Return what a check found as HTML: numbers, what stops the run, what to beware of."""
+    numbers = found.numbers
+    unit = say(f"train.unit.{'tokens' if numbers.unit == 'tokens' else 'words'}")
+    step = params.batch_size * params.gradient_accumulation
+    cuts = [
+        say(f"train.cut.{name}", count=count, share=f"{count / numbers.pairs:.0%}")
+        for name in ("prompts", "completions", "sequences")
+        if (count := getattr(numbers, f"{name}_cut"))
+    ]
+    memory = say("train.memory.unknown")
+    if numbers.memory is not None:
+        total = hardware.size(hardware.this_machine().training_memory)
+        memory = say("train.memory.about", need=hardware.size(numbers.memory), total=total)
+    lines = {
+        "pairs": f"{numbers.pairs:,}",
+        "steps": say("train.steps.of", steps=f"{numbers.steps:,}", pairs=step, epochs=params.epochs)
+        + (say("train.steps.unused", count=numbers.unused) if numbers.unused else ""),
+        "longest": f"{numbers.longest:,} {unit}",
+        "cuts": say("train.comma").join(cuts) or say("train.cut.none"),
+        "memory": memory,
+        "seconds": say("train.about", time=duration(numbers.seconds)) if numbers.seconds else say("train.time.unknown"),
+    }
+    shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()}) if numbers.pairs else ""
+    return notices(found.blockers, bad=True) + shown + notices(found.warnings)
+
+
+def facts(lines: dict[str, str]) -> str:
+    """Return names and values as HTML, escaped."""
+    inside = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in lines.items())
+    return f'<dl class="facts">{inside}</dl>'
+
+
+def notices(found: list[Notice], *, bad: bool = False) -> str:
+    """Return notices as HTML, escaped; options are called what their controls are called.
+
+    Args:
+        found: What to say.
+        bad: Whether they stop the run.
+    """
+    parts = []
+    for notice in found:
+        rest = " ".join(part for part in (notice.why, notice.next) if part)
+        style = "notice bad" if bad else "notice"
+        parts.append(f'<div class="{style}"><b>{escape(_named(notice.what))}</b> {escape(_named(rest))}</div>')
+    return "".join(parts)
+
+
+def _named(text: str) -> str:
+    """Put the controls' labels in place of the options' names in a sentence."""
+    return re.sub(r"\b[a-z]+(?:_[a-z]+)+\b", _label, text)
+
+
+def _label(match: re.Match[str]) -> str:
+    key = f"train.{match.group()}"
+    return say("train.quoted", text=say(key)) if key in CATALOGUE else match.group()
+
+
+def _key(seen: View | None) -> str:
+    """Return what changes when curves, note or result have to be drawn again."""
+    if seen is None:
+        return ""
+    return f"{seen.run.id} {seen.run.state} {seen.folded.stage} {len(seen.folded.metrics)}"
+
+
+def _draw(tab: TrainTab, seen: View | None) -> list[Any]:
+    """Return updates for a run's note, curves and result."""
+    if seen is None:
+        hidden = gr.update(visible=False)
+        return [hidden, hidden, *(gr.update() for _ in tab.curves), hidden, "", "", gr.update()]
+    note = _note(seen)
+    return [
+        gr.update(value=note, visible=bool(note)),
+        gr.update(visible=bool(seen.folded.metrics)),
+        *(_curve(seen.folded.metrics, name) for name in tab.curves),
+        *_result(seen),
+    ]
+
+
+def _note(seen: View) -> str:
+    """Return what a run's state means, where the state alone does not say it."""
+    run, result = seen.run, seen.run.result or {}
+    if run.state is State.STARTING and seen.folded.stage == "install":
+        return f'<div class="notice">{escape(say("train.installing"))}</div>'
+    if run.state is State.CANCELLED:
+        return f'<div class="notice">{escape(say("train.cancelled"))}</div>'
+    if run.state is State.SUCCEEDED and result.get("stopped"):
+        last = seen.folded.progress.total if seen.folded.progress else "?"
+        return f'<div class="notice">{escape(say("train.stopped", steps=result.get("steps"), of=last))}</div>'
+    return ""
+
+
+def _curve(metrics: list[dict[str, Any]], name: str) -> Any:
+    """Return the update of one plot: a row per step and metric; a value that is no number is left out."""
+    rows = [
+        (entry["step"], float(entry[metric]), say(f"train.metric.{metric}"))
+        for metric in CURVES[name]
+        for entry in metrics
+        if isinstance(entry.get(metric), int | float)
+    ]
+    table = pd.DataFrame(rows, columns=["step", "value", "metric"])
+    return gr.update(value=table, x_title=say("train.step"))
+
+
+def _result(seen: View) -> list[Any]:
+    """Return updates for what a finished run made."""
+    run, result = seen.run, seen.run.result or {}
+    path = str(result.get("model_path") or "")
+    if run.state is not State.SUCCEEDED or not path:
+        return [gr.update(visible=False), "", "", gr.update()]
+    there = Path(path).is_dir()
+    loss = (result.get("metrics") or {}).get("loss")
+    lines = {
+        "path": path if there else say("train.gone", path=path),
+        "size": hardware.size(int(result.get("size_bytes") or 0)),
+        "steps_done": f"{result.get('steps')}",
+        "took": duration(float(result.get("seconds") or 0)),
+        "loss": f"{loss:.4g}" if isinstance(loss, int | float) else "–",
+    }
+    if result.get("adapter_path"):
+        lines["adapter"] = str(result["adapter_path"])
+    shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()})
+    return [gr.update(visible=True), shown, train.snippet(path), gr.update(visible=there)]
+
+
+def _history(studio: Studio, project: Project | None) -> list[Any]:
+    """Return updates for the table of the project's trainings, newest first."""
+    runs = _runs(studio, project.name) if project else []
+    headers = [say(f"train.column.{name}") for name in COLUMNS]
+    return [gr.update(visible=bool(runs)), gr.update(value={"headers": headers, "data": [_line(run) for run in runs]})]
+
+
+def _line(run: Run) -> list[str]:
+    asked, result = spec_of(run), run.result or {}
+    metrics = fold(run).metrics
+    loss = next((entry["loss"] for entry in reversed(metrics) if isinstance(entry.get("loss"), int | float)), None)
+    state = say(f"run.state.{run.state.value.split()[0]}")
+    return [
+        str(run.number),
+        time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created)),
+        str(asked.get("project_name", "")),
+        str(asked.get("dataset", "")),
+        say("train.state.stopped") if result.get("stopped") else state,
+        str(result.get("steps") or (metrics[-1]["step"] if metrics else "–")),
+        f"{loss:.4g}" if loss is not None else "–",
+        duration((run.ended or time.time()) - (run.started or run.created)),
+    ]

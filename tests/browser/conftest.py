@@ -171,5 +171,6 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     yield window
     if getattr(request.node, "outcome_call", "") == "failed":
         RESULTS.mkdir(exist_ok=True)
-        window.screenshot(path=RESULTS / f"{re.sub(r'[^\w.-]+', '-', request.node.name)}.png", full_page=True)
+        name = re.sub(r"[^\w.-]+", "-", request.node.name)
+        window.screenshot(path=RESULTS / f"{name}.png", full_page=True)
     context.close()

@@ -76,7 +76,12 @@ def test_list_is_newest_first_and_filters(ledger: Ledger) -> None:
         ({"event": "done", "value": 3}, 0, State.SUCCEEDED, ""),
         ({"event": "done", "value": 3}, None, State.SUCCEEDED, ""),
         ({"event": "cancelled"}, 130, State.CANCELLED, ""),
-        ({"event": "error", "message": "no data", "type": "ValueError", "next": "add rows"}, 1, State.FAILED, "no data"),
+        (
+            {"event": "error", "message": "no data", "type": "ValueError", "next": "add rows"},
+            1,
+            State.FAILED,
+            "no data",
+        ),
         (None, -9, State.FAILED, "killed (SIGKILL)"),
         (None, -11, State.FAILED, "SIGSEGV"),
         (None, 3, State.FAILED, "exit code 3"),
@@ -84,7 +89,9 @@ def test_list_is_newest_first_and_filters(ledger: Ledger) -> None:
         (None, None, State.LOST, "without a trace"),
     ],
 )
-def test_what_an_end_means(ledger: Ledger, end: dict[str, object] | None, code: int | None, state: State, words: str) -> None:
+def test_what_an_end_means(
+    ledger: Ledger, end: dict[str, object] | None, code: int | None, state: State, words: str
+) -> None:
     run = add(ledger)
     if end:
         values = dict(end)
@@ -150,7 +157,12 @@ def test_a_run_whose_starter_died_is_taken_up(ledger: Ledger) -> None:
 def test_a_queued_run_is_cancelled_by_its_stop_file(ledger: Ledger) -> None:
     blocker = add(ledger, "train")
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import sys, filelock; filelock.FileLock(sys.argv[1]).acquire(); input()", str(blocker.folder / "supervisor.lock")],
+        [
+            sys.executable,
+            "-c",
+            "import sys, filelock; filelock.FileLock(sys.argv[1]).acquire(); input()",
+            str(blocker.folder / "supervisor.lock"),
+        ],
         stdin=subprocess.PIPE,
     )  # stands for the supervisor of a long training: it holds that run's lock
     try:

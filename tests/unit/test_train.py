@@ -48,7 +48,9 @@ MACHINE = Hardware(cpus=2, memory=16 << 30)
 def export(of: Project, name: str, train_pairs: int, test_pairs: int = 0) -> None:
     folder = of.exports / name
     folder.mkdir(parents=True)
-    rows = [{"record_id": f"{i:016x}", "source": "", **row} for i, row in enumerate(make_pairs(train_pairs + test_pairs))]
+    rows = [
+        {"record_id": f"{i:016x}", "source": "", **row} for i, row in enumerate(make_pairs(train_pairs + test_pairs))
+    ]
     for split, part in (("train", rows[:train_pairs]), ("test", rows[train_pairs:])):
         if part:
             (folder / f"{split}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in part))
@@ -320,13 +322,14 @@ def test_the_snippet_is_python_that_names_the_model() -> None:
     assert '/a "b"/c' in strings
 
 
-def test_exports_are_listed_and_damaged_lines_named(work: Project) -> None:
+def test_exports_are_listed_and_damaged_lines_named(ledger: Ledger, work: Project, options: TrainOptions) -> None:
     assert exported.names(work) == ["first"]
     file = work.exports / "first" / "train.jsonl"
     assert [pair.record_id for pair in exported.read_pairs(file)][:2] == ["0" * 16, "0" * 15 + "1"]
     file.write_text(file.read_text() + '{"prompt": []}\n')
     with pytest.raises(StudioError, match=r"Line 33 of first/train.jsonl is no pair"):
         exported.read_pairs(file)
+    assert "Line 33 of first/train.jsonl is no pair." in blockers(ledger, work, options)
 
 
 def test_shape_and_context_are_read_without_loading(tiny: Path) -> None:

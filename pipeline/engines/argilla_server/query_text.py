@@ -59,14 +59,19 @@ def field_text(value: Any) -> str:
 def normalise(text: str) -> str:
     """Make compatible spellings equal (full-width Latin, half-width Katakana, composed accents).
 
-    Lone surrogates, which JSON can carry and UTF-8 cannot, become question marks.
+    Lone surrogates, which JSON can carry and UTF-8 cannot, become question marks; NUL, which ends a query for FTS5
+    ("unterminated string" in SQLite 3.40), becomes a space.
     """
+    text = text.replace("\0", " ")
+    if text.isascii():  # most text is, and has but one spelling
+        return text
     return unicodedata.normalize("NFKC", text).encode("utf-8", "replace").decode("utf-8")
 
 
 def index_text(value: Any) -> str:
     """Return what is stored in the text index for a field's value."""
-    return _UNSPACED.sub(r" \1 ", normalise(field_text(value)))
+    text = normalise(field_text(value))
+    return text if text.isascii() else _UNSPACED.sub(r" \1 ", text)
 
 
 def to_fts5(query: str, column: str | None = None) -> str | None:

@@ -9,8 +9,8 @@ therefore not patched: `list_models(model_name=)` (huggingface-hub 2), str hashi
 - The results' logger opens a git repository at `path.split("src")[0]`: NoSuchPathError if the environment's path has
   "src" inside a name, GitCommandError if that is somebody else's repository.
 - Predictions are cached by configuration and row number, not by weights or data: stale scores after either changed, and
-  with an absolute path the cache lies inside the model's own folder. (Reading back from it also rounds log-probabilities
-  to ten decimals, so that the command line's scores differ from ours in the twelfth.)
+  with an absolute path the cache lies inside the model's own folder. (The command line reads its predictions back from
+  it, log-probabilities rounded to ten decimals: its scores differ from ours from about the tenth decimal on.)
 """
 
 from __future__ import annotations

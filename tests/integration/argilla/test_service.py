@@ -172,6 +172,9 @@ def test_killed_during_an_insert_and_damaged_indexes(new_service: MakeService, t
     con.close()
 
     damage(home / "search.db", home / "search.db-wal")
+    one_more = {"external_id": "more", "fields": {"prompt": "everywhere 模型"}}  # makes SQLite read the file anew
+    Api(again.url, again.api_key).call("POST", f"/datasets/{dataset}/records/bulk", json={"items": [one_more]})
+    total += 1
     assert consistent(again, dataset) == total, "a file damaged while serving"
     assert "it is built again" in new_service().log_path.read_text()
 

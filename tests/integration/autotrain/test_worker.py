@@ -101,6 +101,19 @@ def test_seed_decides_the_losses(lora: Result, runs: Runs) -> None:
     assert runs[0]["seed"].losses != lora.losses
 
 
+def test_seed_decides_the_order_of_the_pairs(runs: Runs) -> None:
+    assert runs[0]["full"].batch["chosen_input_ids"] == runs[0]["same"].batch["chosen_input_ids"]
+    assert runs[0]["full"].batch["chosen_input_ids"] != runs[0]["full-seed"].batch["chosen_input_ids"]
+
+
+def test_seed_decides_loras_first_matrices(runs: Runs) -> None:
+    """With one batch of all pairs and no dropout, the first gradient differs by those matrices alone."""
+    first, other = runs[0]["first-42"], runs[0]["first-7"]
+    assert sorted(first.batch["chosen_input_ids"]) == sorted(other.batch["chosen_input_ids"])
+    assert first.losses == other.losses
+    assert first.one("log")["grad_norm"] != pytest.approx(other.one("log")["grad_norm"], rel=1e-3)
+
+
 def test_lora_dropout_acts(lora: Result, runs: Runs) -> None:
     assert runs[0]["dropout"].code == 0
     assert runs[0]["dropout"].losses[0] == lora.losses[0]  # LoRA's second matrix is zero until the first step

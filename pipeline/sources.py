@@ -1,0 +1,150 @@
+"""From a source to a project: the sample, a file, an upload, a dataset on the Hub."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import dataset, workbench
+from pipeline.dataset import Mapping, Progress, Rows
+from pipeline.errors import StudioError
+from pipeline.home import Home
+from pipeline.project import Project
+from pipeline.recognise import Loaded
+from pipeline.workbench import Kind
+
+_HELD = 4  # sources that wait for somebody to choose columns; the oldest is forgotten
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source as read, before it is known which column is what.
+
+    Attributes:
+        rows: Its rows.
+        kind: file, sample or hub.
+        name: File name or Hub id.
+        sha256: SHA-256 of the file, "" for a Hub dataset.
+    """
+
+    rows: Rows
+    kind: Kind
+    name: str
+    sha256: str = ""
+
+
+def sample() -> Source:
+    """Read the bundled sample."""
+    return Source(dataset.read_rows(dataset.SAMPLE), "sample", "sample", workbench.sha256_of(dataset.SAMPLE))
+
+
+def local_file(given: str) -> Source:
+    """Read a file of this machine.
+
+    Args:
+        given: Its path as somebody typed or pasted it.
+
+    Raises:
+        StudioError: It is no file, or cannot be read.
+    """
+    text = given.strip().strip("\"'")
+    if not text:
+        raise StudioError("No file is named.", "", "Give the path of a parquet, JSONL, JSON or CSV file.")
+    path = Path(text).expanduser()
+    if not path.is_absolute():
+        raise StudioError(f"{text} is not a whole path.", "It does not begin at the root.", "Give the whole path.")
+    if not path.is_file():
+        why = "It is a folder." if path.is_dir() else "There is no such file."
+        raise StudioError(f"{text} cannot be read.", why, "Check the path; it is one of this machine.")
+    return Source(dataset.read_rows(path), "file", path.name, workbench.sha256_of(path))
+
+
+def upload(home: Home, cached: Path) -> Source:
+    """Take an uploaded file out of the web server's folder, read it, and keep no copy.
+
+    Args:
+        home: The studio's home.
+        cached: Where the web server put it; it is gone afterwards, whatever happens.
+
+    Raises:
+        StudioError: It cannot be read.
+    """
+    folder = home.uploads / secrets.token_hex(8)
+    folder.mkdir(mode=0o700)
+    try:
+        taken = Path(shutil.move(cached, folder / cached.name))
+        with contextlib.suppress(OSError):  # Gradio 6.31 makes a folder per upload; another file may be in it
+            cached.parent.rmdir()
+        return local_file(str(taken))
+    finally:
+        shutil.rmtree(folder)
+
+
+def hub(dataset_id: str, split: str, limit: int | None, progress: Progress | None = None) -> Source:
+    """Read a dataset on the Hugging Face Hub.
+
+    Args:
+        dataset_id: owner/name.
+        split: Its split.
+        limit: Rows to read at most; None: all.
+        progress: Called with rows read and the limit.
+
+    Raises:
+        StudioError: The Hub is not reached, or the dataset is missing, gated or unreadable.
+    """
+    name = dataset_id.strip()
+    return Source(dataset.read_hub(name, split.strip() or "train", limit, progress=progress), "hub", name)
+
+
+def load(home: Home, source: Source, mapping: Mapping | None = None) -> tuple[Project, Loaded]:
+    """Make a project of a source.
+
+    Args:
+        home: The studio's home.
+        source: What was read.
+        mapping: Which column is what; None: recognise it.
+
+    Raises:
+        LayoutUnknown: The layout is not recognised and no mapping is given.
+        StudioError: No row is a pair, or the project cannot be written.
+    """
+    loaded = dataset.load_rows(source.rows, mapping)
+    return workbench.start_project(home, loaded, source.kind, source.name, source.sha256), loaded
+
+
+_held: OrderedDict[str, Source] = OrderedDict()
+_guard = threading.Lock()
+
+
+def hold(source: Source) -> str:
+    """Keep a source until its columns are chosen, and return its key."""
+    key = secrets.token_hex(8)
+    with _guard:
+        _held[key] = source
+        while len(_held) > _HELD:
+            _held.popitem(last=False)
+    return key
+
+
+def held(key: str) -> Source:
+    """Return a source kept by `hold`.
+
+    Raises:
+        StudioError: It was forgotten, or dropped.
+    """
+    with _guard:
+        found = _held.get(key)
+    if found is None:
+        raise StudioError("What was read is not at hand any more.", "", "Load it again, then choose the columns.")
+    return found
+
+
+def drop(key: str) -> None:
+    """Forget a source kept by `hold`."""
+    with _guard:
+        _held.pop(key, None)
