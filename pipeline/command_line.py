@@ -21,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser, model: type[BaseModel]) -> None
         parser: Where they are added, in a group titled by the model's first sentence.
         model: Declares the fields.
     """
-    group = parser.add_argument_group((model.__doc__ or model.__name__).strip().splitlines()[0])
+    group = parser.add_argument_group((model.__doc__ or model.__name__).strip().splitlines()[0].rstrip("."))
     for name, info in model.model_fields.items():
         default = info.get_default(call_default_factory=True)
         limits = allowed(info)

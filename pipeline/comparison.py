@@ -205,9 +205,9 @@ def rounded(value: float | None, stderr: float | None, *, signed: bool = False) 
     Args:
         value: The value; None is written as a dash.
         stderr: Its standard error; without one (or with 0) the value has four significant digits.
-        signed: Whether a plus is written before positive values.
+        signed: Whether a plus is written before positive values, as differences have it.
     """
-    sign = "+" if signed else ""
+    sign = "+" if signed and value else ""
     if value is None:
         return "–"
     if not stderr:

@@ -162,15 +162,19 @@ def answer(
         problem = model_folder.problem(name)
         if problem is not None:
             raise problem.error()
-    how = options or AnswerOptions()
-    wanted = {
+    title = f"Answer “{prompt.strip().splitlines()[0][:40]}”"
+    wanted = answer_spec(models, prompt, options or AnswerOptions())
+    return supervisor.launch(ledger, "answer", project.name, title, wanted)
+
+
+def answer_spec(models: Mapping[str, str], prompt: str, options: AnswerOptions) -> dict[str, Any]:
+    """Return the spec of an answer, as `pipeline/engines/lighteval/worker.py` reads it; see `answer`."""
+    return {
         "models": [model_entry(role, name) for role, name in models.items()],
         "messages": [{"role": "user", "content": prompt}],
         "chat_template": None,  # the worker takes the trained model's
-        **how.model_dump(mode="json"),
+        **options.model_dump(mode="json"),
     }
-    title = prompt.strip().splitlines()[0]
-    return supervisor.launch(ledger, "answer", project.name, f"Answer “{title[:40]}”", wanted)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -101,6 +101,30 @@ def hub(dataset_id: str, split: str, limit: int | None, progress: Progress | Non
     return Source(dataset.read_hub(name, split.strip() or "train", limit, progress=progress), "hub", name)
 
 
+def guess(rows: Rows) -> Mapping | None:
+    """Propose which column is what, for a person to correct: the layout recognised, else by the columns' names.
+
+    Args:
+        rows: What was read.
+
+    Returns:
+        The proposal, None where not even chosen and rejected can be told.
+    """
+    found = dataset.recognise(rows)
+    if found is not None:
+        return found.model_copy(update={"layout": "columns"})
+
+    def named(*parts: str) -> str:
+        return next((name for name in rows.columns if any(part in name.lower() for part in parts)), "")
+
+    chosen, rejected = named("chosen", "prefer", "accept", "better", "win"), named("reject", "worse", "lose", "loss")
+    if not chosen or not rejected or chosen == rejected:
+        return None
+    return Mapping(
+        chosen=chosen, rejected=rejected, prompt=named("prompt", "question", "instruction"), source=named("source")
+    )
+
+
 def load(home: Home, source: Source, mapping: Mapping | None = None) -> tuple[Project, Loaded]:
     """Make a project of a source.
 

@@ -14,6 +14,7 @@ from pipeline.hardware import Hardware, ModelShape
 from pipeline.orpo import OrpoParams, TrainOptions, cuts, steps_per_epoch
 from pipeline.preflight import Notice, Preflight, spec_of
 from pipeline.project import Project
+from pipeline.runs import events
 from pipeline.runs.ledger import Ledger, State
 from pipeline.tokens import PairCounts
 
@@ -97,8 +98,8 @@ def preflight(
     counter = tokens.counter(str(folder) if folder else options.base_model)
     counts, dataset_problem = _counts(project, options, counter)
     numbers = _numbers(counts, counter.unit, params, shape)
-    pace = _former_pace(ledger, project, spec(project, options, params))
-    numbers = replace(numbers, seconds=pace * numbers.steps if pace else None)
+    seconds = _former_pace(ledger, project, spec(project, options, params), numbers.steps)
+    numbers = replace(numbers, seconds=seconds)
     blockers = [
         dataset_problem,
         model_folder.problem(options.base_model),
@@ -174,8 +175,11 @@ def _numbers(counts: Sequence[PairCounts], unit: str, params: OrpoParams, shape:
     )
 
 
-def _former_pace(ledger: Ledger, project: Project, wanted: dict[str, Any]) -> float | None:
-    """Return the seconds per step of the last finished run of the same data, model and sizes, loading included."""
+def _former_pace(ledger: Ledger, project: Project, wanted: dict[str, Any], steps: int) -> float | None:
+    """Return the seconds that many steps take by the last finished run of the same data, model and sizes.
+
+    Its loading and saving are taken as they were, the time between the first and the last step in proportion.
+    """
     for run in ledger.list(project=project.name, kind="train"):
         if run.state is not State.SUCCEEDED or run.result is None:
             continue
@@ -183,8 +187,10 @@ def _former_pace(ledger: Ledger, project: Project, wanted: dict[str, Any]) -> fl
         same = all(former.get(name) == wanted[name] for name in ("base_model", "data_dir"))
         same = same and all(former.get("params", {}).get(name) == wanted["params"][name] for name in _PACE)
         done, seconds = run.result.get("steps"), run.result.get("seconds")
-        if same and done and seconds:
-            return float(seconds) / int(done)
+        marks = [event["ts"] for event in events.read(run.events).events if event["event"] in ("begin", "step")]
+        if same and done and seconds and len(marks) > 1:
+            training = float(marks[-1] - marks[0])
+            return max(0.0, float(seconds) - training) + training / int(done) * steps
     return None
 
 

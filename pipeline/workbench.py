@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import statistics
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -274,6 +275,8 @@ def summary_of(of: Project) -> dataset.Summary:
 def lengths_of(of: Project) -> dict[str, dataset.Lengths]:
     """Return the lengths of prompts, chosen and rejected, in the unit of `counts_of`."""
     counts = counts_of(of).counts
-    return {
-        part: dataset.Lengths.of([getattr(each, part) for each in counts]) for part in ("prompt", "chosen", "rejected")
-    }
+    found = {}
+    for part in ("prompt", "chosen", "rejected"):
+        sizes = [getattr(each, part) for each in counts]
+        found[part] = dataset.Lengths(min(sizes), statistics.median(sizes), max(sizes))
+    return found

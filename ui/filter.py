@@ -1,4 +1,11 @@
 """The Filter tab."""
+
 import gradio as gr
-def build(studio): return gr.Markdown("filter")
-def wire(tab, studio, page): return None
+
+
+def build(studio):
+    return gr.Markdown("filter")
+
+
+def wire(tab, studio, page):
+    return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from html import escape
@@ -15,8 +14,7 @@ from gradio.components import Component
 from pydantic import ValidationError
 
 from pipeline import exported, hardware, train
-from pipeline.forms import readable
-from pipeline.preflight import Notice, Preflight, spec_of
+from pipeline.preflight import Preflight, spec_of
 from pipeline.project import Project, find
 from pipeline.runs.ledger import Run, State
 from pipeline.runs.view import View, fold, look
@@ -25,8 +23,9 @@ from pipeline.train import OrpoParams, TrainNumbers, TrainOptions
 from ui import run_view
 from ui.forms import ParameterForm, control, parameter_form
 from ui.handlers import BUSY, QUIET, handle
+from ui.notice import facts, notice, notices, wrong_values
 from ui.run_view import RunView, duration
-from ui.text import CATALOGUE, say, t
+from ui.text import say, t
 
 if TYPE_CHECKING:
     from ui.layout import Page
@@ -169,13 +168,14 @@ def wire(tab: TrainTab, studio: Studio, page: Page) -> None:
 
 def _wire_form(tab: TrainTab, studio: Studio, page: Page) -> None:
     def opened(name: str) -> list[Any]:
+        print("OPENED", repr(name), flush=True)
         project = _project(studio, name)
         latest = studio.ledger.latest(name, "train") if project else None
         base = project.read().base_model if project else TrainOptions().base_model
         return [*_chosen(studio, project, "", "", base), _free_name(studio, project), latest.id if latest else ""]
 
-    def again(name: str, dataset: str | None, newest: str, base: str) -> list[Any]:
-        return _chosen(studio, _project(studio, name), dataset or "", newest, base)
+    def again(name: str, dataset: str | None, newest: str) -> list[Any]:
+        return _chosen(studio, _project(studio, name), dataset or "", newest)
 
     def checked(name: str, *values: Any) -> list[Any]:
         return _checked(studio, tab, _project(studio, name), values)
@@ -189,7 +189,7 @@ def _wire_form(tab: TrainTab, studio: Studio, page: Page) -> None:
     chosen = [tab.empty, tab.go, tab.body, tab.machine, tab.newest, *_pickers(tab), tab.history_box, tab.history]
     name_field = tab.options.components["project_name"]
     page.project.change(handle(opened), [page.project], [*chosen, name_field, tab.view.run], **QUIET)
-    again_inputs = [page.project, tab.options.components["dataset"], tab.newest, tab.options.components["base_model"]]
+    again_inputs = [page.project, tab.options.components["dataset"], tab.newest]
     page.items["train"].select(handle(again), again_inputs, chosen, **QUIET)
     check = [tab.check, tab.start]
     everything = [page.project, *tab.inputs]
@@ -245,8 +245,16 @@ def _runs(studio: Studio, name: str) -> list[Run]:
     return studio.ledger.list(project=name, kind="train")
 
 
-def _chosen(studio: Studio, project: Project | None, dataset: str, newest: str, base: str) -> list[Any]:
-    """Return updates for what can be chosen: the empty state, exports, base models, history."""
+def _chosen(studio: Studio, project: Project | None, dataset: str, newest: str, base: str | None = None) -> list[Any]:
+    """Return updates for what can be chosen: the empty state, exports, base models, history.
+
+    Args:
+        studio: Names the ledger.
+        project: The project shown.
+        dataset: The export chosen so far.
+        newest: The newest export when that was chosen; a newer one is chosen now.
+        base: Base model to choose; None leaves it.
+    """
     exports = exported.names(project) if project else []
     if project is None or not exports:
         words = say("train.empty.export" if project else "train.empty.project")
@@ -262,7 +270,7 @@ def _chosen(studio: Studio, project: Project | None, dataset: str, newest: str, 
         machine_line(),
         exports[0],
         gr.update(choices=exports, value=chosen),
-        gr.update(choices=_base_models(studio, project), value=base),
+        gr.update(choices=_base_models(studio, project), **({} if base is None else {"value": base})),
         *_history(studio, project),
     ]
 
@@ -311,8 +319,7 @@ def _checked(studio: Studio, tab: TrainTab, project: Project | None, values: tup
     try:
         options, params = _read(tab, values)
     except ValidationError as error:
-        wrong = readable(error)
-        return [notices([Notice(wrong.what, wrong.why, wrong.next)], bad=True), gr.update(interactive=False)]
+        return [wrong_values(error, "train"), gr.update(interactive=False)]
     found = train.preflight(studio.ledger, project, options, params)
     queued = bool(studio.ledger.list(project=project.name, kind="train", active=True))
     button = gr.update(
@@ -347,38 +354,7 @@ def _summary(found: Preflight[TrainNumbers], params: OrpoParams) -> str:
         "seconds": say("train.about", time=duration(numbers.seconds)) if numbers.seconds else say("train.time.unknown"),
     }
     shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()}) if numbers.pairs else ""
-    return notices(found.blockers, bad=True) + shown + notices(found.warnings)
-
-
-def facts(lines: dict[str, str]) -> str:
-    """Return names and values as HTML, escaped."""
-    inside = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in lines.items())
-    return f'<dl class="facts">{inside}</dl>'
-
-
-def notices(found: list[Notice], *, bad: bool = False) -> str:
-    """Return notices as HTML, escaped; options are called what their controls are called.
-
-    Args:
-        found: What to say.
-        bad: Whether they stop the run.
-    """
-    parts = []
-    for notice in found:
-        rest = " ".join(part for part in (notice.why, notice.next) if part)
-        style = "notice bad" if bad else "notice"
-        parts.append(f'<div class="{style}"><b>{escape(_named(notice.what))}</b> {escape(_named(rest))}</div>')
-    return "".join(parts)
-
-
-def _named(text: str) -> str:
-    """Put the controls' labels in place of the options' names in a sentence."""
-    return re.sub(r"\b[a-z]+(?:_[a-z]+)+\b", _label, text)
-
-
-def _label(match: re.Match[str]) -> str:
-    key = f"train.{match.group()}"
-    return say("train.quoted", text=say(key)) if key in CATALOGUE else match.group()
+    return notices(found.blockers, "train", bad=True) + shown + notices(found.warnings, "train")
 
 
 def _key(seen: View | None) -> str:
@@ -393,9 +369,9 @@ def _draw(tab: TrainTab, seen: View | None) -> list[Any]:
     if seen is None:
         hidden = gr.update(visible=False)
         return [hidden, hidden, *(gr.update() for _ in tab.curves), hidden, "", "", gr.update()]
-    note = _note(seen)
+    words = _note(seen)
     return [
-        gr.update(value=note, visible=bool(note)),
+        gr.update(value=words, visible=bool(words)),
         gr.update(visible=bool(seen.folded.metrics)),
         *(_curve(seen.folded.metrics, name) for name in tab.curves),
         *_result(seen),
@@ -406,12 +382,12 @@ def _note(seen: View) -> str:
     """Return what a run's state means, where the state alone does not say it."""
     run, result = seen.run, seen.run.result or {}
     if run.state is State.STARTING and seen.folded.stage == "install":
-        return f'<div class="notice">{escape(say("train.installing"))}</div>'
+        return notice(say("train.installing"))
     if run.state is State.CANCELLED:
-        return f'<div class="notice">{escape(say("train.cancelled"))}</div>'
+        return notice(say("train.cancelled"))
     if run.state is State.SUCCEEDED and result.get("stopped"):
         last = seen.folded.progress.total if seen.folded.progress else "?"
-        return f'<div class="notice">{escape(say("train.stopped", steps=result.get("steps"), of=last))}</div>'
+        return notice(say("train.stopped", steps=result.get("steps"), of=last))
     return ""
 
 

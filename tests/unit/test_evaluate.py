@@ -269,6 +269,14 @@ def test_start_raises_and_starts_nothing(ledger: Ledger, work: Project, options:
     assert ledger.list(kind="evaluate") == ledger.list(kind="answer") == []
 
 
+def test_an_answer_is_asked_of_all_models_alike(options: EvaluateOptions) -> None:
+    models = {"base": options.base, "tuned": options.tuned}
+    made = evaluate.answer_spec(models, "Why?", evaluate.AnswerOptions(max_new_tokens=5))
+    assert {model["role"]: model["path"] for model in made["models"]} == models
+    assert made["messages"] == [{"role": "user", "content": "Why?"}]
+    assert (made["max_new_tokens"], made["temperature"], made["seed"], made["dtype"]) == (5, 0.0, 42, "float32")
+
+
 # History and comparison
 
 
@@ -396,6 +404,7 @@ def test_values_are_rounded_by_their_stderr(value: float | None, stderr: float |
 def test_differences_are_signed() -> None:
     assert rounded(0.1, 0.02, signed=True) == "+0.100 ± 0.020"
     assert rounded(-0.1, 0.02, signed=True) == "-0.100 ± 0.020"
+    assert rounded(0.0, 0.0, signed=True) == "0"
 
 
 @pytest.mark.parametrize(

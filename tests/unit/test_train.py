@@ -292,13 +292,15 @@ def test_asked_twice_a_run_is_started_once(ledger: Ledger, work: Project, option
 
 
 def test_time_is_estimated_from_a_former_run_alone(ledger: Ledger, work: Project, options: TrainOptions) -> None:
-    ran(ledger, work, options, State.SUCCEEDED, model_path="gone", steps=2, seconds=30.0)
+    run = ran(ledger, work, options, State.SUCCEEDED, model_path="gone", steps=2, seconds=30.0)
+    marks = [{"ts": 100.0, "event": "begin"}, {"ts": 108.0, "event": "step"}, {"ts": 120.0, "event": "step"}]
+    run.events.write_text("".join(json.dumps(mark) + "\n" for mark in marks))
     other = options.model_copy(update={"project_name": "second"})
 
     def seconds(**params: Any) -> float | None:
         return train.preflight(ledger, work, other, OrpoParams(**params), MACHINE).numbers.seconds
 
-    assert seconds(epochs=5) == 150.0
+    assert seconds(epochs=5) == 10.0 + 5 * 20.0
     assert seconds(learning_rate=1e-4) == 30.0
     assert seconds(block_size=300) is None
 

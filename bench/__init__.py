@@ -1,0 +1,1 @@
+"""Measurements, each against a baseline run side by side: `make bench`, or `python -m bench NAME …`."""

@@ -1,0 +1,148 @@
+"""Import of 5,000 pairs: ours against the plain SDK's `records.log` on a server without our speed patches."""
+
+from __future__ import annotations
+
+import json
+import resource
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+
+from bench.common import Row, engine, made_pairs, timed
+from pipeline import review, tokens
+from pipeline.engines import argilla_server
+from pipeline.engines.argilla_server.service import ArgillaService, Endpoint
+
+PAIRS = 5_000
+MANY = 40_000
+
+
+def ours(endpoint: Endpoint, number: int, name: str) -> None:
+    """Import made pairs the studio's way."""
+    pairs = made_pairs(number)
+    plan = review.suggest(pairs[:100], name, "words (estimate)")
+    counts = tokens.pair_counts(pairs, tokens.WordEstimate())
+    imported = review.import_pairs(endpoint, plan, pairs, counts)
+    assert imported.added == number, imported
+
+
+def plain(endpoint: Endpoint, number: int, name: str) -> None:
+    """Import the same with one `records.log`, as Argilla's documentation does."""
+    import argilla as rg
+
+    client = rg.Argilla(api_url=endpoint.url, api_key=endpoint.api_key)
+    pairs = made_pairs(number)
+    plan = review.suggest(pairs[:100], name, "words (estimate)")
+    counts = tokens.pair_counts(pairs, tokens.WordEstimate())
+    if client.workspaces(plan.workspace) is None:
+        rg.Workspace(plan.workspace, client=client).create()
+    settings = review.settings_of(plan, client)
+    dataset = rg.Dataset(plan.dataset_name, workspace=plan.workspace, settings=settings, client=client).create()
+    fields = [
+        {part: review.as_dicts(getattr(pair, part)) for part in ("prompt", "chosen", "rejected")} for pair in pairs
+    ]
+    dataset.records.log(
+        [
+            rg.Record(
+                id=pair.record_id,
+                fields=field,
+                metadata={
+                    "source": pair.source,
+                    "prompt_tokens": count.prompt,
+                    "chosen_tokens": count.chosen,
+                    "rejected_tokens": count.rejected,
+                },
+            )
+            for pair, field, count in zip(pairs, fields, counts, strict=True)
+        ]
+    )
+    assert dataset.progress()["total"] == number
+
+
+class Unpatched:
+    """A server of the same launcher and search engine, with upstream's own speed."""
+
+    def __init__(self, folder: Path, python: Path) -> None:
+        code = folder / "code"
+        shutil.copytree(Path(argilla_server.__file__).parent, code, ignore=shutil.ignore_patterns("__pycache__"))
+        (code / "speed.py").write_text("def apply() -> None:\n    '''Leave everything as it is.'''\n")
+        self.key = secrets.token_urlsafe(32)
+        spec = {"home": str(folder / "home"), "port": 0, "base_url": "/annotate", "owner": "argilla"}
+        (folder / "spec.json").write_text(json.dumps(spec))
+        self.process = subprocess.Popen(
+            [str(python), str(code / "launcher.py"), str(folder / "spec.json")],
+            stdin=subprocess.PIPE,
+            stdout=(folder / "log.txt").open("wb"),
+            stderr=subprocess.STDOUT,
+        )
+        keys = {"api_key": self.key, "password": secrets.token_urlsafe(12), "auth_secret": secrets.token_hex(32)}
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(keys).encode())
+        self.process.stdin.close()
+        self.endpoint = self._wait(folder / "home" / "service.json")
+
+    def _wait(self, announced: Path) -> Endpoint:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            if announced.exists():
+                facts = json.loads(announced.read_text())
+                if facts["ready"]:
+                    url = f"http://127.0.0.1:{facts['port']}/annotate"
+                    httpx.get(f"{url}/api/v1/me", headers={"X-Argilla-Api-Key": self.key}).raise_for_status()
+                    return Endpoint(url, self.key, facts["port"])
+            time.sleep(0.2)
+        raise TimeoutError("The unpatched server did not start.")
+
+    def stop(self) -> None:
+        """End the server."""
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def in_process(function: str, endpoint: Endpoint, number: int, name: str) -> tuple[float, float]:
+    """Run one import in a process of its own.
+
+    Returns:
+        Seconds of the import alone, and peak resident memory in MB.
+    """
+    code = f"from bench import argilla_import as b; b.child({function!r}, {number}, {name!r})"
+    given = json.dumps([endpoint.url, endpoint.api_key, endpoint.port])
+    done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    seconds, megabytes = json.loads(done.stdout.splitlines()[-1])
+    return seconds, megabytes
+
+
+def child(function: str, number: int, name: str) -> None:
+    """Run in a fresh process: the endpoint on standard input, the result on standard output."""
+    endpoint = Endpoint(*json.loads(sys.stdin.read()))
+    seconds = timed(lambda: globals()[function](endpoint, number, name))
+    print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+
+
+def measure() -> list[Row]:
+    """Import with both, one after the other, each on its own fresh server."""
+    python = engine("argilla_server")
+    with tempfile.TemporaryDirectory() as folder:
+        service = ArgillaService(Path(folder) / "ours", python)
+        (Path(folder) / "plain").mkdir()
+        upstream = Unpatched(Path(folder) / "plain", python)
+        try:
+            endpoint = service.start()
+            mine, _ = in_process("ours", endpoint, PAIRS, "bench")
+            theirs, memory = in_process("plain", upstream.endpoint, PAIRS, "bench")
+            _, many = in_process("ours", endpoint, MANY, "many")
+        finally:
+            upstream.stop()
+            service.stop()
+    note = (
+        f"client memory: {many:.0f} MB at {MANY:,} pairs, ours (aim under 400); {memory:.0f} MB at {PAIRS:,}, plain SDK"
+    )
+    return [Row(f"import of {PAIRS:,} pairs", mine, theirs, 0.5, note)]

@@ -1,0 +1,83 @@
+"""What the measurements share: a row of the result, engines, data, and peak memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.engines import install
+from pipeline.pair import Message, Pair, identify
+from pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement.
+
+    Attributes:
+        what: What was measured.
+        ours: Seconds, ours.
+        baseline: Seconds, the baseline in the same run.
+        aim: Largest ratio ours / baseline aimed at.
+        note: Anything else measured on the way.
+    """
+
+    what: str
+    ours: float
+    baseline: float
+    aim: float
+    note: str = ""
+
+    def __str__(self) -> str:
+        ratio = self.ours / self.baseline
+        verdict = "met" if ratio <= self.aim else "MISSED"
+        text = f"{self.what}: {self.ours:.1f} s against {self.baseline:.1f} s = {ratio:.2f}× (aim ≤ {self.aim:.2f}×: {verdict})"
+        return f"{text}\n    {self.note}" if self.note else text
+
+
+def engine(name: str) -> Path:
+    """Return an engine's Python, building its environment if need be."""
+    return install.ensure(name, Settings().engines_folder)
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Return the seconds an action took."""
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def made_pairs(number: int, size: int = 2000) -> list[Pair]:
+    """Return pairs of about three times `size` characters each, all different."""
+    words = [
+        "the",
+        "quick",
+        "brown",
+        "fox",
+        "answers",
+        "a",
+        "question",
+        "about",
+        "rivers",
+        "mountains",
+        "bread",
+        "code",
+        "and",
+        "music",
+        "in",
+        "plain",
+        "words",
+    ]
+    triples = []
+    for index in range(number):
+        filler = " ".join(words[(index * 7 + at * 3) % len(words)] for at in range(size // 6))
+        prompt = (Message("user", f"Question {index}: {filler}"),)
+        chosen = (Message("assistant", f"Good answer {index}: {filler}"),)
+        rejected = (Message("assistant", f"Poor answer {index}: {filler}"),)
+        triples.append((prompt, chosen, rejected))
+    ids = identify(triples)
+    return [
+        Pair(key, *triple, source=f"source-{at % 5}") for at, (key, triple) in enumerate(zip(ids, triples, strict=True))
+    ]

@@ -1,0 +1,144 @@
+"""What the Dataset tab says of a dataset: facts, lengths, the table of pairs, the rows that are no pairs."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from pipeline.dataset import Lengths, Summary
+from pipeline.pair import Pair
+from pipeline.project import DatasetRecord
+from pipeline.rows import BadRow
+from pipeline.workbench import Counted
+from ui.pair_view import PARTS, unit_name
+from ui.text import CATALOGUE, say
+
+PAGE = 10  # pairs of one page of the table
+WIDTHS = ["56px", "13%", "27%", "26%", "21%", "13%"]
+BAD_SHOWN = 500  # rows that are no pairs, in their table
+MOST = 8  # sources and the like named one by one
+
+
+def short(text: str, length: int) -> str:
+    """Return a text on one line, cut to a length."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def empty() -> str:
+    """Return what stands on the tab before there is a project."""
+    return f'<div class="empty"><b>{escape(say("dataset.empty"))}</b><br>{escape(say("dataset.empty.next"))}</div>'
+
+
+def facts(record: DatasetRecord, summary: Summary) -> str:
+    """Return what was recognised and what the dataset holds, as HTML."""
+    kind = say(f"dataset.kind.{record.kind}")
+    items = [
+        (say("dataset.fact.origin"), kind if record.kind == "sample" else f"{kind}: {record.name}"),
+        (say("dataset.fact.recognised"), record.recognised),
+        (say("dataset.fact.pairs"), _pairs(record, summary)),
+        (say("dataset.fact.sources"), _listed(summary.sources) or say("dataset.fact.sources.none")),
+        (say("dataset.fact.scripts"), _listed({_script(name): count for name, count in summary.scripts.items()})),
+        (say("dataset.fact.turns"), _turns(summary)),
+    ]
+    return _list(items)
+
+
+def _pairs(record: DatasetRecord, summary: Summary) -> str:
+    parts = [say("dataset.fact.pairs.of", pairs=f"{record.pairs:,}", rows=f"{record.rows:,}")]
+    if record.bad_rows:
+        parts.append(say("dataset.fact.pairs.bad", count=f"{record.bad_rows:,}"))
+    if summary.duplicates:
+        parts.append(say("dataset.fact.pairs.repeated", count=f"{summary.duplicates:,}"))
+    return " · ".join(parts)
+
+
+def _turns(summary: Summary) -> str:
+    parts = [say("dataset.fact.turns.count", turns=turns, pairs=f"{count:,}") for turns, count in summary.turns.items()]
+    if summary.with_system:
+        parts.append(say("dataset.fact.turns.system", pairs=f"{summary.with_system:,}"))
+    return " · ".join(parts[: MOST + 1])
+
+
+def _script(name: str) -> str:
+    key = f"dataset.script.{name.lower()}"
+    return say(key) if key in CATALOGUE else name
+
+
+def _listed(counts: dict[str, int]) -> str:
+    named = [f"{short(name, 60) or '—'} {count:,}" for name, count in list(counts.items())[:MOST] if name or count]
+    if list(counts) == [""]:
+        return ""
+    if len(counts) > MOST:
+        named.append(say("dataset.fact.more", count=f"{len(counts) - MOST:,}"))
+    return " · ".join(named)
+
+
+def _list(items: list[tuple[str, str]]) -> str:
+    inside = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in items if value)
+    return f'<dl class="facts">{inside}</dl>'
+
+
+def counting() -> str:
+    """Return what stands where the lengths will be."""
+    return _list([(say("dataset.fact.lengths"), say("dataset.fact.counting"))])
+
+
+def lengths(counted: Counted, found: dict[str, Lengths]) -> str:
+    """Return the lengths of the dataset's parts with unit and tokenizer, as HTML."""
+    parts = " · ".join(
+        say(
+            "dataset.fact.length",
+            part=say(f"pair.{part}"),
+            median=f"{found[part].median:,.0f}",
+            shortest=f"{found[part].shortest:,}",
+            longest=f"{found[part].longest:,}",
+        )
+        for part in PARTS
+    )
+    by = say("dataset.fact.by", name=counted.name) if counted.unit == "tokens" else say("dataset.fact.estimate")
+    return _list([(say("dataset.fact.lengths"), f"{unit_name(counted.unit)}: {parts}. {by}")])
+
+
+def pages(pairs: int) -> int:
+    """Return how many pages the table has."""
+    return max(1, -(-pairs // PAGE))
+
+
+def pager(number: int, pairs: int) -> str:
+    """Return which pairs a page shows, as HTML."""
+    first, last = (number - 1) * PAGE + 1, min(number * PAGE, pairs)
+    return f'<div class="pager-text">{escape(say("dataset.pager", first=first, last=last, pairs=f"{pairs:,}"))}</div>'
+
+
+def pairs_table(pairs: list[Pair], number: int, counted: Counted | None) -> dict[str, Any]:
+    """Return one page of the table of pairs.
+
+    Args:
+        pairs: All of them.
+        number: The page, from 1.
+        counted: Their lengths, None while they are being counted.
+    """
+    begin = (number - 1) * PAGE
+    rows = [
+        [
+            f"{index + 1:,}",
+            short(pair.source, 40),
+            short(pair.prompt[-1].content, 140),
+            short(pair.chosen[0].content, 140),
+            short(pair.rejected[0].content, 140),
+            " / ".join(f"{getattr(counted.counts[index], part):,}" for part in PARTS) if counted else "…",
+        ]
+        for index, pair in enumerate(pairs[begin : begin + PAGE], begin)
+    ]
+    unit = unit_name(counted.unit) if counted else say("dataset.fact.lengths")
+    headers = ["#", say("pair.source"), *(say(f"pair.{part}") for part in PARTS), unit]
+    return {"headers": headers, "data": rows}
+
+
+def bad_table(rows: list[BadRow]) -> dict[str, Any]:
+    """Return the table of rows that are no pairs, the first of them where there are many."""
+    data = [[f"{row.number:,}", row.reason] for row in rows[:BAD_SHOWN]]
+    if len(rows) > BAD_SHOWN:
+        data.append(["…", say("dataset.fact.more", count=f"{len(rows) - BAD_SHOWN:,}")])
+    return {"headers": [say("dataset.bad.number"), say("dataset.bad.reason")], "data": data}
