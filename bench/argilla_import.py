@@ -12,12 +12,14 @@ import tempfile
 import time
 from pathlib import Path
 
+import argilla as rg
 import httpx
 
 from bench.common import Row, engine, made_pairs, timed
 from pipeline import review, tokens
 from pipeline.engines import argilla_server
 from pipeline.engines.argilla_server.service import ArgillaService, Endpoint
+from pipeline.pair import as_dicts
 
 PAIRS = 5_000
 MANY = 40_000
@@ -34,8 +36,6 @@ def ours(endpoint: Endpoint, number: int, name: str) -> None:
 
 def plain(endpoint: Endpoint, number: int, name: str) -> None:
     """Import the same with one `records.log`, as Argilla's documentation does."""
-    import argilla as rg
-
     client = rg.Argilla(api_url=endpoint.url, api_key=endpoint.api_key)
     pairs = made_pairs(number)
     plan = review.suggest(pairs[:100], name, "words (estimate)")
@@ -44,9 +44,7 @@ def plain(endpoint: Endpoint, number: int, name: str) -> None:
         rg.Workspace(plan.workspace, client=client).create()
     settings = review.settings_of(plan, client)
     dataset = rg.Dataset(plan.dataset_name, workspace=plan.workspace, settings=settings, client=client).create()
-    fields = [
-        {part: review.as_dicts(getattr(pair, part)) for part in ("prompt", "chosen", "rejected")} for pair in pairs
-    ]
+    fields = [{part: as_dicts(getattr(pair, part)) for part in ("prompt", "chosen", "rejected")} for pair in pairs]
     dataset.records.log(
         [
             rg.Record(
@@ -142,7 +140,5 @@ def measure() -> list[Row]:
         finally:
             upstream.stop()
             service.stop()
-    note = (
-        f"client memory: {many:.0f} MB at {MANY:,} pairs, ours (aim under 400); {memory:.0f} MB at {PAIRS:,}, plain SDK"
-    )
+    note = f"client memory, ours at {MANY:,}: {many:.0f} MB (aim under 400); plain SDK at {PAIRS:,}: {memory:.0f} MB"
     return [Row(f"import of {PAIRS:,} pairs", mine, theirs, 0.5, note)]

@@ -11,6 +11,8 @@ from pipeline.engines import install
 from pipeline.pair import Message, Pair, identify
 from pipeline.settings import Settings
 
+WORDS = "the quick brown fox answers a question about rivers mountains bread code and music in plain words"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -33,7 +35,8 @@ class Row:
     def __str__(self) -> str:
         ratio = self.ours / self.baseline
         verdict = "met" if ratio <= self.aim else "MISSED"
-        text = f"{self.what}: {self.ours:.1f} s against {self.baseline:.1f} s = {ratio:.2f}× (aim ≤ {self.aim:.2f}×: {verdict})"
+        seconds = f"{self.ours:.1f} s against {self.baseline:.1f} s"
+        text = f"{self.what}: {seconds} = {ratio:.2f}× (aim ≤ {self.aim:.2f}×: {verdict})"
         return f"{text}\n    {self.note}" if self.note else text
 
 
@@ -51,25 +54,7 @@ def timed(action: Callable[[], object]) -> float:
 
 def made_pairs(number: int, size: int = 2000) -> list[Pair]:
     """Return pairs of about three times `size` characters each, all different."""
-    words = [
-        "the",
-        "quick",
-        "brown",
-        "fox",
-        "answers",
-        "a",
-        "question",
-        "about",
-        "rivers",
-        "mountains",
-        "bread",
-        "code",
-        "and",
-        "music",
-        "in",
-        "plain",
-        "words",
-    ]
+    words = WORDS.split()
     triples = []
     for index in range(number):
         filler = " ".join(words[(index * 7 + at * 3) % len(words)] for at in range(size // 6))
@@ -78,6 +63,5 @@ def made_pairs(number: int, size: int = 2000) -> list[Pair]:
         rejected = (Message("assistant", f"Poor answer {index}: {filler}"),)
         triples.append((prompt, chosen, rejected))
     ids = identify(triples)
-    return [
-        Pair(key, *triple, source=f"source-{at % 5}") for at, (key, triple) in enumerate(zip(ids, triples, strict=True))
-    ]
+    numbered = enumerate(zip(ids, triples, strict=True))
+    return [Pair(key, *triple, source=f"source-{at % 5}") for at, (key, triple) in numbered]

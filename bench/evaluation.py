@@ -15,6 +15,14 @@ from tests.tiny_model import make_tiny_model
 
 ROOT = Path(__file__).resolve().parent.parent
 QUESTIONS = ROOT / "samples" / "truthful_mini.jsonl"
+CARD = """---
+configs:
+- config_name: multiple_choice
+  data_files:
+  - split: validation
+    path: multiple_choice/*
+---
+"""
 
 
 def ours(folder: Path, python: Path) -> None:
@@ -50,8 +58,7 @@ def command_line(folder: Path, python: Path) -> None:
     )  # a folder of the dataset's name in the working directory wins over the Hub
     (data / "multiple_choice").mkdir(parents=True)
     shutil.copy(QUESTIONS, data / "multiple_choice" / "validation.jsonl")
-    card = "---\nconfigs:\n- config_name: multiple_choice\n  data_files:\n  - split: validation\n    path: multiple_choice/*\n---\n"
-    (data / "README.md").write_text(card)
+    (data / "README.md").write_text(CARD)
     for role in ("base", "tuned"):
         given = f"model_name={folder / role},batch_size=8,dtype=float32,override_chat_template=False"
         program = str(python.parent / "lighteval")

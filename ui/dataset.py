@@ -219,7 +219,7 @@ def _wire_form(tab: DatasetTab, studio: Studio, page: Any) -> None:
 
         def read() -> Source:
             if kind == "hub":
-                return sources.hub(hub_id, split, int(limit) if limit else None, count)
+                return sources.hub(hub_id, split, int(limit) if limit and limit > 0 else None, count)
             return sources.local_file(path) if kind == "path" else sources.sample()
 
         return place(studio, read, by_hand, shown)

@@ -129,6 +129,8 @@ class ArgillaService:
         with FileLock(self._home / "start.lock"):
             if endpoint := self.find():
                 return endpoint
+            if self._refused():
+                self.stop()  # our secrets were lost or replaced; the next server gives its owner the new key
             self._child = None
             if not self._announced():
                 self._launch()
@@ -143,7 +145,7 @@ class ArgillaService:
         if announced is None or not announced.ready:
             return None
         endpoint = self._endpoint_of(announced)
-        return endpoint if endpoint and _answers(endpoint) else None
+        return endpoint if endpoint and _health(endpoint) == 200 else None
 
     def stop(self) -> None:
         """End the server; nothing happens if there is none."""
@@ -160,6 +162,12 @@ class ArgillaService:
                 process.wait(timeout=STOP_AFTER)
         except psutil.NoSuchProcess:
             return  # it ended by itself in the meantime
+
+    def _refused(self) -> bool:
+        """Say whether a server runs here that does not know our key."""
+        announced = self._announced()
+        endpoint = self._endpoint_of(announced) if announced and announced.ready else None
+        return endpoint is not None and _health(endpoint) == 401
 
     def _secrets(self) -> dict[str, str]:
         """Read the secrets, making them the first time."""
@@ -277,12 +285,12 @@ def _environment() -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1"}
 
 
-def _answers(endpoint: Endpoint) -> bool:
-    """Say whether an Argilla that knows our key answers there."""
+def _health(endpoint: Endpoint) -> int:
+    """Return the HTTP status with which an Argilla meets our key; 0 if none answers there."""
     try:
         # trust_env=False: a proxy of the environment cannot reach our loopback interface.
         with httpx.Client(trust_env=False, timeout=10) as client:
-            answer = client.get(f"{endpoint.url}/api/v1/me", headers={"X-Argilla-Api-Key": endpoint.api_key})
-            return answer.status_code == 200 and answer.json().get("role") == "owner"
-    except (httpx.HTTPError, ValueError):
-        return False
+            headers = {"X-Argilla-Api-Key": endpoint.api_key}
+            return client.get(f"{endpoint.url}/api/v1/me", headers=headers).status_code
+    except httpx.HTTPError:
+        return 0

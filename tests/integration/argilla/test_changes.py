@@ -47,17 +47,23 @@ def read(server: Endpoint, world: World) -> Read:
     return Read(server, world)
 
 
-def test_everything_at_first(read: Read) -> None:
-    page = read.page()
+@pytest.fixture(scope="module")
+def still(server: Endpoint, world: World) -> Read:
+    """One for the tests that write nothing."""
+    return Read(server, world)
+
+
+def test_everything_at_first(still: Read) -> None:
+    page = still.page()
     got = {(i["external_id"], i["username"], i["status"], str(i["values"])) for i in page["items"]}
     expected = {
         (
             row.id,
-            read.user_names[answer.user],
+            still.user_names[answer.user],
             answer.status,
             str({question: {"value": value} for question, value in answer.values.items()}),
         )
-        for row in read.rows
+        for row in still.rows
         for answer in row.answers
     }
     assert got == expected
@@ -98,20 +104,20 @@ def test_a_new_answer_and_a_discarded_one_are_seen(read: Read) -> None:
     ]
 
 
-def test_a_moment_includes_itself(read: Read) -> None:
-    last = read.page()["items"][-1]
-    again = read.page(since=last["updated_at"])["items"]
+def test_a_moment_includes_itself(still: Read) -> None:
+    last = still.page()["items"][-1]
+    again = still.page(since=last["updated_at"])["items"]
     assert last["id"] in {item["id"] for item in again}
     assert {item["updated_at"] for item in again} == {last["updated_at"]}
 
 
-def test_pages_are_complete_without_doubles_even_within_one_moment(read: Read) -> None:
-    whole = [item["id"] for item in read.page()["items"]]
-    moments = {item["updated_at"] for item in read.page()["items"]}
+def test_pages_are_complete_without_doubles_even_within_one_moment(still: Read) -> None:
+    whole = [item["id"] for item in still.page()["items"]]
+    moments = {item["updated_at"] for item in still.page()["items"]}
     assert len(moments) < len(whole), "several answers have to share a moment for this test"
     got, since, more = [], "", True
     while more:
-        page = read.page(since=since, limit=7, ids=True)
+        page = still.page(since=since, limit=7, ids=True)
         assert len(page["items"]) <= 7
         got += [item["id"] for item in page["items"]]
         since, more = page["cursor"], page["more"]
@@ -149,21 +155,21 @@ def test_deletions_are_found_by_ids(read: Read) -> None:
     assert read.owner.search(read.dataset, filters=[])[1] == 59
 
 
-def test_only_owners_may_ask(read: Read, server: Endpoint) -> None:
-    admin = read.owner.call(
+def test_only_owners_may_ask(still: Read, server: Endpoint) -> None:
+    admin = still.owner.call(
         "POST",
         "/users",
         json={"username": f"admin-{next(NUMBERS)}", "first_name": "x", "password": "password-1", "role": "admin"},
     )
-    for api in (read.annotators["ada"], Api(server.url, admin["api_key"])):
-        assert api.status_of("GET", read.path) == 403
-    assert Api(server.url, "wrong").status_of("GET", read.path) == 401
-    assert httpx.get(f"{server.url}/api/v1{read.path}", trust_env=False).status_code == 401
+    for api in (still.annotators["ada"], Api(server.url, admin["api_key"])):
+        assert api.status_of("GET", still.path) == 403
+    assert Api(server.url, "wrong").status_of("GET", still.path) == 401
+    assert httpx.get(f"{server.url}/api/v1{still.path}", trust_env=False).status_code == 401
 
 
 @pytest.mark.parametrize(("since", "code"), [("yesterday", 422), ("2026-01-01|x", 422), ("2026-01-01T00:00:00Z", 200)])
-def test_a_cursor_is_checked(read: Read, since: str, code: int) -> None:
-    assert read.owner.status_of("GET", read.path, params={"since": since}) == code
+def test_a_cursor_is_checked(still: Read, since: str, code: int) -> None:
+    assert still.owner.status_of("GET", still.path, params={"since": since}) == code
 
 
 def test_an_unknown_dataset_is_not_found(world: World) -> None:

@@ -206,7 +206,9 @@ def forget_one_record(home: Path) -> None:
     con.close()
 
 
-def test_a_port_in_use_is_left_to_its_user(new_service: MakeService, tmp_path: Path) -> None:
+def test_a_port_in_use_is_left_to_its_user_and_lost_secrets_are_made_anew(
+    new_service: MakeService, tmp_path: Path
+) -> None:
     home = tmp_path / "argilla"
     home.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -220,6 +222,11 @@ def test_a_port_in_use_is_left_to_its_user(new_service: MakeService, tmp_path: P
         assert soon.port != port
         assert service.start() == soon
         assert "cannot be used" in service.log_path.read_text()
+
+    (home / "secrets.json").unlink()  # as when a home is restored without its secrets
+    renewed = service.start()
+    assert renewed.api_key != soon.api_key
+    check_login(renewed, *service.owner_login())
 
 
 def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
