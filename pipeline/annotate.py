@@ -142,14 +142,15 @@ def _bind_trouble(error: OSError, port: int) -> tuple[str, str]:
     return f"The system says: {error.strerror or error}.", _EXAMPLE
 
 
-def annotation_link(base_url: str, dataset_id: str) -> str:
+def annotation_link(base_url: str, dataset_id: str, prefix: str = PREFIX) -> str:
     """Return the link that opens a dataset for annotation, after the sign-in page if need be.
 
     Args:
-        base_url: What `shareable_base` returned.
+        base_url: What `shareable_base` returned, or the URL of a server of the user's own.
         dataset_id: Id of the dataset on the review server.
+        prefix: Where Argilla is under the base; "" for a server of the user's own.
     """
-    return f"{base_url.rstrip('/')}{PREFIX}/dataset/{dataset_id}/annotation-mode"
+    return f"{base_url.rstrip('/')}{prefix}/dataset/{dataset_id}/annotation-mode"
 
 
 def shareable_base(settings: Settings, request_base: str) -> tuple[str, Reach]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import StudioError
+from pipeline.export import ExportFile, ExportPlan
 from pipeline.pair import Pair, as_messages
 from pipeline.project import Project
 
@@ -17,6 +19,57 @@ def names(project: Project) -> list[str]:
     """Return the names of the finished exports, the newest first."""
     found = project.exports.glob("*/export.json")
     return [file.parent.name for file in sorted(found, key=lambda file: file.stat().st_mtime, reverse=True)]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What a finished export says of itself.
+
+    Attributes:
+        name: Its name.
+        folder: Its folder.
+        created: When it was made, ISO 8601.
+        plan: What it holds, and what was left out.
+        files: Its files, `export.json` left out.
+        card: The text of its dataset card.
+    """
+
+    name: str
+    folder: Path
+    created: str
+    plan: ExportPlan
+    files: list[ExportFile]
+    card: str
+
+
+def read(project: Project, name: str) -> Exported:
+    """Return what a finished export says of itself.
+
+    Args:
+        project: Holds the export.
+        name: The export.
+
+    Raises:
+        StudioError: It is not there any more, or its record cannot be read.
+    """
+    folder = project.exports / name
+    try:
+        record = json.loads((folder / "export.json").read_text(encoding="utf-8"))
+        plan, files = ExportPlan(**record["counts"]), [ExportFile(**file) for file in record["files"]]
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        return Exported(name, folder, str(record["provenance"]["created"]), plan, files, card)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StudioError(
+            f"The export “{name}” cannot be read.", str(error), "Export again, under another name."
+        ) from error
+
+
+def free_name(project: Project) -> str:
+    """Return a name for the next export: the project's with the first version number not in use."""
+    number = 1
+    while (project.exports / f"{project.name}-v{number}").exists():
+        number += 1
+    return f"{project.name}-v{number}"
 
 
 def split_file(project: Project, name: str, split: Split) -> Path | None:

@@ -101,7 +101,7 @@ class Recipe(BaseModel, extra="forbid"):
         for part in PARTS:
             low, high = self.token_bounds(part)
             if high is not None and high < low:
-                raise ValueError(f"The longest {part} allowed ({high} tokens) is shorter than the shortest ({low}).")
+                raise ValueError(f"The longest {part} allowed ({high}) is shorter than the shortest ({low}).")
         return self
 
     def token_bounds(self, part: Literal["prompt", "chosen", "rejected"]) -> tuple[int, int | None]:

@@ -36,3 +36,14 @@ class Settings(BaseSettings):
     def engines_folder(self) -> Path:
         """Folder that holds the engines' environments."""
         return self.engines or self.home / "engines"
+
+
+def table() -> str:
+    """Return the settings as a Markdown table, for the README."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        variable = field.validation_alias or f"ALIGN_STUDIO_{name.upper()}"
+        default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+        shown = str(default).replace(str(Path.home()), "~") if default not in (None, "") else ""
+        lines.append(f"| `{variable}` | {f'`{shown}`' if shown else ''} | {field.description} |")
+    return "\n".join(lines)

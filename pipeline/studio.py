@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from pipeline.engines import install
@@ -91,6 +93,10 @@ class ArgillaHost:
         if not self.embedded or self._endpoint is None:
             return None
         return f"http://127.0.0.1:{self._endpoint.port}"
+
+    def owner_login(self) -> tuple[str, str]:
+        """Return name and password with which the embedded server's owner signs in on its page."""
+        return ArgillaService(self._home.argilla, Path(sys.executable)).owner_login()
 
     def stop(self) -> None:
         """Stop the embedded server."""

@@ -12,8 +12,10 @@ from typing import Protocol
 
 from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError, HTTPError
+from huggingface_hub.utils import validate_repo_id
 from tokenizers import Tokenizer
 
+from pipeline.errors import StudioError
 from pipeline.pair import Pair, text_of
 
 _HUB_TIMEOUT_S = 3.0
@@ -122,6 +124,36 @@ def counter(base_model: str, token: str | None = None) -> TokenCounter:
         known = found or WordEstimate()
         _known[base_model] = (known, None if found else time.monotonic() + _ASK_AGAIN_AFTER_S)
     return known
+
+
+def check(base_model: str) -> str:
+    """Return a base model as a project names it: the whole path of a folder, or an id on the Hub.
+
+    Args:
+        base_model: What somebody typed.
+
+    Raises:
+        StudioError: It is neither, or the folder has no tokenizer that can be read.
+    """
+    name = base_model.strip()
+    folder = Path(name).expanduser()
+    if name and folder.is_dir():
+        if not isinstance(counter(str(folder.resolve())), ModelTokens):
+            raise StudioError(
+                f"The tokenizer of {name} cannot be used.",
+                "The folder has no tokenizer.json, or one that cannot be read.",
+                "Choose the folder of a model that was saved together with its tokenizer.",
+            )
+        return str(folder.resolve())
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise StudioError(
+            f"There is no model “{name}”." if name else "No model is named.",
+            "It is no folder on this machine, and a model's id on the Hub looks like owner/name.",
+            "Correct it, then try again.",
+        ) from error
+    return name
 
 
 def pair_counts(pairs: Iterable[Pair], counter: TokenCounter) -> list[PairCounts]:

@@ -204,7 +204,7 @@ def _wire_form(tab: DatasetTab, studio: Studio, page: Any) -> None:
     def choose(kind: str) -> list[Any]:
         return [*(gr.update(visible=name == kind) for name in KINDS), gr.update(visible=kind != "upload"), ""]
 
-    def load(  # noqa: PLR0913 - one value per control
+    def load(
         kind: str,
         path: str,
         hub_id: str,
@@ -212,7 +212,7 @@ def _wire_form(tab: DatasetTab, studio: Studio, page: Any) -> None:
         limit: float | None,
         by_hand: bool,
         shown: str,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio finds it by its default
+        progress: gr.Progress = gr.Progress(),
     ) -> list[Any]:
         def count(done: int, total: int | None) -> None:
             progress((done, total), desc=say("dataset.reading"), unit=say("dataset.rows"))

@@ -18,8 +18,9 @@ from ui.text import say, speak
 
 LOG = logging.getLogger("align_studio")
 
-# Internal events: instant (no queue behind a long one), no spinner over the page, not in the published API.
-QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+# Internal events: never behind another, no spinner over the page, not in the published API. In the queue all the same:
+# Gradio 6.31 tells the page of a changed gr.State only for queued events, without it no State's change event is seen.
+QUIET: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
 # Events a person waits for: queued, with Gradio's spinner on the outputs.
 BUSY: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 8}
 

@@ -13,8 +13,8 @@ from gradio.components import Component
 
 from pipeline import project as projects
 from pipeline import review, workbench
-from pipeline.annotate import shareable_base
-from pipeline.argilla_api import Refused
+from pipeline.annotate import annotation_link, shareable_base
+from pipeline.argilla_api import Refused, ReviewError
 from pipeline.engines.argilla_server.service import Endpoint
 from pipeline.errors import StudioError
 from pipeline.project import Project
@@ -23,7 +23,7 @@ from pipeline.runs.ledger import Run, State
 from pipeline.studio import Studio
 from ui import run_view
 from ui.forms import ParameterForm, parameter_form
-from ui.handlers import BUSY, QUIET, done, handle
+from ui.handlers import BUSY, QUIET, handle
 from ui.run_view import RunView
 from ui.text import say, t
 
@@ -33,7 +33,11 @@ Phase = Literal["none", "plan", "importing", "stopped", "review"]
 
 @dataclass(frozen=True)
 class ReviewSection:
-    """Components of the review section."""
+    """Components of the review section.
+
+    Attributes:
+        seen: State that says whether the Dataset tab is the one on the page.
+    """
 
     box: gr.Column
     plan_box: gr.Column
@@ -60,6 +64,7 @@ class ReviewSection:
     reveal: gr.Button
     login: gr.Textbox
     timer: gr.Timer
+    seen: gr.State
 
     @property
     def drawn(self) -> list[Component]:
@@ -95,14 +100,13 @@ def build(studio: Studio) -> ReviewSection:
             parts = _people()
     return ReviewSection(
         *(box, plan_box, form, planned, planned_text, reason, start, run, result, people, progress, link, reach),
-        *(opened, *parts, gr.Timer(REVIEWING, active=False)),
+        *(opened, *parts, gr.Timer(REVIEWING, active=False), gr.State(True)),
     )
 
 
 def _plan_form() -> ParameterForm:
     """Lay out the plan: what most people change first, the questions and the rest folded."""
     first = parameter_form(ReviewPlan, "review", only=["dataset_name", "min_submitted"]).components
-    gr.HTML(f'<dl class="facts"><dt>{escape(", ".join(FIELDS.values()))}</dt></dl>', visible=False)
     first |= parameter_form(ReviewPlan, "review", only=["guidelines"]).components
     with gr.Accordion(t("review.group.questions"), open=False, elem_id="review-questions"):
         titles = ["relevance_title", "relevance_description", "preference_title", "preference_description"]
@@ -155,8 +159,8 @@ def wire(section: ReviewSection, studio: Studio, page: Any) -> None:
         run = start_import(section, studio, name, values)
         return {**redraw(name, request=request), section.run.run: run.id}
 
-    def look(name: str) -> dict[Component, Any]:
-        return live(section, studio, name)
+    def look(name: str, seen: bool) -> dict[Component, Any]:
+        return live(section, studio, name) if seen else {section.timer: gr.Timer(active=False)}
 
     def create(name: str, names: str, *, request: gr.Request) -> dict[Component, Any]:
         of, endpoint = projects.find(studio.home, name), studio.argilla.endpoint()
@@ -175,15 +179,18 @@ def wire(section: ReviewSection, studio: Studio, page: Any) -> None:
     page.project.change(handle(changed), [page.project], [*section.drawn, *secret, section.login], **QUIET)
     page.items["dataset"].select(handle(redraw), [page.project], section.drawn, **QUIET)
     section.run.ended.change(handle(redraw), [page.project], section.drawn, **QUIET)
-    for step, item in page.items.items():
-        if step != "dataset":  # nobody sees it: no looks at the server
-            item.select(lambda: gr.Timer(active=False), None, [section.timer], **QUIET)
-    section.timer.tick(handle(look), [page.project], section.drawn, **QUIET)
+    for step, item in page.items.items():  # on another tab nobody sees it: no looks at the server
+        item.select(_always(step == "dataset"), None, [section.seen], **QUIET)
+    section.timer.tick(handle(look), [page.project, section.seen], section.drawn, **QUIET)
     section.start.click(handle(start), [page.project, *section.form.inputs], section.drawn, **BUSY)
     section.create.click(handle(create), [page.project, section.names], [*section.drawn, *secret], **BUSY)
     section.renew.click(handle(renew), [page.project, section.who], secret, **BUSY)
     section.reveal.click(handle(reveal), None, [section.login], **QUIET)
     run_view.wire(section.run, studio)
+
+
+def _always(value: bool) -> Callable[[], bool]:
+    return lambda: value
 
 
 def names_in(text: str) -> list[str]:
@@ -233,19 +240,31 @@ def draw(section: ReviewSection, studio: Studio, name: str, base: str) -> dict[C
     if of is None or phase == "none":
         return {section.box: gr.update(visible=False), section.run.run: "", section.timer: gr.Timer(active=False)}
     plan = workbench.plan_of(of)
-    return {
-        section.box: gr.update(visible=True),
-        section.plan_box: gr.update(visible=phase == "plan"),
-        section.planned: gr.update(visible=phase != "plan"),
-        section.planned_text: planned(plan),
-        section.result: _result(run) if phase == "review" else "",
-        section.run.run: run.id if run else "",
-        section.people: gr.update(visible=phase in ("stopped", "review")),
-        section.start: gr.update(visible=phase in ("plan", "stopped"), value=_start_label(of, phase)),
-        **_filled(section, plan),
-        **_links(section, studio, of, base),
-        **live(section, studio, name, first=True),
-    }
+    return _merged(
+        {
+            section.box: gr.update(visible=True),
+            section.plan_box: gr.update(visible=phase == "plan"),
+            section.planned: gr.update(visible=phase != "plan"),
+            section.planned_text: planned(plan),
+            section.result: _result(run) if phase == "review" else "",
+            section.run.run: run.id if run else "",
+            section.people: gr.update(visible=phase in ("stopped", "review")),
+            section.start: gr.update(visible=phase in ("plan", "stopped"), value=_start_label(of, phase)),
+        },
+        _filled(section, plan),
+        _links(section, studio, of, base),
+        live(section, studio, name, first=True),
+    )
+
+
+def _merged(*parts: dict[Component, Any]) -> dict[Component, Any]:
+    """Return updates of the same component as one; where they disagree, the later counts."""
+    whole: dict[Component, Any] = {}
+    for component, update in (item for part in parts for item in part.items()):
+        before = whole.get(component)
+        both = isinstance(before, dict) and isinstance(update, dict)
+        whole[component] = before | update if both else update
+    return whole
 
 
 def _start_label(of: Project, phase: Phase) -> str:
@@ -267,11 +286,12 @@ def _links(section: ReviewSection, studio: Studio, of: Project, base: str) -> di
     if kept is None or not kept.dataset_id:
         return {}
     shared, reach = shareable_base(studio.settings, base)
-    if not studio.argilla.embedded:
-        reach_text, links = "", [workbench.page_of(kept, studio.settings.argilla_api_url)] * 2
-    else:
-        links = [workbench.page_of(kept, f"{root}/annotate") for root in (shared, base)]
+    if studio.argilla.embedded:
+        links = [annotation_link(root, kept.dataset_id) for root in (shared, base)]
         reach_text = say("review.reach.network" if reach == "network" else "review.reach.local")
+    else:
+        links = [annotation_link(studio.settings.argilla_api_url, kept.dataset_id, prefix="")] * 2
+        reach_text = ""
     anchor = f'<a class="link-button" href="{escape(links[1])}" target="_blank" rel="noopener">'
     return {
         section.link: links[0],
@@ -323,10 +343,14 @@ def live(section: ReviewSection, studio: Studio, name: str, *, first: bool = Fal
             section.progress: "",
             section.timer: gr.Timer(WAITING, active=True),
         }
-    updates: dict[Component, Any] = {section.reason: "", section.start: gr.update(interactive=True)}
+    ready: dict[Component, Any] = {
+        section.reason: "",
+        section.start: gr.update(interactive=True, visible=phase != "review"),
+    }
     if phase == "plan":
-        return {**updates, section.timer: gr.Timer(active=False)}
-    return {**updates, **_reviewing(section, of, endpoint, first), section.timer: gr.Timer(REVIEWING, active=True)}
+        return {**ready, section.timer: gr.Timer(active=False)}
+    ready[section.timer] = gr.Timer(REVIEWING, active=True)
+    return _merged(ready, _reviewing(section, of, endpoint, first))
 
 
 def _reviewing(section: ReviewSection, of: Project, endpoint: Endpoint, first: bool) -> dict[Component, Any]:
@@ -340,7 +364,7 @@ def _reviewing(section: ReviewSection, of: Project, endpoint: Endpoint, first: b
         problem = say("review.gone") if error.status == 404 else str(error)
         return _again(section, problem)
     except StudioError as error:
-        if isinstance(error, review.ReviewError):
+        if isinstance(error, ReviewError):
             return {section.progress: _notice(str(error))}
         return _again(section, str(error))
     updates: dict[Component, Any] = {section.progress: progress(state, names, plan.min_submitted)}

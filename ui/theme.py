@@ -40,5 +40,20 @@ CSS = """
 .big-count { font-size: var(--text-xxl); font-weight: 650; font-variant-numeric: tabular-nums; }
 .empty { color: var(--body-text-color-subdued); padding: 24px 0; text-align: center; }
 .form-row { align-items: start; }
+.subdued { color: var(--body-text-color-subdued); font-size: var(--text-sm); overflow-wrap: anywhere; }
+.kept-lines { white-space: pre-wrap; }
+.link-button { display: inline-block; padding: 9px 18px; border-radius: var(--radius-lg); font-weight: 600;
+  background: var(--button-secondary-background-fill); color: var(--button-secondary-text-color) !important;
+  border: 1px solid var(--border-color-primary); text-decoration: none !important; }
+.plain-table { border-collapse: collapse; margin-top: 10px; font-size: var(--text-sm); }
+.plain-table th, .plain-table td { padding: 4px 18px 4px 0; text-align: left; border: none;
+  border-bottom: 1px solid var(--border-color-primary); overflow-wrap: anywhere; }
+.plain-table td + td { font-variant-numeric: tabular-nums; }
+.pager { justify-content: center; } .pager-text { text-align: center; color: var(--body-text-color-subdued); }
+.pair-head { display: flex; flex-wrap: wrap; gap: 4px 18px; align-items: baseline; font-size: var(--text-sm);
+  overflow-wrap: anywhere; }
+.pair-head h3 { margin: 0; font-size: var(--text-lg); } .pair-head b { font-weight: 500;
+  color: var(--body-text-color-subdued); margin-right: 4px; }
+.pair-chat .message { white-space: pre-wrap; overflow-wrap: anywhere; }
 @media (max-width: 640px) { .facts { grid-template-columns: 1fr; } .facts dd { margin-bottom: 6px; } }
 """

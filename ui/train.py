@@ -168,7 +168,6 @@ def wire(tab: TrainTab, studio: Studio, page: Page) -> None:
 
 def _wire_form(tab: TrainTab, studio: Studio, page: Page) -> None:
     def opened(name: str) -> list[Any]:
-        print("OPENED", repr(name), flush=True)
         project = _project(studio, name)
         latest = studio.ledger.latest(name, "train") if project else None
         base = project.read().base_model if project else TrainOptions().base_model

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from pipeline import project, review, tokens, workbench
+from pipeline import __version__, export, project, review, tokens, workbench
 from pipeline.engines import install
 from pipeline.engines.argilla_server.service import ArgillaService, Endpoint
 from pipeline.errors import StudioError
-from pipeline.home import Home
+from pipeline.filter import RuleEffect
+from pipeline.home import Home, open_home
 from pipeline.project import Project, Record
 from pipeline.review import Imported, ReviewPlan
 from pipeline.runs.task import Cancelled, Reporter
 from pipeline.settings import Settings
+from pipeline.settle import SettlePolicy
 
 CHUNK = 100  # pairs between two looks at the stop file: a second or so
 SHOWN = 100  # skipped pairs named in a run's result
@@ -60,8 +65,67 @@ def import_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
 
 
 def export_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    """Write a project's kept pairs as an export."""
-    raise StudioError("Exports cannot be written yet.")
+    """Write the pairs that a project's recipe keeps as an export, with the answers read back so far.
+
+    Args:
+        spec: With project (its name) and options (ExportOptions).
+        reporter: Gets stages and progress.
+
+    Returns:
+        What was written: folder, name, files (path, bytes, rows), and the counts of `pipeline.export.ExportPlan`.
+
+    Raises:
+        Cancelled: The user asked for a stop; nothing of the export is left behind.
+        StudioError: See `pipeline.export.write`.
+    """
+    of = project.find(open_home(Settings().home), spec["project"])
+    options = export.ExportOptions.model_validate(spec["options"])
+
+    def report(stage: str, done: int, total: int) -> None:
+        if stage == "rows":
+            reporter.progress("write", done, total, "pairs")
+        if reporter.should_stop():
+            raise Cancelled
+
+    reporter.stage("filter", "Choosing the pairs")
+    counted = workbench.counts_of(of)
+    outcome = workbench.filtered(of)
+    report("filter", 0, 0)
+    reporter.stage("write", "Writing the files")
+    lengths = {pair.record_id: count for pair, count in zip(workbench.pairs_of(of), counted.counts, strict=True)}
+    written = export.write(
+        outcome.kept,
+        workbench.settled_of(of),
+        options,
+        of.exports / options.name,
+        _provenance(of, outcome.removed, counted),
+        [lengths[pair.record_id] for pair in outcome.kept],
+        report,
+    )
+    files = [{"path": file.path, "bytes": file.bytes, "rows": file.rows} for file in written.files]
+    return {"folder": str(written.folder), "name": options.name, "files": files, **asdict(written.plan)}
+
+
+def _provenance(of: Project, removed: list[RuleEffect], counted: workbench.Counted) -> export.Provenance:
+    """Return where a project's pairs come from and what was done to them."""
+    record = of.read()
+    if record.dataset is None:
+        raise StudioError("This project has no dataset.", "", "Load one on the Dataset tab.")
+    answered = {answer.annotator for answer in workbench.answers_of(of) if answer.status == "submitted"}
+    # A model's folder is named without the path to it: an export may be published.
+    model = Path(counted.name).name if Path(counted.name).is_absolute() else counted.name
+    return export.Provenance(
+        dataset=record.dataset.name,
+        kind=record.dataset.kind,
+        sha256=record.dataset.sha256 or None,
+        recipe=workbench.recipe_of(of).model_dump(mode="json"),
+        rule_effects=removed,
+        settle_policy=SettlePolicy().model_dump(),
+        annotators=len(answered),
+        token_unit=f"{counted.unit} of {model}" if counted.unit == "tokens" else counted.unit,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        studio_version=__version__,
+    )
 
 
 def _argilla(settings: Settings, home: Home, reporter: Reporter) -> Endpoint:

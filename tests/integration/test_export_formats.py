@@ -36,18 +36,6 @@ print("@@" + json.dumps({"version": datasets.__version__, "rows": rows}))
 """
 
 
-@pytest.fixture(scope="session")
-def autotrain_python() -> Path:
-    """Return the Python of AutoTrain's environment, built on first need."""
-    given = os.environ.get("ALIGN_STUDIO_TEST_AUTOTRAIN_PYTHON")
-    if given:
-        return Path(given)
-    from pipeline.engines.install import ensure
-    from pipeline.settings import Settings
-
-    return ensure("autotrain", Settings().engines_folder)
-
-
 @pytest.fixture(params=[True, False], ids=["all rated", "test split rated"])
 def export(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, dict[str, Any]]]:
     """Return an export and the rows expected of it by id.

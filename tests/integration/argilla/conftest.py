@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -23,16 +22,6 @@ AGENTS = ["judge-a", "judge-b"]
 WORDS = ["alpha", "beta", "gamma", "delta", "naïve", "running", "runner", "run", "well-known", "café", "zebra", "the"]
 CHINESE = "模型可以解释机器学习的基本概念并且给出例子"
 JAPANESE = "このモデルは機械学習の例をカタカナとひらがなで説明します"
-
-
-@pytest.fixture(scope="session")
-def argilla_python() -> Path:
-    if python := os.environ.get("ALIGN_STUDIO_TEST_ARGILLA_PYTHON"):
-        return Path(python)
-    from pipeline.engines.install import ensure
-    from pipeline.settings import Settings
-
-    return ensure("argilla_server", Settings().engines_folder)
 
 
 @pytest.fixture

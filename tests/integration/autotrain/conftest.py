@@ -51,6 +51,7 @@ class Result:
     events: list[dict[str, Any]]
     folder: Path
     batch: dict[str, list[list[int]]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
 
     def all(self, kind: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["event"] == kind]
@@ -229,9 +230,11 @@ def lora(bench: Bench) -> Result:
     """A LoRA run with merge, 20 steps, on what claims to be a Space, with a token."""
     Hub.asked.clear()
     spec = bench.spec("lora")
-    return bench.run(
+    run = bench.run(
         spec, HF_TOKEN=TOKEN, HUGGING_FACE_HUB_TOKEN=TOKEN, SPACE_ID="someone/space", ENDPOINT_ID="someone/endpoint"
     )
+    run.asked = list(Hub.asked)
+    return run
 
 
 @pytest.fixture(scope="package")

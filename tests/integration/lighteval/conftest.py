@@ -39,18 +39,7 @@ class Run:
 
 
 @pytest.fixture(scope="session")
-def engine_python() -> Path:
-    given = os.environ.get("ALIGN_STUDIO_TEST_LIGHTEVAL_PYTHON")
-    if given:
-        return Path(given)
-    from pipeline.engines.install import ensure
-    from pipeline.settings import Settings
-
-    return ensure("lighteval", Settings().engines_folder)
-
-
-@pytest.fixture(scope="session")
-def worker(engine_python: Path) -> Any:
+def worker(lighteval_python: Path) -> Any:
     """Return a function that starts the worker on a spec and its folder."""
 
     def start(spec: Spec, folder: Path, **environment: str) -> subprocess.Popen[bytes]:
@@ -61,7 +50,7 @@ def worker(engine_python: Path) -> Any:
         log = (folder / "log.txt").open("wb")
         environment = {**os.environ, "HF_HOME": str(folder / "hf-home"), "OMP_NUM_THREADS": "1", **environment}
         return subprocess.Popen(
-            [engine_python, WORKER, folder / "spec.json"], stdout=log, stderr=log, cwd=folder, env=environment
+            [lighteval_python, WORKER, folder / "spec.json"], stdout=log, stderr=log, cwd=folder, env=environment
         )
 
     return start
@@ -79,12 +68,12 @@ def run(worker: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
-def in_engine(engine_python: Path) -> Any:
+def in_engine(lighteval_python: Path) -> Any:
     """Return a function that runs a few lines in the engine's environment and returns the JSON they print last."""
 
     def call(code: str, *arguments: Path | str) -> Any:
         done = subprocess.run(
-            [engine_python, "-c", code, *map(str, arguments)],
+            [lighteval_python, "-c", code, *map(str, arguments)],
             capture_output=True,
             text=True,
             timeout=240,

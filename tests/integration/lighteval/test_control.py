@@ -179,7 +179,7 @@ def test_stop_file_ends_an_answer(run: Any, models: dict[str, Path], ask: dict[s
 
 @pytest.mark.matrix
 def test_scores_equal_the_command_lines(
-    run: Any, engine_python: Path, models: dict[str, Path], questions: Path, tmp_path: Path
+    run: Any, lighteval_python: Path, models: dict[str, Path], questions: Path, tmp_path: Path
 ) -> None:
     only = {"base": models["base"]}
     ours = run(spec_of(only, [{"name": "truthfulqa:mc", "data": str(questions)}]), tmp_path / "ours")
@@ -191,7 +191,7 @@ def test_scores_equal_the_command_lines(
     (tmp_path / "model").symlink_to(models["base"])
     arguments = "model_name=model,batch_size=16,dtype=float32,override_chat_template=False,cache_dir=cache"
     done = subprocess.run(
-        [engine_python, "-c", COMMAND, "accelerate", arguments, "truthfulqa:mc|0", "--output-dir", "out"],
+        [lighteval_python, "-c", COMMAND, "accelerate", arguments, "truthfulqa:mc|0", "--output-dir", "out"],
         cwd=tmp_path,
         env={**os.environ, "HF_HOME": str(tmp_path / "hf-home"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
