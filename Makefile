@@ -47,11 +47,16 @@ $(VENV)/.dev: requirements-dev.lock | $(BIN)/uv
 	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r requirements-dev.lock
 	@touch $(VENV)/.app $@
 
-COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+COMPILE := $(abspath $(BIN))/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-header
 
 lock: $(BIN)/uv
 	$(COMPILE) requirements.txt -o requirements.lock
 	$(COMPILE) requirements-dev.txt -o requirements-dev.lock
+	cd pipeline/engines/argilla_server && $(COMPILE) requirements.in -o lock.txt
+	cd pipeline/engines/lighteval && $(COMPILE) requirements.in --excludes excludes.txt -o lock.txt
+	cd pipeline/engines/autotrain && $(COMPILE) requirements.in --excludes excludes.txt > lock.txt
+	cd pipeline/engines/autotrain && $(COMPILE) autotrain.in --no-deps >> lock.txt  # its own needs are not wanted
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -76,7 +76,6 @@ class Preview:
 
     box: gr.Column
     facts: gr.HTML
-    lengths: gr.HTML
     bad_fold: gr.Accordion
     bad: gr.Dataframe
     page: gr.State
@@ -91,7 +90,7 @@ class Preview:
 class DatasetTab:
     """Components of the Dataset tab."""
 
-    empty: gr.HTML
+    empty: gr.Markdown
     form: SourceForm
     columns: ColumnPickers
     preview: Preview
@@ -100,7 +99,7 @@ class DatasetTab:
 
 def build(studio: Studio) -> DatasetTab:
     """Lay out the Dataset tab."""
-    empty = gr.HTML(elem_id="dataset-empty", visible=False)
+    empty = gr.Markdown(t("dataset.empty"), elem_id="dataset-empty", elem_classes="empty")
     form = _source_form()
     columns = _column_pickers()
     shown = _preview()
@@ -161,7 +160,6 @@ def _column_pickers() -> ColumnPickers:
 def _preview() -> Preview:
     with gr.Column(visible=False, elem_id="dataset-preview") as box:
         facts = gr.HTML(elem_id="dataset-facts", padding=False)
-        lengths = gr.HTML(elem_id="dataset-lengths", padding=False)
         with gr.Accordion(t("dataset.bad"), open=False, elem_id="dataset-bad-rows") as bad_fold:
             bad = _table("dataset-bad-table", None, column_widths=["90px", "auto"])
         page = gr.State(1)
@@ -172,7 +170,7 @@ def _preview() -> Preview:
             pager = gr.HTML(elem_id="dataset-pager", min_width=120)
             after = gr.Button(t("dataset.after"), size="sm", min_width=80, elem_id="dataset-after")
         pair = pair_view.build("dataset")
-    return Preview(box, facts, lengths, bad_fold, bad, page, table, before, pager, after, pair)
+    return Preview(box, facts, bad_fold, bad, page, table, before, pager, after, pair)
 
 
 def _table(elem_id: str, label: Any, column_widths: list[str] | None = None) -> gr.Dataframe:
@@ -333,7 +331,7 @@ def _wire_preview(tab: DatasetTab, studio: Studio, page: Any) -> None:
     def draw(name: str) -> dict[Component, Any]:
         of = projects.find(studio.home, name) if name else None
         return {
-            tab.empty: gr.update(visible=of is None, value=preview.empty()),
+            tab.empty: gr.update(visible=of is None),
             tab.form.fold: gr.update(open=of is None, label=say("dataset.load_other" if of else "dataset.load_one")),
             tab.form.load: gr.update(variant="secondary" if of else "primary"),
             tab.form.problem: "",
@@ -341,11 +339,13 @@ def _wire_preview(tab: DatasetTab, studio: Studio, page: Any) -> None:
         }
 
     def count(name: str, number: int) -> dict[Component, Any]:
-        if not name:
-            return {shown.lengths: ""}
-        of = projects.find(studio.home, name)
+        of = projects.find(studio.home, name) if name else None
+        record = of.read().dataset if of else None
+        if of is None or record is None:
+            return {}
+        lengths = preview.lengths(workbench.counts_of(of), workbench.lengths_of(of))
         return {
-            shown.lengths: preview.lengths(workbench.counts_of(of), workbench.lengths_of(of)),
+            shown.facts: preview.facts(record, workbench.summary_of(of), lengths),
             **_page(shown, of, number),
             **_pair(shown, of, (number - 1) * preview.PAGE),
         }
@@ -367,7 +367,7 @@ def _wire_preview(tab: DatasetTab, studio: Studio, page: Any) -> None:
         return _pair(shown, of, (number - 1) * preview.PAGE + event.index[0])
 
     pairs = [shown.page, shown.table, shown.before, shown.pager, shown.after, *shown.pair.outputs]
-    parts = [shown.box, shown.facts, shown.lengths, shown.bad_fold, shown.bad, *pairs]
+    parts = [shown.box, shown.facts, shown.bad_fold, shown.bad, *pairs]
     drawn = page.project.change(
         handle(draw), [page.project], [tab.empty, tab.form.fold, tab.form.load, tab.form.problem, *parts], **QUIET
     )
@@ -386,7 +386,6 @@ def _drawn(shown: Preview, of: Project | None) -> dict[Component, Any]:
     return {
         shown.box: gr.update(visible=True),
         shown.facts: preview.facts(record, workbench.summary_of(of)),
-        shown.lengths: preview.counting(),
         shown.bad_fold: gr.update(visible=bool(bad), label=say("dataset.bad.count", count=f"{len(bad):,}")),
         shown.bad: gr.update(value=preview.bad_table(bad)),
         shown.page: 1,

@@ -1,11 +1,509 @@
-"""The Filter tab."""
+"""The Filter tab: what reviewers said, the rules, what they keep and what each of them removes."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+import pandas as pd
+from gradio.components import Component
+from pydantic import ValidationError
+
+from pipeline import tokens, workbench
+from pipeline.errors import StudioError
+from pipeline.filter import NO_SOURCE, PARTS, UNRATED, Filtered, Recipe
+from pipeline.project import Project, Record, find
+from pipeline.studio import Studio
+from ui import pair_view
+from ui.forms import ParameterForm, control
+from ui.handlers import BUSY, QUIET, done, handle
+from ui.notice import notice, wrong_values
+from ui.pair_view import PairView
+from ui.text import say, t
+
+if TYPE_CHECKING:
+    from ui.layout import Page
+
+REVIEW = ("only_reviewed", "min_relevance", "preference_agrees")
+LENGTHS = tuple(f"{bound}_{part}_tokens" for part in PARTS for bound in ("min", "max"))
+OTHERS = ("sources", "contains", "contains_not", "drop_duplicates")
+VERDICTS = ("chosen", "rejected", "tie", "undecided", None)
+PLOTS = ("rating", "tokens", "source")
+SOURCES = 12  # bars of the plot of sources; the rest share one
+COLOURS = ("#0d9488", "#94a3b8")  # kept, removed: told apart in light and dark
+# Only the last of several changes counts: nobody waits for the results of what was typed on the way.
+LIVE: dict[str, Any] = {**BUSY, "show_progress": "hidden", "trigger_mode": "always_last"}
 
 
-def build(studio):
-    return gr.Markdown("filter")
+@dataclass(frozen=True)
+class Results:
+    """What the rules do.
+
+    Attributes:
+        effects: State with label, number and example ids of each rule in the table.
+        shown: State with the row of the table whose removed pairs are shown.
+    """
+
+    count: gr.HTML
+    problem: gr.HTML
+    saved: gr.HTML
+    save: gr.Button
+    reset: gr.Button
+    rules: gr.Dataframe
+    effects: gr.State
+    shown: gr.State
+    part: gr.Radio
+    plots: dict[str, gr.BarPlot]
+
+    @property
+    def outputs(self) -> list[Component]:
+        """Components that `_results` returns updates for."""
+        return [self.count, self.problem, self.saved, self.save, self.rules, self.effects, *self.plots.values()]
 
 
-def wire(tab, studio, page):
-    return None
+@dataclass(frozen=True)
+class Removed:
+    """A few of the pairs that one rule removes."""
+
+    box: gr.Column
+    title: gr.HTML
+    which: gr.Radio
+    said: gr.HTML
+    pair: PairView
+
+
+@dataclass(frozen=True)
+class FilterTab:
+    """Components of the Filter tab.
+
+    Attributes:
+        read: State with when, or why not, answers were read last; a sentence.
+        looked: State with the time of the last look at the tab, 0 for none; its change event draws everything.
+    """
+
+    empty: gr.HTML
+    go: gr.Button
+    body: gr.Column
+    answers: gr.HTML
+    again: gr.Button
+    form: ParameterForm
+    unit: gr.HTML
+    model: gr.Textbox
+    use_model: gr.Button
+    results: Results
+    removed: Removed
+    read: gr.State
+    looked: gr.State
+
+
+def build(studio: Studio) -> FilterTab:
+    """Lay out the Filter tab."""
+    empty = gr.HTML(t("filter.empty"), elem_id="filter-empty", elem_classes="empty")
+    go = gr.Button(t("filter.go"), variant="primary", elem_id="filter-go")
+    with gr.Column(visible=False) as body:
+        with gr.Row(equal_height=True):
+            answers = gr.HTML(elem_id="filter-answers", padding=False, scale=5, min_width=300)
+            again = gr.Button(t("filter.read"), size="sm", scale=1, min_width=160, elem_id="filter-read")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=5, min_width=320):
+                form, unit, model, use_model = _form()
+            with gr.Column(scale=7, min_width=320):
+                results = _result_parts()
+        removed = _removed_parts()
+    states = gr.State(""), gr.State(0.0)
+    return FilterTab(empty, go, body, answers, again, form, unit, model, use_model, results, removed, *states)
+
+
+def _form() -> tuple[ParameterForm, gr.HTML, gr.Textbox, gr.Button]:
+    controls: dict[str, Component] = {}
+    gr.Markdown(t("filter.group.review"))
+    for name in REVIEW:
+        controls[name] = control(Recipe, "filter", name)
+    gr.Markdown(t("filter.group.lengths"))
+    unit = gr.HTML(elem_id="filter-unit", padding=False)
+    for part in PARTS:
+        with gr.Row(elem_classes="form-row"):
+            for name in (f"min_{part}_tokens", f"max_{part}_tokens"):
+                controls[name] = _number(name)
+    with gr.Accordion(t("filter.model.fold"), open=False, elem_id="filter-model-fold"):
+        model = gr.Textbox(label=t("filter.model"), info=t("filter.model.help"), elem_id="filter-model")
+        use_model = gr.Button(t("filter.model.use"), size="sm", elem_id="filter-model-use")
+    gr.Markdown(t("filter.group.text"))
+    for name in OTHERS:
+        controls[name] = control(Recipe, "filter", name, [] if name == "sources" else None)
+    return ParameterForm(Recipe, controls), unit, model, use_model
+
+
+def _number(name: str) -> gr.Number:
+    """Return the control of a length: two stand side by side, so it is narrower than others, and its help is short."""
+    return gr.Number(
+        value=Recipe.model_fields[name].default,
+        precision=0,
+        label=t(f"filter.{name}"),
+        placeholder=t("filter.any"),
+        min_width=130,
+        elem_id=f"filter-{name.replace('_', '-')}",
+    )
+
+
+def _result_parts() -> Results:
+    count = gr.HTML(elem_id="filter-count", padding=False)
+    problem = gr.HTML(elem_id="filter-problem", padding=False)
+    with gr.Row(equal_height=True):
+        save = gr.Button(t("filter.save"), variant="primary", interactive=False, scale=2, elem_id="filter-save")
+        reset = gr.Button(t("filter.reset"), scale=1, elem_id="filter-reset")
+    saved = gr.HTML(elem_id="filter-saved", padding=False)
+    gr.Markdown(t("filter.rules"))
+    rules = gr.Dataframe(
+        datatype="str",
+        type="array",
+        interactive=False,
+        wrap=True,
+        buttons=[],
+        column_widths=["56%", "22%", "22%"],
+        elem_id="filter-rules",
+    )
+    gr.Markdown(t("filter.plots"))
+    plots = {"rating": _plot("rating")}
+    part = gr.Radio(
+        [(t(f"filter.part.{name}"), name) for name in PARTS],
+        value="chosen",
+        label=t("filter.part"),
+        elem_id="filter-part",
+    )
+    plots |= {"tokens": _plot("tokens"), "source": _plot("source")}
+    return Results(count, problem, saved, save, reset, rules, gr.State([]), gr.State(-1), part, plots)
+
+
+def _plot(name: str) -> gr.BarPlot:
+    return gr.BarPlot(
+        x=name,
+        y="pairs",
+        color="state",
+        color_title=" ",
+        x_title=" ",
+        y_title=" ",
+        label=t(f"filter.plot.{name}"),
+        tooltip="all",
+        height=230,
+        min_width=300,
+        buttons=["fullscreen"],
+        elem_id=f"filter-plot-{name}",
+    )
+
+
+def _removed_parts() -> Removed:
+    with gr.Column(visible=False, elem_id="filter-removed") as box:
+        title = gr.HTML(elem_id="filter-removed-title", padding=False)
+        which = gr.Radio([], label=t("filter.removed.which"), elem_id="filter-removed-which")
+        said = gr.HTML(elem_id="filter-removed-said", padding=False)
+        pair = pair_view.build("filter")
+    return Removed(box, title, which, said, pair)
+
+
+def wire(tab: FilterTab, studio: Studio, page: Page) -> None:
+    """Connect the Filter tab."""
+    _wire_project(tab, studio, page)
+    _wire_rules(tab, studio, page)
+    _wire_removed(tab, studio, page)
+
+
+def _wire_project(tab: FilterTab, studio: Studio, page: Page) -> None:
+    def opened(name: str, looked: float) -> list[Any]:
+        return _opened(tab, _project(studio, name), looked)
+
+    def read_quietly(name: str) -> list[Any]:
+        return _read_quietly(studio, _project(studio, name))
+
+    def read_again(name: str) -> list[Any]:
+        before = workbench.answers_of(find(studio.home, name))
+        found = workbench.refresh_answers(find(studio.home, name), studio.argilla.endpoint())
+        done("filter.read.done", count=f"{sum(answer.status == 'submitted' for answer in found):,}")
+        return [_read_at(), time.time() if found != before else gr.skip()]
+
+    def answers(name: str, read: str) -> str:
+        project = _project(studio, name)
+        return _answers(project, read) if project else ""
+
+    def use_model(name: str, model: str) -> list[Any]:
+        return [_use_model(find(studio.home, name), model), time.time()]
+
+    form = tab.form
+    project_parts = [tab.empty, tab.go, tab.body, *form.inputs, tab.model, tab.results.count, tab.read, tab.looked]
+    page.project.change(handle(opened), [page.project, tab.looked], project_parts, **QUIET)
+    select = page.items["filter"].select
+    select(time.time, None, [tab.looked], **QUIET)
+    select(handle(read_quietly), [page.project], [tab.read, tab.looked], **LIVE)
+    tab.again.click(handle(read_again), [page.project], [tab.read, tab.looked], **BUSY)
+    gr.on([tab.looked.change, tab.read.change], handle(answers), [page.project, tab.read], [tab.answers], **QUIET)
+    apply = {"inputs": [page.project, tab.model], "outputs": [tab.model, tab.looked], **BUSY}
+    tab.use_model.click(handle(use_model), **apply)
+    tab.model.submit(handle(use_model), **apply)
+    tab.go.click(handle(lambda: gr.Tabs(selected="dataset")), None, [page.tabs], **QUIET)
+
+
+def _wire_rules(tab: FilterTab, studio: Studio, page: Page) -> None:
+    results, form = tab.results, tab.form
+
+    def units(name: str) -> list[Any]:
+        project = _project(studio, name)
+        return _units(project) if project else [gr.skip()] * (1 + len(LENGTHS))
+
+    def compute(name: str, looked: float, part: str, *values: Any) -> list[Any]:
+        project = _project(studio, name)
+        if project is None or not looked:  # nobody has opened the tab: nothing is counted for it
+            return [gr.skip()] * (len(results.outputs) + 2)
+        return [*_results(project, tab, part, values), gr.update(visible=False), -1]
+
+    def save(name: str, *values: Any) -> list[Any]:
+        project = find(studio.home, name)
+        recipe = _recipe(form, values)
+        workbench.save_recipe(project, recipe)
+        return [_saved(project, recipe), gr.Tabs(selected="export")]
+
+    def reset() -> list[Any]:
+        return form.show(Recipe())
+
+    length_controls = [form.components[name] for name in LENGTHS]
+    tab.looked.change(handle(units), [page.project], [tab.unit, *length_controls], **QUIET)
+    changes = [component.change for component in form.inputs]
+    gr.on(
+        [tab.looked.change, results.part.change, *changes],
+        handle(compute),
+        [page.project, tab.looked, results.part, *form.inputs],
+        [*results.outputs, tab.removed.box, results.shown],
+        **LIVE,
+    )
+    results.save.click(handle(save), [page.project, *form.inputs], [results.saved, page.tabs], **BUSY)
+    results.reset.click(handle(reset), None, form.inputs, **QUIET)
+
+
+def _wire_removed(tab: FilterTab, studio: Studio, page: Page) -> None:
+    removed, results = tab.removed, tab.results
+
+    def choose(name: str, effects: list[tuple[str, int, list[str]]], event: gr.SelectData) -> list[Any]:
+        row = event.index[0]
+        if row >= len(effects) or not effects[row][2]:
+            return [gr.update(visible=False), *[gr.skip()] * (2 + len(drawn)), -1]
+        label, count, examples = effects[row]
+        said = say("filter.removed.title", label=label, count=f"{count:,}")
+        choices = [(str(number), number) for number in range(1, len(examples) + 1)]
+        which = gr.update(choices=choices, value=1, visible=len(choices) > 1)
+        first = _example(find(studio.home, name), examples[0])
+        return [gr.update(visible=True), f"<h3>{escape(said)}</h3>", which, *first, row]
+
+    def turn(name: str, effects: list[tuple[str, int, list[str]]], row: int, number: int | None) -> list[Any]:
+        if not number or not 0 <= row < len(effects) or number > len(effects[row][2]):
+            return [gr.skip()] * len(drawn)
+        return _example(find(studio.home, name), effects[row][2][number - 1])
+
+    drawn = [removed.said, *removed.pair.outputs]
+    head = [removed.box, removed.title, removed.which]
+    results.rules.select(handle(choose), [page.project, results.effects], [*head, *drawn, results.shown], **QUIET)
+    inputs = [page.project, results.effects, results.shown, removed.which]
+    removed.which.input(handle(turn), inputs, drawn, **QUIET)
+
+
+def _project(studio: Studio, name: str) -> Project | None:
+    """Return the project of that name, if it has a dataset."""
+    project = find(studio.home, name) if name else None
+    return project if project and project.read().dataset else None
+
+
+def _opened(tab: FilterTab, project: Project | None, looked: float) -> list[Any]:
+    """Return updates that put a project's recipe into the form."""
+    here, away = gr.update(visible=True), gr.update(visible=False)
+    if project is None:
+        return [here, here, away, *(gr.skip() for _ in tab.form.inputs), "", "", "", 0.0]
+    shown = dict(zip(tab.form.components, tab.form.show(workbench.recipe_of(project)), strict=True))
+    sources = workbench.summary_of(project).sources
+    choices = [(f"{_source(source)} · {count:,}", source) for source, count in sources.items()]
+    shown["sources"] = gr.update(choices=choices, value=workbench.recipe_of(project).sources, visible=len(choices) > 1)
+    counting = f'<div class="run-line">{escape(say("filter.counting"))}</div>'
+    model = project.read().base_model
+    return [away, away, here, *shown.values(), model, counting, "", time.time() if looked else 0.0]
+
+
+def _source(name: str) -> str:
+    return say("filter.no_source") if name in ("", NO_SOURCE) else name
+
+
+def _read_at() -> str:
+    return say("filter.read.at", time=time.strftime("%H:%M"))
+
+
+def _read_quietly(studio: Studio, project: Project | None) -> list[Any]:
+    """Read answers as the tab opens; where that fails, the answers read before are worked on, and it is said."""
+    review = project.read().review if project else None
+    if project is None or review is None or not review.dataset_id:
+        return ["", gr.skip()]
+    before = workbench.answers_of(project)
+    try:
+        found = workbench.refresh_answers(project, studio.argilla.endpoint())
+    except StudioError as error:
+        return [say("filter.read.not", why=error.what), gr.skip()]
+    return [_read_at(), time.time() if found != before else gr.skip()]
+
+
+def _answers(project: Project, read: str) -> str:
+    """Return what reviewers have said so far, as HTML."""
+    settled = workbench.settled_of(project)
+    if not settled:
+        review = project.read().review
+        waiting = review is not None and review.dataset_id
+        return notice(" ".join([say("filter.answers.none" if waiting else "filter.answers.no_review"), read]).strip())
+    annotators = {answer.annotator for answer in workbench.answers_of(project) if answer.status == "submitted"}
+    said = say(
+        "filter.answers",
+        answers=f"{sum(each.answers for each in settled.values()):,}",
+        annotators=len(annotators),
+        records=f"{len(settled):,}",
+    )
+    found = Counter(each.preference for each in settled.values())
+    counts = {f"filter.verdict.{verdict}": found[verdict] for verdict in VERDICTS}
+    counts["filter.verdict.unreviewed"] = len(workbench.pairs_of(project)) - len(settled)
+    inside = "".join(f"<span>{escape(say(key))} <b>{count:,}</b></span>" for key, count in counts.items() if count)
+    when = f' <span class="run-line">{escape(read)}</span>' if read else ""
+    return f'<div><b>{escape(said)}</b>{when}</div><div class="status-items">{inside}</div>'
+
+
+def _use_model(project: Project, model: str) -> str:
+    name = tokens.check(model)
+
+    def change(record: Record) -> None:
+        record.base_model = name
+
+    project.update(change)
+    return name
+
+
+def _units(project: Project) -> list[Any]:
+    """Return updates that say what lengths are counted in."""
+    counted = workbench.counts_of(project)
+    if counted.unit == "tokens":
+        line = f'<div class="run-line">{escape(say("filter.unit.tokens", model=counted.name))}</div>'
+    else:
+        line = notice(say("filter.unit.words", model=project.read().base_model))
+    unit = pair_view.unit_name(counted.unit)
+    labels = [gr.update(label=say("filter.with_unit", label=say(f"filter.{name}"), unit=unit)) for name in LENGTHS]
+    return [line, *labels]
+
+
+def _recipe(form: ParameterForm, values: tuple[Any, ...]) -> Recipe:
+    """Return the recipe that the form holds; an emptied shortest length is none."""
+    given = dict(zip(form.components, values, strict=True))
+    given |= {name: 0 for name in LENGTHS if name.startswith("min_") and given[name] is None}
+    return Recipe.model_validate(given)
+
+
+def _results(project: Project, tab: FilterTab, part: str, values: tuple[Any, ...]) -> list[Any]:
+    """Return updates for `Results.outputs`: what the rules in the form do."""
+    try:
+        recipe = _recipe(tab.form, values)
+    except ValidationError as error:  # on the way to a number, say: what was shown before stays
+        wrong = wrong_values(error, "filter")
+        rest = [gr.skip()] * (len(tab.results.outputs) - 4)
+        return [gr.skip(), wrong, gr.skip(), gr.update(interactive=False), *rest]
+    outcome = workbench.filtered(project, recipe)
+    unit = workbench.counts_of(project).unit
+    labels = [_label(effect.rule, recipe, unit) for effect in outcome.removed]
+    effects = [
+        (label, effect.removes_alone, effect.examples) for label, effect in zip(labels, outcome.removed, strict=True)
+    ]
+    table = [
+        [label, f"{effect.removes_alone:,}", f"{effect.removes_first:,}"]
+        for label, effect in zip(labels, outcome.removed, strict=True)
+    ]
+    headers = [say(f"filter.column.{name}") for name in ("rule", "alone", "after")]
+    return [
+        _count(outcome),
+        notice(say("filter.nothing")) if not outcome.kept else "",
+        _saved(project, recipe),
+        gr.update(interactive=bool(outcome.kept)),
+        gr.update(value={"headers": headers, "data": table or [[say("filter.no_rule"), "0", "0"]]}),
+        effects,
+        *_plots(project, outcome, part, unit),
+    ]
+
+
+def _count(outcome: Filtered) -> str:
+    kept, total = len(outcome.kept), outcome.total
+    said = say("filter.kept", kept=f"{kept:,}", total=f"{total:,}")
+    share = say("filter.removed", count=f"{total - kept:,}", share=f"{(total - kept) / max(total, 1):.1%}")
+    return f'<div class="big-count">{escape(said)}</div><div class="run-line">{escape(share)}</div>'
+
+
+def _saved(project: Project, recipe: Recipe) -> str:
+    if workbench.recipe_of(project) != recipe:
+        return notice(say("filter.state.changed"))
+    key = "filter.state.saved" if project.read().recipe is not None else "filter.state.default"
+    return f'<div class="run-line">{escape(say(key))}</div>'
+
+
+def _label(rule: str, recipe: Recipe, unit: str) -> str:
+    """Return what a rule asks of a pair, in the visitor's language."""
+    value = getattr(recipe, rule)
+    if rule == "sources":
+        value = say("filter.or").join(_source(source) for source in value)
+    if rule == "preference_agrees":
+        return say(f"filter.rule.{rule}.{value}")
+    shown = f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else value
+    return say(f"filter.rule.{rule}", value=shown, unit=pair_view.unit_name(unit))
+
+
+def _plots(project: Project, outcome: Filtered, part: str, unit: str) -> list[Any]:
+    """Return updates for the plots; one that would say nothing is hidden."""
+    found = workbench.distributions(project, outcome)
+    rating = found.rating.replace({"rating": {UNRATED: say("filter.unrated")}})
+    lengths = found.tokens[found.tokens["part"] == part].drop(columns="part")
+    sources = _largest(found.sources)
+    rated = bool(found.rating.loc[found.rating["rating"] != UNRATED, "pairs"].sum())
+    unit_name = pair_view.unit_name(unit)
+    return [
+        _bars(rating, "rating", say("filter.axis.rating"), visible=rated),
+        _bars(lengths, "tokens", unit_name),
+        _bars(sources, "source", say("filter.axis.source"), visible=sources["source"].nunique() > 1),
+    ]
+
+
+def _largest(sources: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of sources with all but the largest as one bar."""
+    names = list(dict.fromkeys(sources["source"]))
+    many = len(names) > SOURCES
+    kept = names[: SOURCES - 1] if many else names
+    rest = say("filter.other_sources", count=len(names) - len(kept))
+    shown = {name: _source(name) if name in kept else rest for name in names}
+    table = sources.assign(source=sources["source"].map(shown))
+    return table.groupby(["source", "state"], sort=False, as_index=False)["pairs"].sum()
+
+
+def _bars(table: pd.DataFrame, column: str, axis: str, *, visible: bool = True) -> Any:
+    """Return the update of one plot, its states named in the visitor's language."""
+    names = {state: say(f"filter.state.{state}") for state in ("kept", "removed")}
+    return gr.update(
+        value=table.replace({"state": names}),
+        sort=list(dict.fromkeys(table[column])),
+        color_map=dict(zip(names.values(), COLOURS, strict=True)),
+        x_title=axis,
+        y_title=say("filter.axis.pairs"),
+        visible=visible,
+    )
+
+
+def _example(project: Project, record_id: str) -> list[Any]:
+    """Return updates that show one pair, and what reviewers said of it."""
+    pairs, counted = workbench.pairs_of(project), workbench.counts_of(project)
+    index = next(number for number, pair in enumerate(pairs) if pair.record_id == record_id)
+    verdict = workbench.settled_of(project).get(record_id)
+    if verdict is None:
+        said = say("filter.said.nothing")
+    else:
+        rating = f"{verdict.relevance:.1f}" if verdict.relevance is not None else "–"
+        preference = say(f"filter.verdict.{verdict.preference}")
+        said = say("filter.said", answers=verdict.answers, rating=rating, preference=preference)
+    line = f'<div class="run-line">{escape(said)}</div>'
+    return [line, *pair_view.draw(pairs[index], counted.counts[index], counted.unit, index + 1)]

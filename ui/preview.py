@@ -14,7 +14,7 @@ from ui.pair_view import PARTS, unit_name
 from ui.text import CATALOGUE, say
 
 PAGE = 10  # pairs of one page of the table
-WIDTHS = ["56px", "13%", "27%", "26%", "21%", "13%"]
+WIDTHS = ["6%", "12%", "25%", "25%", "20%", "12%"]
 BAD_SHOWN = 500  # rows that are no pairs, in their table
 MOST = 8  # sources and the like named one by one
 
@@ -25,13 +25,14 @@ def short(text: str, length: int) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
-def empty() -> str:
-    """Return what stands on the tab before there is a project."""
-    return f'<div class="empty"><b>{escape(say("dataset.empty"))}</b><br>{escape(say("dataset.empty.next"))}</div>'
+def facts(record: DatasetRecord, summary: Summary, lengths: str = "") -> str:
+    """Return what was recognised and what the dataset holds, as HTML.
 
-
-def facts(record: DatasetRecord, summary: Summary) -> str:
-    """Return what was recognised and what the dataset holds, as HTML."""
+    Args:
+        record: What the project says of its dataset.
+        summary: What is in it.
+        lengths: What `lengths` returned; empty while they are being counted.
+    """
     kind = say(f"dataset.kind.{record.kind}")
     items = [
         (say("dataset.fact.origin"), kind if record.kind == "sample" else f"{kind}: {record.name}"),
@@ -40,8 +41,10 @@ def facts(record: DatasetRecord, summary: Summary) -> str:
         (say("dataset.fact.sources"), _listed(summary.sources) or say("dataset.fact.sources.none")),
         (say("dataset.fact.scripts"), _listed({_script(name): count for name, count in summary.scripts.items()})),
         (say("dataset.fact.turns"), _turns(summary)),
+        (say("dataset.fact.lengths"), lengths or say("dataset.fact.counting")),
     ]
-    return _list(items)
+    inside = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in items if value)
+    return f'<dl class="facts">{inside}</dl>'
 
 
 def _pairs(record: DatasetRecord, summary: Summary) -> str:
@@ -74,18 +77,8 @@ def _listed(counts: dict[str, int]) -> str:
     return " · ".join(named)
 
 
-def _list(items: list[tuple[str, str]]) -> str:
-    inside = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in items if value)
-    return f'<dl class="facts">{inside}</dl>'
-
-
-def counting() -> str:
-    """Return what stands where the lengths will be."""
-    return _list([(say("dataset.fact.lengths"), say("dataset.fact.counting"))])
-
-
 def lengths(counted: Counted, found: dict[str, Lengths]) -> str:
-    """Return the lengths of the dataset's parts with unit and tokenizer, as HTML."""
+    """Return the lengths of the dataset's parts with unit and tokenizer."""
     parts = " · ".join(
         say(
             "dataset.fact.length",
@@ -97,7 +90,7 @@ def lengths(counted: Counted, found: dict[str, Lengths]) -> str:
         for part in PARTS
     )
     by = say("dataset.fact.by", name=counted.name) if counted.unit == "tokens" else say("dataset.fact.estimate")
-    return _list([(say("dataset.fact.lengths"), f"{unit_name(counted.unit)}: {parts}. {by}")])
+    return f"{unit_name(counted.unit)}: {parts}. {by}"
 
 
 def pages(pairs: int) -> int:
@@ -131,8 +124,7 @@ def pairs_table(pairs: list[Pair], number: int, counted: Counted | None) -> dict
         ]
         for index, pair in enumerate(pairs[begin : begin + PAGE], begin)
     ]
-    unit = unit_name(counted.unit) if counted else say("dataset.fact.lengths")
-    headers = ["#", say("pair.source"), *(say(f"pair.{part}") for part in PARTS), unit]
+    headers = ["#", say("pair.source"), *(say(f"pair.{part}") for part in PARTS), say("dataset.fact.lengths")]
     return {"headers": headers, "data": rows}
 
 

@@ -13,7 +13,7 @@ THEME = gr.themes.Soft(
 )
 
 CSS = """
-.gradio-container { max-width: 1280px !important; margin: 0 auto !important; }
+.gradio-container { width: 100%; max-width: 1280px !important; margin: 0 auto !important; }
 .brand { font-weight: 700; font-size: var(--text-lg); color: var(--color-accent); white-space: nowrap; }
 #status-brand { flex: 0 0 auto; } #status-bar { align-items: center; }
 #status-bar { border-bottom: 1px solid var(--border-color-primary); padding: 2px 0 8px; }
@@ -54,6 +54,8 @@ CSS = """
   overflow-wrap: anywhere; }
 .pair-head h3 { margin: 0; font-size: var(--text-lg); } .pair-head b { font-weight: 500;
   color: var(--body-text-color-subdued); margin-right: 4px; }
-.pair-chat .message { white-space: pre-wrap; overflow-wrap: anywhere; }
+.pair-chat .md { white-space: pre-wrap; overflow-wrap: anywhere; }
+.pair-chat .bubble-wrap { padding-top: 34px; } .pair-chat button[aria-label="Clear"] { display: none; }
+#dataset-table td, #dataset-table th, #dataset-raw td, #dataset-bad-table td { font-family: var(--font); }
 @media (max-width: 640px) { .facts { grid-template-columns: 1fr; } .facts dd { margin-bottom: 6px; } }
 """

@@ -211,18 +211,10 @@ def hub() -> Iterator[str]:
 
 
 @pytest.fixture(scope="package")
-def bench(tmp_path_factory: pytest.TempPathFactory, hub: str) -> Bench:
-    given = os.environ.get("ALIGN_STUDIO_TEST_AUTOTRAIN_PYTHON")
-    if given:
-        python = Path(given)
-    else:
-        from pipeline.engines import install
-        from pipeline.settings import Settings
-
-        python = install.ensure("autotrain", Settings().engines_folder)
+def bench(tmp_path_factory: pytest.TempPathFactory, hub: str, autotrain_python: Path) -> Bench:
     folder = tmp_path_factory.mktemp("autotrain")
     (folder / "out").mkdir()
-    return Bench(python, folder, hub)
+    return Bench(autotrain_python, folder, hub)
 
 
 @pytest.fixture(scope="package")
