@@ -7,10 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 Result = Mapping[str, Any]  # a `result` event of the evaluation worker
 Samples = dict[str, float | None]
+Finding = Literal["none", "undirected", "few", "unknown", "same", "better", "worse"]
 
 BASE, TUNED = "base", "tuned"  # roles
 
@@ -218,25 +219,53 @@ def rounded(value: float | None, stderr: float | None, *, signed: bool = False) 
     return f"{value:{sign}.{decimals}f} ± {stderr:.{decimals}f}"
 
 
-def verdict(row: Row) -> str:
-    """Return what a row says, in plain words: a change is claimed only where 95 % intervals exclude none.
+def finding(row: Row) -> Finding:
+    """Return what kind of statement a row allows: a change is claimed only where 95 % intervals exclude none.
 
     Args:
         row: From `compare`.
     """
     if row.difference is None:
-        return f"No comparison. {row.note}"
+        return "none"
     if row.metric in _UNDIRECTED:
-        return ""
+        return "undirected"
     if row.samples < _ENOUGH:
-        return f"Too few samples ({row.samples}) to say anything."
+        return "few"
     if row.difference_stderr is None:
-        return "No standard error, so nothing can be said about the difference."
+        return "unknown"
+    if abs(row.difference) <= _Z * row.difference_stderr:
+        return "same"
+    return "better" if row.difference > 0 else "worse"
+
+
+def interval(row: Row) -> tuple[float, float] | None:
+    """Return the 95 % interval of a row's difference; None where it has no standard error.
+
+    Args:
+        row: From `compare`.
+    """
+    if row.difference is None or row.difference_stderr is None:
+        return None
     limit = _Z * row.difference_stderr
+    return row.difference - limit, row.difference + limit
+
+
+def verdict(row: Row) -> str:
+    """Return what a row says, in plain words.
+
+    Args:
+        row: From `compare`.
+    """
+    found = finding(row)
     part = f" Only {row.samples} of {row.available} samples were scored." if row.partial else ""
-    if abs(row.difference) <= limit:
-        return f"No evidence of a change.{part}"
-    low, high = row.difference - limit, row.difference + limit
-    better = "better" if row.difference > 0 else "worse"
-    interval = f"95 % of such intervals hold the true difference: {low:+.2g} to {high:+.2g}"
-    return f"Evidence that the tuned model is {better} ({interval}).{part}"
+    if found in ("better", "worse"):
+        low, high = interval(row) or (math.nan, math.nan)
+        words = f"95 % of such intervals hold the true difference: {low:+.2g} to {high:+.2g}"
+        return f"Evidence that the tuned model is {found} ({words}).{part}"
+    return {
+        "none": f"No comparison. {row.note}",
+        "undirected": "",
+        "few": f"Too few samples ({row.samples}) to say anything.",
+        "unknown": "No standard error, so nothing can be said about the difference.",
+        "same": f"No evidence of a change.{part}",
+    }[found]

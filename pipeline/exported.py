@@ -64,6 +64,19 @@ def read(project: Project, name: str) -> Exported:
         ) from error
 
 
+def snippet(folder: Path) -> str:
+    """Return Python that loads an export's folder.
+
+    Args:
+        folder: See `Exported`.
+    """
+    return (
+        "from datasets import load_dataset\n\n"
+        f"pairs = load_dataset({json.dumps(str(folder), ensure_ascii=False)})\n"
+        'print(pairs["train"][0])\n'
+    )
+
+
 def free_name(project: Project) -> str:
     """Return a name for the next export: the project's with the first version number not in use."""
     number = 1

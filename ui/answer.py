@@ -18,7 +18,7 @@ from pipeline.studio import Studio
 from ui import run_view
 from ui.forms import ParameterForm, parameter_form
 from ui.handlers import BUSY, QUIET, handle
-from ui.run_view import RunView, duration
+from ui.run_view import RunView
 from ui.text import say, t
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def build(studio: Studio) -> AnswerBox:
             answers[role] = gr.Textbox(
                 label=t(f"answer.{role}"),
                 lines=6,
-                max_lines=24,
+                max_lines=16,
                 interactive=False,
                 visible=False,
                 min_width=320,
@@ -118,5 +118,5 @@ def _answer(seen: View, role: str, name: str, result: dict[str, Any] | None) -> 
     if result is None:
         words = say("answer.waiting" if seen.run.active else "answer.none")
         return gr.update(value=words, label=say(f"answer.{role}.of", name=name), visible=True)
-    label = say(f"answer.{role}.done", name=name, tokens=result["tokens"], time=duration(float(result["seconds"])))
+    label = say(f"answer.{role}.done", name=name, tokens=result["tokens"], seconds=f"{float(result['seconds']):.1f}")
     return gr.update(value=str(result["text"]) or say("answer.empty"), label=label, visible=True)

@@ -131,7 +131,7 @@ def _source_form() -> SourceForm:
             )
         by_hand = gr.Checkbox(label=t("dataset.by_hand"), info=t("dataset.by_hand.help"), elem_id="dataset-by-hand")
         load = gr.Button(t("dataset.load"), variant="primary", elem_id="dataset-load")
-        problem = gr.HTML(elem_id="dataset-problem")
+        problem = gr.HTML(elem_id="dataset-problem", padding=False, visible=False)
     return SourceForm(fold, kind, panels, file, path, hub_id, split, limit, by_hand, load, problem)
 
 
@@ -182,7 +182,7 @@ def _table(elem_id: str, label: Any, column_widths: list[str] | None = None) -> 
         label=label,
         show_label=label is not None,
         column_widths=column_widths,
-        max_height=460,
+        max_height=620,
         buttons=[],
         elem_id=elem_id,
     )
@@ -200,7 +200,7 @@ def _wire_form(tab: DatasetTab, studio: Studio, page: Any) -> None:
     placed = [page.project, form.problem, *columns.outputs]
 
     def choose(kind: str) -> list[Any]:
-        return [*(gr.update(visible=name == kind) for name in KINDS), gr.update(visible=kind != "upload"), ""]
+        return [*(gr.update(visible=name == kind) for name in KINDS), gr.update(visible=kind != "upload"), no_problem()]
 
     def load(
         kind: str,
@@ -232,7 +232,7 @@ def _wire_form(tab: DatasetTab, studio: Studio, page: Any) -> None:
 
     def cancel(key: str) -> list[Any]:
         sources.drop(key)
-        return ["", *_not_picking()]
+        return [no_problem(), *_not_picking()]
 
     panels = [form.panels[name] for name in KINDS]
     form.kind.change(handle(choose), [form.kind], [*panels, form.load, form.problem], **QUIET)
@@ -255,15 +255,15 @@ def place(studio: Studio, read: Any, by_hand: bool, shown: str) -> list[Any]:
         shown: Name of the project on the page, kept where none is made.
 
     Returns:
-        The project to show, the problem as HTML, and updates for the column pickers.
+        The project to show, an update for the problem, and updates for the column pickers.
     """
     try:
         source = read()
         if by_hand:
-            return [shown, "", *_picking(source)]
+            return [shown, no_problem(), *_picking(source)]
         return _loaded(*sources.load(studio.home, source))
     except LayoutUnknown:
-        return [shown, "", *_picking(source)]
+        return [shown, no_problem(), *_picking(source)]
     except StudioError as error:
         return [shown, notice(error), *_not_picking()]
 
@@ -292,7 +292,7 @@ def use_columns(studio: Studio, key: str, names: tuple[str, str, str, str], show
 def _loaded(project: Project, loaded: Any) -> list[Any]:
     for note in loaded.notes:
         gr.Warning(html.escape(note))
-    return [project.name, "", *_not_picking()]
+    return [project.name, no_problem(), *_not_picking()]
 
 
 def _picking(source: Source) -> list[Any]:
@@ -319,10 +319,16 @@ def _raw(rows: Rows) -> list[list[str]]:
     return [[preview.short(str(row.get(name, "")), 200) for name in rows.columns] for row in rows.rows[:RAW_ROWS]]
 
 
-def notice(error: StudioError) -> str:
-    """Return an error as HTML for a place on the page, everything escaped."""
+def notice(error: StudioError) -> Any:
+    """Return the update that shows an error at its place on the page, everything escaped."""
     more = "<br>".join(html.escape(part) for part in (error.why, error.next) if part)
-    return f'<div class="notice bad"><b>{html.escape(error.what)}</b><br>{more}</div>'
+    text = f'<div class="notice bad" role="alert"><b>{html.escape(error.what)}</b><br>{more}</div>'
+    return gr.update(value=text, visible=True)
+
+
+def no_problem() -> Any:
+    """Return the update that takes an error away."""
+    return gr.update(value="", visible=False)
 
 
 def _wire_preview(tab: DatasetTab, studio: Studio, page: Any) -> None:
@@ -334,7 +340,7 @@ def _wire_preview(tab: DatasetTab, studio: Studio, page: Any) -> None:
             tab.empty: gr.update(visible=of is None),
             tab.form.fold: gr.update(open=of is None, label=say("dataset.load_other" if of else "dataset.load_one")),
             tab.form.load: gr.update(variant="secondary" if of else "primary"),
-            tab.form.problem: "",
+            tab.form.problem: no_problem(),
             **_drawn(shown, of),
         }
 

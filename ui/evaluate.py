@@ -15,7 +15,8 @@ import pandas as pd
 from gradio.components import Component
 from pydantic import ValidationError
 
-from pipeline import evaluate, exported, model_folder, train
+from pipeline import evaluate, exported, train
+from pipeline.comparison import finding, interval
 from pipeline.evaluate import EvaluateNumbers, EvaluateOptions, Evaluation, Row
 from pipeline.evaluate_check import REVIEWED, TRUTHFULQA
 from pipeline.preflight import Preflight, spec_of
@@ -41,6 +42,7 @@ SPEED = ["max_samples", "batch_size", "dtype"]
 SHOWN = ("truthfulqa_mc1", "truthfulqa_mc2", "pref_acc_norm", "pref_margin_norm", "pref_acc")
 SHARES = ("truthfulqa_mc1", "truthfulqa_mc2", "pref_acc_norm")  # 0 to 1: what the plot shows
 COLUMNS = ("task", "measure", "base", "tuned", "difference", "verdict", "samples")
+WIDTHS: list[str | int] = ["60px", "150px", "200px", "170px", "260px", "110px", "220px"]
 HISTORY = ("number", "started", "tuned", "base", "tasks", "state", "headline")
 CHECK: dict[str, Any] = {**BUSY, "show_progress": "hidden", "trigger_mode": "always_last"}
 
@@ -71,7 +73,7 @@ class EvaluateTab:
     drawn: gr.State
     result_box: gr.Column
     banner: gr.HTML
-    table: gr.Dataframe
+    table: gr.HTML
     plot: gr.BarPlot
     counts: gr.HTML
     commands_box: gr.Accordion
@@ -100,7 +102,14 @@ def build(studio: Studio) -> EvaluateTab:
         results = _results()
         with gr.Column(visible=False) as history_box:
             gr.Markdown(t("evaluate.history"))
-            history = gr.Dataframe(interactive=False, datatype="str", wrap=True, buttons=[], elem_id="evaluate-history")
+            history = gr.Dataframe(
+                interactive=False,
+                datatype="str",
+                wrap=True,
+                column_widths=WIDTHS,
+                buttons=[],
+                elem_id="evaluate-history",
+            )
         box = answer.build(studio)
     return EvaluateTab(
         empty=empty,
@@ -149,7 +158,7 @@ def _tasks() -> dict[str, Any]:
                     elem_id="evaluate-file",
                 )
                 parts["upload"] = gr.UploadButton(
-                    value=t("evaluate.upload"),
+                    label=t("evaluate.upload"),
                     file_types=[".parquet", ".jsonl", ".json", ".csv"],
                     size="sm",
                     scale=1,
@@ -164,9 +173,7 @@ def _results() -> dict[str, Any]:
     with gr.Column(visible=False, elem_id="evaluate-result") as parts["result_box"]:
         gr.Markdown(t("evaluate.result"))
         parts["banner"] = gr.HTML(visible=False, elem_id="evaluate-banner")
-        parts["table"] = gr.Dataframe(
-            interactive=False, datatype="str", wrap=True, buttons=["copy"], elem_id="evaluate-table"
-        )
+        parts["table"] = gr.HTML(elem_id="evaluate-table")
         parts["counts"] = gr.HTML(elem_id="evaluate-counts")
         parts["plot"] = gr.BarPlot(
             x="measure",
@@ -178,7 +185,6 @@ def _results() -> dict[str, Any]:
             y_lim=[0, 1],
             label=t("evaluate.plot"),
             caption=t("evaluate.plot.help"),
-            height=280,
             buttons=["fullscreen"],
             elem_id="evaluate-plot",
         )
@@ -191,6 +197,7 @@ def _results() -> dict[str, Any]:
                 interactive=False,
                 show_label=False,
                 wrap_lines=True,
+                lines=1,
                 buttons=["copy"],
                 elem_id="evaluate-commands",
             )
@@ -255,7 +262,7 @@ def _wire_start(tab: EvaluateTab, studio: Studio, page: Page) -> None:
 
     everything = [page.project, *tab.inputs]
     changes = [component.change for component in tab.inputs]
-    looks = [page.items["evaluate"].select, tab.view.ended.change]
+    looks = [page.items["evaluate"].select, tab.view.run.change, tab.view.ended.change]
     gr.on([*changes, *looks], handle(checked), everything, [tab.check, tab.start], **CHECK)
     tab.start.click(handle(start), everything, [tab.view.run], **BUSY)
     tab.upload.upload(handle(take), [page.project, tab.upload], [tab.file], **BUSY)
@@ -368,7 +375,7 @@ def _summary(found: Preflight[EvaluateNumbers], options: EvaluateOptions) -> str
 
 
 def _task_name(task: str, data: Path | str | None) -> str:
-    """Return what a task is called: reviewed pairs, TruthfulQA, a file in its place, or our sample, which is neither."""
+    """Return what a task is called: reviewed pairs, TruthfulQA, a file in its place, or our sample."""
     if task == REVIEWED:
         return say("evaluate.reviewed")
     if data is None:
@@ -391,14 +398,13 @@ def _draw(run: Run | None) -> list[Any]:
     names = {task: _task_name(task, data.get(task)) for task in {row.task for row in rows}}
     banner = _banner(run, rows)
     commands = _commands(found)
-    headers = [say(f"evaluate.column.{name}") for name in COLUMNS]
-    lines = [_line(row, names[row.task]) for row in rows if row.metric in SHOWN]
+    shown = [row for row in rows if row.metric in SHOWN]
     return [
         gr.update(visible=True),
         gr.update(value=banner, visible=bool(banner)),
-        gr.update(value={"headers": headers, "data": lines}),
+        _table(shown, names),
         _counts(rows),
-        _plot(rows, names, found),
+        _plot(rows, found),
         gr.update(visible=bool(commands)),
         commands,
     ]
@@ -417,15 +423,29 @@ def _banner(run: Run, rows: list[Row]) -> str:
     return "".join(parts)
 
 
-def _line(row: Row, task: str) -> list[str]:
+def _table(rows: list[Row], names: dict[str, str]) -> str:
+    """Return the results as an HTML table, each task's name once."""
+    head = "".join(f"<th>{escape(say(f'evaluate.column.{name}'))}</th>" for name in COLUMNS)
+    body, last = [], ""
+    for row in rows:
+        task = "" if row.task == last else names[row.task]
+        last = row.task
+        body.append("".join(f"<td>{escape(cell)}</td>" for cell in _cells(row, task)))
+    lines = "".join(f"<tr>{cells}</tr>" for cells in body)
+    table = f'<table class="plain-table"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
+    return f'<div style="overflow-x:auto">{table}</div>'
+
+
+def _cells(row: Row, task: str) -> list[str]:
     samples = f"{row.samples:,}"
+    low, high = interval(row) or (0.0, 0.0)
     return [
         task,
         say(f"evaluate.metric.{row.metric}"),
         evaluate.rounded(row.base, row.base_stderr),
         evaluate.rounded(row.tuned, row.tuned_stderr),
         evaluate.rounded(row.difference, row.difference_stderr, signed=True),
-        evaluate.verdict(row),
+        say(f"evaluate.finding.{finding(row)}", low=f"{low:+.2g}", high=f"{high:+.2g}"),
         say("evaluate.some_of", count=samples, total=f"{row.available:,}") if row.partial else samples,
     ]
 
@@ -445,8 +465,11 @@ def _counts(rows: list[Row]) -> str:
     left_out = [
         say("evaluate.dropped.one", count=count, reason=_reason(reason)) for reason, count in any_row.dropped.items()
     ]
-    parts.append(say("evaluate.dropped", list="; ".join(left_out)) if left_out else say("evaluate.dropped.none"))
-    return f'<div class="run-line">{escape(" ".join(parts))}</div>'
+    line = f'<div class="run-line">{escape(" ".join(parts))}</div>'
+    if not left_out:
+        return line
+    total = any_row.available + sum(any_row.dropped.values())
+    return notice(say("evaluate.dropped", list=say("evaluate.semicolon").join(left_out), total=total)) + line
 
 
 def _both(row: Row) -> tuple[float | None, float | None]:
@@ -458,13 +481,13 @@ def _reason(reason: str) -> str:
     return say(key) if key in CATALOGUE else reason
 
 
-def _plot(rows: list[Row], names: dict[str, str], found: Evaluation) -> Any:
+def _plot(rows: list[Row], found: Evaluation) -> Any:
     """Return the update of the plot: two bars beside each other for each share of 0 to 1."""
     models = {"base": say("evaluate.bar.base", name=found.base), "tuned": say("evaluate.bar.tuned", name=found.tuned)}
     bars = []
     for row in rows:
         if row.metric in SHARES:
-            measure = say(f"evaluate.short.{row.metric}", task=names[row.task])
+            measure = say(f"evaluate.short.{row.metric}")
             for role, score in zip(models, _both(row), strict=True):
                 if score is not None:
                     bars.append((say(f"evaluate.bar.{role}.of", measure=measure), score, models[role]))

@@ -74,6 +74,7 @@ class Removed:
     which: gr.Radio
     said: gr.HTML
     pair: PairView
+    close: gr.Button
 
 
 @dataclass(frozen=True)
@@ -105,15 +106,16 @@ def build(studio: Studio) -> FilterTab:
     empty = gr.HTML(t("filter.empty"), elem_id="filter-empty", elem_classes="empty")
     go = gr.Button(t("filter.go"), variant="primary", elem_id="filter-go")
     with gr.Column(visible=False) as body:
-        with gr.Row(equal_height=True):
-            answers = gr.HTML(elem_id="filter-answers", padding=False, scale=5, min_width=300)
-            again = gr.Button(t("filter.read"), size="sm", scale=1, min_width=160, elem_id="filter-read")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=5, min_width=300):
+                answers = gr.HTML(elem_id="filter-answers", padding=False)
+            with gr.Column(scale=1, min_width=170):
+                again = gr.Button(t("filter.read"), size="sm", elem_id="filter-read")
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
                 form, unit, model, use_model = _form()
             with gr.Column(scale=7, min_width=320):
-                results = _result_parts()
-        removed = _removed_parts()
+                results, removed = _result_parts()
     states = gr.State(""), gr.State(0.0)
     return FilterTab(empty, go, body, answers, again, form, unit, model, use_model, results, removed, *states)
 
@@ -150,9 +152,9 @@ def _number(name: str) -> gr.Number:
     )
 
 
-def _result_parts() -> Results:
+def _result_parts() -> tuple[Results, Removed]:
     count = gr.HTML(elem_id="filter-count", padding=False)
-    problem = gr.HTML(elem_id="filter-problem", padding=False)
+    problem = gr.HTML(elem_id="filter-problem", padding=False, visible=False)
     with gr.Row(equal_height=True):
         save = gr.Button(t("filter.save"), variant="primary", interactive=False, scale=2, elem_id="filter-save")
         reset = gr.Button(t("filter.reset"), scale=1, elem_id="filter-reset")
@@ -167,6 +169,7 @@ def _result_parts() -> Results:
         column_widths=["56%", "22%", "22%"],
         elem_id="filter-rules",
     )
+    removed = _removed_parts()  # below the table it belongs to: elsewhere nobody would see it appear
     gr.Markdown(t("filter.plots"))
     plots = {"rating": _plot("rating")}
     part = gr.Radio(
@@ -176,7 +179,8 @@ def _result_parts() -> Results:
         elem_id="filter-part",
     )
     plots |= {"tokens": _plot("tokens"), "source": _plot("source")}
-    return Results(count, problem, saved, save, reset, rules, gr.State([]), gr.State(-1), part, plots)
+    results = Results(count, problem, saved, save, reset, rules, gr.State([]), gr.State(-1), part, plots)
+    return results, removed
 
 
 def _plot(name: str) -> gr.BarPlot:
@@ -202,7 +206,8 @@ def _removed_parts() -> Removed:
         which = gr.Radio([], label=t("filter.removed.which"), elem_id="filter-removed-which")
         said = gr.HTML(elem_id="filter-removed-said", padding=False)
         pair = pair_view.build("filter")
-    return Removed(box, title, which, said, pair)
+        close = gr.Button(t("filter.removed.close"), size="sm", elem_id="filter-removed-close")
+    return Removed(box, title, which, said, pair, close)
 
 
 def wire(tab: FilterTab, studio: Studio, page: Page) -> None:
@@ -213,8 +218,8 @@ def wire(tab: FilterTab, studio: Studio, page: Page) -> None:
 
 
 def _wire_project(tab: FilterTab, studio: Studio, page: Page) -> None:
-    def opened(name: str, looked: float) -> list[Any]:
-        return _opened(tab, _project(studio, name), looked)
+    def opened(name: str) -> list[Any]:
+        return _opened(tab, _project(studio, name))
 
     def read_quietly(name: str) -> list[Any]:
         return _read_quietly(studio, _project(studio, name))
@@ -233,8 +238,10 @@ def _wire_project(tab: FilterTab, studio: Studio, page: Page) -> None:
         return [_use_model(find(studio.home, name), model), time.time()]
 
     form = tab.form
-    project_parts = [tab.empty, tab.go, tab.body, *form.inputs, tab.model, tab.results.count, tab.read, tab.looked]
-    page.project.change(handle(opened), [page.project, tab.looked], project_parts, **QUIET)
+    project_parts = [tab.empty, tab.go, tab.body, *form.inputs, tab.model, tab.results.count, tab.read]
+    # In two steps: the tab may be selected while a project is being opened, and what is drawn then must be drawn again.
+    fresh = page.project.change(handle(opened), [page.project], project_parts, **QUIET)
+    fresh.then(handle(look_again), [tab.looked], [tab.looked], **QUIET)
     select = page.items["filter"].select
     select(time.time, None, [tab.looked], **QUIET)
     select(handle(read_quietly), [page.project], [tab.read, tab.looked], **LIVE)
@@ -304,6 +311,7 @@ def _wire_removed(tab: FilterTab, studio: Studio, page: Page) -> None:
     drawn = [removed.said, *removed.pair.outputs]
     head = [removed.box, removed.title, removed.which]
     results.rules.select(handle(choose), [page.project, results.effects], [*head, *drawn, results.shown], **QUIET)
+    removed.close.click(handle(lambda: gr.update(visible=False)), None, [removed.box], **QUIET)
     inputs = [page.project, results.effects, results.shown, removed.which]
     removed.which.input(handle(turn), inputs, drawn, **QUIET)
 
@@ -314,18 +322,23 @@ def _project(studio: Studio, name: str) -> Project | None:
     return project if project and project.read().dataset else None
 
 
-def _opened(tab: FilterTab, project: Project | None, looked: float) -> list[Any]:
+def look_again(looked: float) -> Any:
+    """Return the time for a tab that has been looked at before: all of it is to be drawn again."""
+    return time.time() if looked else gr.skip()
+
+
+def _opened(tab: FilterTab, project: Project | None) -> list[Any]:
     """Return updates that put a project's recipe into the form."""
     here, away = gr.update(visible=True), gr.update(visible=False)
     if project is None:
-        return [here, here, away, *(gr.skip() for _ in tab.form.inputs), "", "", "", 0.0]
+        return [here, here, away, *(gr.skip() for _ in tab.form.inputs), "", "", ""]
     shown = dict(zip(tab.form.components, tab.form.show(workbench.recipe_of(project)), strict=True))
     sources = workbench.summary_of(project).sources
     choices = [(f"{_source(source)} · {count:,}", source) for source, count in sources.items()]
     shown["sources"] = gr.update(choices=choices, value=workbench.recipe_of(project).sources, visible=len(choices) > 1)
     counting = f'<div class="run-line">{escape(say("filter.counting"))}</div>'
     model = project.read().base_model
-    return [away, away, here, *shown.values(), model, counting, "", time.time() if looked else 0.0]
+    return [away, away, here, *shown.values(), model, counting, ""]
 
 
 def _source(name: str) -> str:
@@ -405,7 +418,7 @@ def _results(project: Project, tab: FilterTab, part: str, values: tuple[Any, ...
     try:
         recipe = _recipe(tab.form, values)
     except ValidationError as error:  # on the way to a number, say: what was shown before stays
-        wrong = wrong_values(error, "filter")
+        wrong = gr.update(value=wrong_values(error, "filter"), visible=True)
         rest = [gr.skip()] * (len(tab.results.outputs) - 4)
         return [gr.skip(), wrong, gr.skip(), gr.update(interactive=False), *rest]
     outcome = workbench.filtered(project, recipe)
@@ -421,7 +434,7 @@ def _results(project: Project, tab: FilterTab, part: str, values: tuple[Any, ...
     headers = [say(f"filter.column.{name}") for name in ("rule", "alone", "after")]
     return [
         _count(outcome),
-        notice(say("filter.nothing")) if not outcome.kept else "",
+        gr.update(value=notice(say("filter.nothing")), visible=not outcome.kept),
         _saved(project, recipe),
         gr.update(interactive=bool(outcome.kept)),
         gr.update(value={"headers": headers, "data": table or [[say("filter.no_rule"), "0", "0"]]}),

@@ -12,7 +12,7 @@ from pipeline.forms import readable
 from pipeline.preflight import Notice
 from ui.text import CATALOGUE, say
 
-_OPTION = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
+_OPTION = re.compile(r"\b[a-z]+(?:[_:][a-z]+)+\b")
 
 
 def notices(found: Sequence[Notice], prefix: str, *, bad: bool = False) -> str:
@@ -61,7 +61,7 @@ def _named(text: str, prefix: str) -> str:
     """Put the controls' labels in place of the options' names in a sentence."""
 
     def label(match: re.Match[str]) -> str:
-        key = f"{prefix}.{match.group()}"
-        return f"“{say(key)}”" if key in CATALOGUE else match.group()
+        keys = (f"{step}.{match.group()}" for step in (prefix, "export"))  # an export's options are mentioned later on
+        return next((f"“{say(key)}”" for key in keys if key in CATALOGUE), match.group())
 
     return _OPTION.sub(label, text)

@@ -63,7 +63,7 @@ def _chat(elem_id: str, label: str, height: int) -> gr.Chatbot:
         reasoning_tags=None,
         latex_delimiters=[],
         feedback_options=None,
-        buttons=["copy"],
+        buttons=[],  # copying would give the escaped text
         autoscroll=False,
         layout="bubble",
     )
@@ -102,10 +102,14 @@ def unit_name(unit: str) -> str:
 def _shown(messages: Messages) -> list[dict[str, Any]]:
     """Return turns as Gradio's messages.
 
-    Content as a list of parts: plain strings lose their indentation (Gradio 6.31 puts them through inspect.cleandoc).
+    Escaped: with render_markdown=False Gradio 6.31 puts a message into the page as sanitised HTML, and `List<String>`
+    loses its `<String>`. As a list of parts: plain strings lose their indentation (they go through inspect.cleandoc).
     """
     return [
-        {"role": message.role, "content": [{"type": "text", "text": _text(message.role, message.content)}]}
+        {
+            "role": message.role,
+            "content": [{"type": "text", "text": escape(_text(message.role, message.content), quote=False)}],
+        }
         for message in messages
     ]
 

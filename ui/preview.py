@@ -117,9 +117,9 @@ def pairs_table(pairs: list[Pair], number: int, counted: Counted | None) -> dict
         [
             f"{index + 1:,}",
             short(pair.source, 40),
-            short(pair.prompt[-1].content, 140),
-            short(pair.chosen[0].content, 140),
-            short(pair.rejected[0].content, 140),
+            short(pair.prompt[-1].content, 90),
+            short(pair.chosen[0].content, 90),
+            short(pair.rejected[0].content, 90),
             " / ".join(f"{getattr(counted.counts[index], part):,}" for part in PARTS) if counted else "…",
         ]
         for index, pair in enumerate(pairs[begin : begin + PAGE], begin)

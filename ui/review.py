@@ -85,10 +85,10 @@ def build(studio: Studio) -> ReviewSection:
             form = _plan_form()
         with gr.Accordion(t("review.planned"), open=False, elem_id="review-planned") as planned:
             planned_text = gr.HTML(elem_id="review-planned-text", padding=False)
-        reason = gr.HTML(elem_id="review-reason", padding=False)
+        reason = gr.HTML(elem_id="review-reason", padding=False, visible=False)
         start = gr.Button(t("review.import"), variant="primary", interactive=False, elem_id="dataset-import")
         run = run_view.build("import")
-        result = gr.HTML(elem_id="review-result", padding=False)
+        result = gr.HTML(elem_id="review-result", padding=False, visible=False)
         with gr.Column(visible=False, elem_id="review-people") as people:
             progress = gr.HTML(elem_id="review-progress", padding=False)
             with gr.Row(equal_height=True, elem_classes="form-row"):
@@ -246,7 +246,7 @@ def draw(section: ReviewSection, studio: Studio, name: str, base: str) -> dict[C
             section.plan_box: gr.update(visible=phase == "plan"),
             section.planned: gr.update(visible=phase != "plan"),
             section.planned_text: planned(plan),
-            section.result: _result(run) if phase == "review" else "",
+            section.result: _shown(_result(run) if phase == "review" else ""),
             section.run.run: run.id if run else "",
             section.people: gr.update(visible=phase in ("stopped", "review")),
             section.start: gr.update(visible=phase in ("plan", "stopped"), value=_start_label(of, phase)),
@@ -332,19 +332,19 @@ def live(section: ReviewSection, studio: Studio, name: str, *, first: bool = Fal
     of = projects.find(studio.home, name) if name else None
     phase = phase_of(of, studio.ledger.latest(name, "import") if of else None)
     if of is None or phase in ("none", "importing"):
-        return {section.reason: "", section.timer: gr.Timer(active=False)}
+        return {section.reason: _shown(""), section.timer: gr.Timer(active=False)}
     try:
         endpoint = studio.argilla.endpoint()
     except StudioError as error:
         waiting = say("review.waiting") if studio.argilla.status.state != "failed" else str(error)
         return {
-            section.reason: _notice(waiting),
+            section.reason: _shown(_notice(waiting)),
             section.start: gr.update(interactive=False),
             section.progress: "",
             section.timer: gr.Timer(WAITING, active=True),
         }
     ready: dict[Component, Any] = {
-        section.reason: "",
+        section.reason: _shown(""),
         section.start: gr.update(interactive=True, visible=phase != "review"),
     }
     if phase == "plan":
@@ -441,6 +441,11 @@ def _result(run: Run | None) -> str:
         head = escape(say("review.result.skipped", count=f"{found['skipped']:,}"))
         text += f'<details class="notice"><summary>{head}</summary><ul>{reasons}</ul></details>'
     return text
+
+
+def _shown(text: str) -> Any:
+    """Return the update of a place that takes no room while it is empty."""
+    return gr.update(value=text, visible=bool(text))
 
 
 def _notice(text: str) -> str:

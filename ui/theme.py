@@ -15,7 +15,8 @@ THEME = gr.themes.Soft(
 CSS = """
 .gradio-container { width: 100%; max-width: 1280px !important; margin: 0 auto !important; }
 .brand { font-weight: 700; font-size: var(--text-lg); color: var(--color-accent); white-space: nowrap; }
-#status-brand { flex: 0 0 auto; } #status-bar { align-items: center; }
+#status-brand { flex: 0 0 auto; width: max-content !important; } #status-bar { align-items: center; }
+#status-project { flex: 0 1 280px; }
 #status-bar { border-bottom: 1px solid var(--border-color-primary); padding: 2px 0 8px; }
 .status-items { display: flex; flex-wrap: wrap; gap: 6px 18px; font-size: var(--text-sm); align-items: center; }
 .status-items .dot { display: inline-block; width: 8px; height: 8px; border-radius: 50%; margin-right: 6px; }
@@ -45,7 +46,7 @@ CSS = """
 .link-button { display: inline-block; padding: 9px 18px; border-radius: var(--radius-lg); font-weight: 600;
   background: var(--button-secondary-background-fill); color: var(--button-secondary-text-color) !important;
   border: 1px solid var(--border-color-primary); text-decoration: none !important; }
-.plain-table { border-collapse: collapse; margin-top: 10px; font-size: var(--text-sm); }
+.plain-table { border: none !important; border-collapse: collapse; margin-top: 10px; font-size: var(--text-sm); }
 .plain-table th, .plain-table td { padding: 4px 18px 4px 0; text-align: left; border: none;
   border-bottom: 1px solid var(--border-color-primary); overflow-wrap: anywhere; }
 .plain-table td + td { font-variant-numeric: tabular-nums; }
@@ -55,7 +56,8 @@ CSS = """
 .pair-head h3 { margin: 0; font-size: var(--text-lg); } .pair-head b { font-weight: 500;
   color: var(--body-text-color-subdued); margin-right: 4px; }
 .pair-chat .md { white-space: pre-wrap; overflow-wrap: anywhere; }
-.pair-chat .bubble-wrap { padding-top: 34px; } .pair-chat button[aria-label="Clear"] { display: none; }
-#dataset-table td, #dataset-table th, #dataset-raw td, #dataset-bad-table td { font-family: var(--font); }
+.pair-chat .bubble-wrap { padding-top: 34px; } .pair-chat .top-panel { display: none; }
+#dataset-table *, #dataset-raw *, #dataset-bad-table * { font-family: var(--font); }
+#train-history *, #evaluate-history * { font-family: var(--font); }
 @media (max-width: 640px) { .facts { grid-template-columns: 1fr; } .facts dd { margin-bottom: 6px; } }
 """

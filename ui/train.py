@@ -37,6 +37,7 @@ CURVES = {
     "accuracy": ("rewards/accuracies",),
     "margin": ("rewards/margins",),
 }
+WIDTHS: list[str | int] = ["60px", "150px", "220px", "200px", "170px", "90px", "100px", "120px"]
 COLUMNS = ("number", "started", "model", "dataset", "state", "steps", "loss", "time")
 # A check may ask the Hub and count tokens: queued, but without a spinner, and only the last of several changes counts.
 CHECK: dict[str, Any] = {**BUSY, "show_progress": "hidden", "trigger_mode": "always_last"}
@@ -99,11 +100,18 @@ def build(studio: Studio) -> TrainTab:
         evaluate = gr.Button(t("train.evaluate"), variant="primary", elem_id="train-evaluate")
         with gr.Accordion(t("train.snippet"), open=False):
             snippet = gr.Code(
-                language="python", interactive=False, show_label=False, buttons=["copy"], elem_id="train-snippet"
+                language="python",
+                interactive=False,
+                show_label=False,
+                lines=1,
+                buttons=["copy"],
+                elem_id="train-snippet",
             )
     with gr.Column(visible=False) as history_box:
         gr.Markdown(t("train.history"))
-        history = gr.Dataframe(interactive=False, datatype="str", wrap=True, buttons=[], elem_id="train-history")
+        history = gr.Dataframe(
+            interactive=False, datatype="str", wrap=True, column_widths=WIDTHS, buttons=[], elem_id="train-history"
+        )
     return TrainTab(
         empty,
         go,
@@ -152,7 +160,6 @@ def _curves() -> dict[str, gr.LinePlot]:
                     y_title=" ",
                     label=t(f"train.curve.{name}"),
                     caption=t(f"train.curve.{name}.help"),
-                    height=230,
                     min_width=320,
                     buttons=["fullscreen"],
                     elem_id=f"train-curve-{name}",
@@ -320,11 +327,13 @@ def _checked(studio: Studio, tab: TrainTab, project: Project | None, values: tup
     except ValidationError as error:
         return [wrong_values(error, "train"), gr.update(interactive=False)]
     found = train.preflight(studio.ledger, project, options, params)
-    queued = bool(studio.ledger.list(project=project.name, kind="train", active=True))
+    latest = studio.ledger.latest(project.name, "train")
+    queued = latest is not None and latest.active
     button = gr.update(
         interactive=not found.blockers,
         value=say("train.start.also" if queued else "train.start"),
-        variant="secondary" if queued else "primary",
+        # With a model there, evaluating it is what comes next.
+        variant="secondary" if queued or (latest and latest.state is State.SUCCEEDED) else "primary",
     )
     return [_summary(found, params), button]
 

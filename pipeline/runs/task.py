@@ -90,4 +90,7 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1]))
+    # As a program this module is named __main__, and its Cancelled is not the one that the tasks import and raise.
+    from pipeline.runs import task
+
+    raise SystemExit(task.main(sys.argv[1]))

@@ -1,0 +1,226 @@
+"""The Dataset tab as a person uses it: load, look, import into a real Argilla, let annotators in."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from pipeline import project as projects
+from pipeline.engines.argilla_server.service import ArgillaService
+from pipeline.home import Home
+from tests.browser.conftest import App
+
+HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'> **bold** [a](javascript:alert(1))"
+ARGILLA_MS = 120_000  # the embedded server's first start
+IMPORT_MS = 90_000
+
+
+def rows(count: int) -> list[dict[str, str]]:
+    return [
+        {"prompt": f"Question {n}?", "chosen": f"Good answer {n}.", "rejected": f"Bad answer {n}.", "source": "web"}
+        for n in range(count)
+    ]
+
+
+def write_jsonl(path: Path, lines: list[object]) -> Path:
+    path.write_text("".join(line if isinstance(line, str) else json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def open_form(page: Page, url: str, kind: str) -> None:
+    """Open the page, unfold the form where a project is shown, and choose a kind of source."""
+    page.goto(url)
+    load, upload = page.locator("#dataset-load"), page.locator("#dataset-file")
+    expect(page.locator("#status-items")).to_contain_text("Argilla")
+    if page.locator("#status-project input").input_value():
+        expect(page.locator("#dataset-preview")).to_be_visible()
+        page.get_by_role("button", name="Load another dataset").click()
+    expect(load.or_(upload).first).to_be_visible()
+    page.get_by_label(kind, exact=True).check()
+
+
+def load_path(page: Page, url: str, path: Path) -> None:
+    open_form(page, url, "File on this machine")
+    page.locator("#dataset-path textarea, #dataset-path input").fill(str(path))
+    page.locator("#dataset-load").click()
+
+
+def project_shown(page: Page) -> str:
+    return page.locator("#status-project input").input_value()
+
+
+def cell(page: Page, table: str, row: int, column: int) -> Locator:
+    return page.locator(f"#{table} [data-testid=cell-{row}-{column}]")
+
+
+def test_the_sample_is_loaded_and_read(page: Page, studio_url: str) -> None:
+    open_form(page, studio_url, "Bundled sample")
+    page.locator("#dataset-load").click()
+    facts = page.locator("#dataset-facts")
+    expect(facts).to_contain_text(re.compile(r"(\d+) of \1 rows"))
+    expect(facts).to_contain_text("Chinese")
+    expect(facts).to_contain_text("words (estimate): Prompt")  # offline: no tokenizer, and the unit says so
+    expect(page.locator("#dataset-bad-rows")).to_be_hidden()
+    expect(page.locator("#dataset-import")).to_be_enabled(timeout=ARGILLA_MS)
+
+    expect(page.locator("#dataset-pager")).to_contain_text("1 to 10 of")
+    page.locator("#dataset-after").click()
+    expect(page.locator("#dataset-pager")).to_contain_text("11 to 20 of")
+    expect(page.locator("#dataset-pair-head")).to_contain_text("Pair 11")
+    prompt = cell(page, "dataset-table", 2, 2).inner_text().strip().rstrip("…")
+    cell(page, "dataset-table", 2, 2).click()
+    expect(page.locator("#dataset-pair-head")).to_contain_text("Pair 13")
+    expect(page.locator("#dataset-pair-prompt")).to_contain_text(prompt)
+    expect(page.locator("#dataset-pair-chosen label")).to_contain_text(re.compile(r"Chosen · \d+ words"))
+
+    shown = project_shown(page)
+    page.goto(f"{studio_url}?project={shown}")
+    expect(page.locator("#dataset-facts")).to_contain_text("Bundled sample")
+
+
+def test_an_upload_shows_bad_rows_and_hostile_text_as_text(
+    page: Page, studio: App, studio_url: str, tmp_path: Path
+) -> None:
+    lines: list[object] = [
+        *rows(2),
+        "this is no JSON\n",
+        {"prompt": "Same?", "chosen": "same", "rejected": "same"},
+        {"prompt": HOSTILE, "chosen": f"{HOSTILE}\n    indented", "rejected": "No.", "note": HOSTILE},
+    ]
+    file = write_jsonl(tmp_path / "hostile pairs.jsonl", lines)
+    open_form(page, studio_url, "Upload a file")
+    expect(page.locator("#dataset-load")).to_be_hidden()
+    page.locator("#dataset-file input[type=file]").set_input_files(file)
+    expect(page.locator("#dataset-facts")).to_contain_text("3 of 5 rows")
+    page.get_by_role("button", name="Rows that are no pairs: 2").click()
+    expect(cell(page, "dataset-bad-table", 0, 0)).to_have_text("3")
+    expect(cell(page, "dataset-bad-table", 0, 1)).to_contain_text("cannot be parsed as JSON")
+    expect(cell(page, "dataset-bad-table", 1, 1)).to_contain_text("chosen and rejected are identical")
+
+    cell(page, "dataset-table", 2, 2).click()
+    chosen = page.locator("#dataset-pair-chosen .md")
+    expect(chosen).to_have_text(f"{HOSTILE}\n    indented", use_inner_text=True)
+    expect(page.locator("#dataset-pair-prompt")).to_contain_text(HOSTILE)
+    expect(page.locator("#dataset-pair-head")).to_contain_text("**bold**")
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("#dataset-preview img[src=x], #dataset-preview a[href^=javascript]").count() == 0
+    left = [path for folder in (studio.temporary, studio.home / "uploads") for path in folder.rglob("*.jsonl")]
+    assert left == []
+
+
+def test_an_unknown_layout_asks_for_its_columns(page: Page, studio_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["ask", "good", "bad"], *([f"Q{n}", f"yes {n}", f"no {n}"] for n in range(7))])
+    load_path(page, studio_url, path)
+    expect(page.locator("#dataset-columns")).to_be_visible()
+    expect(page.locator("#dataset-raw")).to_contain_text("yes 3")
+    page.locator("#dataset-columns-use").click()
+    expect(page.locator("#dataset-problem")).to_contain_text("not chosen yet")
+    for name, column in (("prompt", "ask"), ("chosen", "good"), ("rejected", "bad")):
+        page.locator(f"#dataset-column-{name} input").click()
+        page.locator(f"#dataset-column-{name}").get_by_role("option", name=column, exact=True).click()
+    page.locator("#dataset-columns-use").click()
+    expect(page.locator("#dataset-facts")).to_contain_text("Columns chosen by hand: “ask”, “good” and “bad”.")
+    expect(page.locator("#dataset-facts")).to_contain_text("7 of 7 rows")
+    expect(page.locator("#dataset-columns")).to_be_hidden()
+
+
+def test_what_cannot_be_loaded_says_why(page: Page, studio_url: str, tmp_path: Path) -> None:
+    load_path(page, studio_url, tmp_path / "nothing.jsonl")
+    problem = page.locator("#dataset-problem")
+    expect(problem).to_contain_text("There is no such file.")
+    page.get_by_label("Hugging Face Hub", exact=True).check()
+    expect(problem).to_be_hidden()
+    expect(page.locator("#dataset-hub-id textarea, #dataset-hub-id input")).to_have_value("mlabonne/orpo-dpo-mix-40k")
+    page.locator("#dataset-load").click()
+    expect(problem).to_contain_text("The Hub is not reached")
+    expect(problem).to_contain_text("load a file or the bundled sample")
+
+
+def answer_one(argilla: str, dataset_id: str, name: str, password: str) -> None:
+    """Answer a record as the annotator's browser does."""
+    with httpx.Client(base_url=f"{argilla}/api/v1/", trust_env=False, timeout=30) as http:
+        token = http.post("token", data={"username": name, "password": password})
+        assert token.status_code == 201, token.text
+        http.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+        found = http.post(f"me/datasets/{dataset_id}/records/search", json={}, params={"limit": 1}).json()["items"]
+        values = {"relevance": {"value": 4}, "preference": {"value": "chosen"}}
+        body = {"values": values, "status": "submitted"}
+        http.post(f"records/{found[0]['record']['id']}/responses", json=body).raise_for_status()
+
+
+def test_import_stopped_continued_and_reviewed(page: Page, studio: App, studio_url: str, tmp_path: Path) -> None:
+    count = 2500
+    load_path(page, studio_url, write_jsonl(tmp_path / "many.jsonl", list(rows(count))))
+    expect(page.locator("#dataset-facts")).to_contain_text("2,500 of 2,500 rows")
+    start = page.locator("#dataset-import")
+    expect(start).to_have_text("Import 2,500 pairs into Argilla")
+    expect(start).to_be_enabled(timeout=ARGILLA_MS)
+    start.click()
+    card = page.locator("#import-card")
+    expect(card).to_contain_text(re.compile(r"\d00 / 2,500 pairs"), timeout=IMPORT_MS)
+    page.locator("#import-stop").click()
+    expect(card).to_contain_text("Stopped", timeout=IMPORT_MS)
+    expect(start).to_have_text("Continue import")
+    expect(page.locator("#review-progress")).to_contain_text(re.compile(r"of [12],?\d00 pairs|of \d00 pairs"))
+
+    start.click()
+    result = page.locator("#review-result")
+    expect(result).to_contain_text("2,500 are in Argilla now", timeout=IMPORT_MS)
+    expect(result).to_contain_text("were there already")
+    expect(start).to_be_hidden()
+    expect(page.locator("#review-progress")).to_contain_text("0 of 2,500 pairs completed")
+
+    link = page.locator("#review-link textarea, #review-link input").input_value()
+    of = projects.find(Home(studio.home), project_shown(page))
+    kept = of.read().review
+    assert kept is not None and link == f"{studio_url}/annotate/dataset/{kept.dataset_id}/annotation-mode"
+    anchor = page.locator("#review-open a")
+    assert (anchor.get_attribute("target"), anchor.get_attribute("rel")) == ("_blank", "noopener")
+    expect(page.locator("#review-reach")).to_contain_text("--annotators 0.0.0.0:7861")
+
+    names = [f"{name}-{uuid4().hex[:6]}" for name in ("ann", "bob")]
+    page.locator("#review-names textarea, #review-names input").fill(", ".join(names))
+    page.locator("#review-create").click()
+    expect(cell(page, "review-fresh-table", 0, 0)).to_have_text(names[0])
+    password = cell(page, "review-fresh-table", 0, 1).inner_text().strip()
+    expect(page.locator("#review-progress")).to_contain_text(names[1])
+
+    answer_one(f"{studio_url}/annotate", kept.dataset_id, names[0], password)
+    row = page.locator("#review-progress tr", has_text=names[0])
+    expect(row.locator("td").nth(1)).to_have_text("1")  # by itself
+    expect(page.locator("#review-progress")).to_contain_text("1 of 2,500 pairs completed")
+
+    page.reload()
+    expect(page.locator("#review-progress")).to_contain_text("1 of 2,500 pairs completed")
+    expect(page.locator("#review-fresh")).to_be_hidden()
+    page.get_by_role("button", name="Your own sign-in").click()
+    page.locator("#review-reveal").click()
+    user, secret = ArgillaService(studio.home / "argilla", Path("python")).owner_login()
+    expect(page.locator("#review-login textarea")).to_have_value(f"{user}\n{secret}")
+
+
+@pytest.mark.parametrize(("width", "language"), [(390, "en-US"), (390, "zh-CN"), (1280, "zh-CN")])
+def test_nothing_is_wider_than_the_window(page: Page, studio_url: str, width: int, language: str) -> None:
+    browser = page.context.browser
+    assert browser is not None
+    context = browser.new_context(viewport={"width": width, "height": 844}, locale=language)
+    window = context.new_page()
+    window.goto(studio_url)
+    expect(window.locator("#status-items")).to_contain_text("Argilla")
+    if not window.locator("#status-project input").input_value():
+        window.locator("#dataset-load").click()
+    expect(window.locator("#dataset-facts dl")).to_be_visible()
+    assert window.evaluate("document.documentElement.scrollWidth") <= width
+    assert "__i18n__" not in window.locator("body").inner_text()
+    heading = "偏好对" if language == "zh-CN" else "Pairs"
+    expect(window.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+    context.close()
