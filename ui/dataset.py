@@ -161,7 +161,7 @@ def _preview() -> Preview:
     with gr.Column(visible=False, elem_id="dataset-preview") as box:
         facts = gr.HTML(elem_id="dataset-facts", padding=False)
         with gr.Accordion(t("dataset.bad"), open=False, elem_id="dataset-bad-rows") as bad_fold:
-            bad = _table("dataset-bad-table", None, column_widths=["90px", "auto"])
+            bad = _table("dataset-bad-table", None, column_widths=["12%", "88%"])
         page = gr.State(1)
         gr.Markdown(t("dataset.pairs.about"))
         table = _table("dataset-table", None, column_widths=preview.WIDTHS)
@@ -182,7 +182,7 @@ def _table(elem_id: str, label: Any, column_widths: list[str] | None = None) -> 
         label=label,
         show_label=label is not None,
         column_widths=column_widths,
-        max_height=620,
+        max_height=760,
         buttons=[],
         elem_id=elem_id,
     )
@@ -303,7 +303,7 @@ def _picking(source: Source) -> list[Any]:
     return [
         gr.update(visible=True),
         sources.hold(source),
-        gr.update(value={"headers": names, "data": _raw(rows)}),
+        gr.update(value={"headers": names, "data": _raw(rows)}, column_widths=_even(len(names))),
         gr.update(choices=inside + [(name, name) for name in names], value=proposed.prompt if proposed else ""),
         gr.update(choices=names, value=proposed.chosen if proposed else None),
         gr.update(choices=names, value=proposed.rejected if proposed else None),
@@ -315,8 +315,13 @@ def _not_picking() -> list[Any]:
     return [gr.update(visible=False), "", *(gr.skip() for _ in range(5))]
 
 
+def _even(columns: int) -> list[str]:
+    """Return widths that fill the table, or for many columns leave each readable and let it scroll."""
+    return [f"{100 / columns:.2f}%" if columns <= 6 else "200px"] * columns
+
+
 def _raw(rows: Rows) -> list[list[str]]:
-    return [[preview.short(str(row.get(name, "")), 200) for name in rows.columns] for row in rows.rows[:RAW_ROWS]]
+    return [[preview.short(str(row.get(name, "")), 100) for name in rows.columns] for row in rows.rows[:RAW_ROWS]]
 
 
 def notice(error: StudioError) -> Any:

@@ -172,7 +172,8 @@ def _wire_form(tab: ExportTab, studio: Studio, page: Page) -> None:
         project = _project(studio, name)
         if project is None or not looked:  # nobody has opened the tab: nothing is counted for it
             return [gr.skip()] * 3
-        return [_incoming(project), *_planned(tab.form, project, values, again=bool(shown))]
+        running = bool(studio.ledger.list(project=name, kind="export", active=True))
+        return [_incoming(project), *_planned(tab.form, project, values, again=bool(shown), running=running)]
 
     def start(name: str, *values: Any) -> list[Any]:
         project = find(studio.home, name)
@@ -189,7 +190,8 @@ def _wire_form(tab: ExportTab, studio: Studio, page: Page) -> None:
     fresh = page.project.change(handle(opened), [page.project], parts, **QUIET)
     fresh.then(handle(look_again), [tab.looked], [tab.looked], **QUIET)
     page.items["export"].select(time.time, None, [tab.looked], **QUIET)
-    changes = [component.change for component in tab.form.inputs]
+    # What a person changes, not what a handler puts there: opening a project would ask once for each control.
+    changes = [component.input for component in tab.form.inputs]
     gr.on(
         [tab.looked.change, tab.result.name.change, *changes],
         handle(planned),
@@ -198,7 +200,7 @@ def _wire_form(tab: ExportTab, studio: Studio, page: Page) -> None:
         **LIVE,
     )
     inputs = [page.project, *tab.form.inputs]
-    tab.start.click(handle(start), inputs, [tab.view.run, tab.result.name, tab.start], **BUSY)
+    tab.start.click(handle(start), inputs, [tab.view.run, tab.result.name, tab.start], **LIVE)
     tab.go.click(handle(lambda: gr.Tabs(selected="dataset")), None, [page.tabs], **QUIET)
     tab.change.click(handle(lambda: gr.Tabs(selected="filter")), None, [page.tabs], **QUIET)
 
@@ -271,7 +273,9 @@ def _incoming(project: Project) -> str:
     return f'<div>{escape(said)} <span class="run-line">{escape(unsaved)}</span></div>'
 
 
-def _planned(form: ParameterForm, project: Project, values: tuple[Any, ...], *, again: bool) -> list[Any]:
+def _planned(
+    form: ParameterForm, project: Project, values: tuple[Any, ...], *, again: bool, running: bool
+) -> list[Any]:
     """Return updates for the plan's counts and the button that starts it.
 
     Args:
@@ -279,6 +283,7 @@ def _planned(form: ParameterForm, project: Project, values: tuple[Any, ...], *, 
         project: The project.
         values: What the form holds.
         again: Whether a finished export is shown: going on with it comes first then.
+        running: Whether the project's last export is still being written.
     """
     variant = "secondary" if again else "primary"
     label = say("export.start.again" if again else "export.start")
@@ -291,12 +296,12 @@ def _planned(form: ParameterForm, project: Project, values: tuple[Any, ...], *, 
     if not plan.kept:
         why = "export.nothing.options" if plan.total else "export.nothing.filter"
         blocker = Notice(say("export.nothing"), "", say(why))
-    elif (project.exports / options.name).exists():
+    elif (project.exports / options.name).exists() and not running:
         blocker = Notice(say("export.used", name=options.name), "", say("export.used.next"))
     shown = _counts(plan) + (notices([blocker], "export", bad=True) if blocker else "")
     if not blocker and not plan.test:
         shown += notice(say("export.no_test"))
-    return [shown, gr.update(interactive=blocker is None, value=label, variant=variant)]
+    return [shown, gr.update(interactive=blocker is None and not running, value=label, variant=variant)]
 
 
 def _counts(plan: ExportPlan) -> str:

@@ -9,19 +9,20 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-import pandas as pd
 from gradio.components import Component
 from pydantic import ValidationError
 
 from pipeline import tokens, workbench
 from pipeline.errors import StudioError
-from pipeline.filter import NO_SOURCE, PARTS, UNRATED, Filtered, Recipe
+from pipeline.filter import PARTS, Recipe
+from pipeline.preflight import Notice
 from pipeline.project import Project, Record, find
 from pipeline.studio import Studio
-from ui import pair_view
+from ui import outcome, pair_view
 from ui.forms import ParameterForm, control
-from ui.handlers import BUSY, QUIET, done, handle
-from ui.notice import notice, wrong_values
+from ui.handlers import BUSY, QUIET, handle
+from ui.notice import notice, notices, wrong_values
+from ui.outcome import Effect
 from ui.pair_view import PairView
 from ui.text import say, t
 
@@ -33,8 +34,6 @@ LENGTHS = tuple(f"{bound}_{part}_tokens" for part in PARTS for bound in ("min", 
 OTHERS = ("sources", "contains", "contains_not", "drop_duplicates")
 VERDICTS = ("chosen", "rejected", "tie", "undecided", None)
 PLOTS = ("rating", "tokens", "source")
-SOURCES = 12  # bars of the plot of sources; the rest share one
-COLOURS = ("#0d9488", "#94a3b8")  # kept, removed: told apart in light and dark
 # Only the last of several changes counts: nobody waits for the results of what was typed on the way.
 LIVE: dict[str, Any] = {**BUSY, "show_progress": "hidden", "trigger_mode": "always_last"}
 
@@ -95,6 +94,7 @@ class FilterTab:
     unit: gr.HTML
     model: gr.Textbox
     use_model: gr.Button
+    model_problem: gr.HTML
     results: Results
     removed: Removed
     read: gr.State
@@ -113,14 +113,14 @@ def build(studio: Studio) -> FilterTab:
                 again = gr.Button(t("filter.read"), size="sm", elem_id="filter-read")
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
-                form, unit, model, use_model = _form()
+                form, unit, model, use_model, model_problem = _form()
             with gr.Column(scale=7, min_width=320):
                 results, removed = _result_parts()
-    states = gr.State(""), gr.State(0.0)
-    return FilterTab(empty, go, body, answers, again, form, unit, model, use_model, results, removed, *states)
+    lengths = (unit, model, use_model, model_problem)
+    return FilterTab(empty, go, body, answers, again, form, *lengths, results, removed, gr.State(""), gr.State(0.0))
 
 
-def _form() -> tuple[ParameterForm, gr.HTML, gr.Textbox, gr.Button]:
+def _form() -> tuple[ParameterForm, gr.HTML, gr.Textbox, gr.Button, gr.HTML]:
     controls: dict[str, Component] = {}
     gr.Markdown(t("filter.group.review"))
     for name in REVIEW:
@@ -134,10 +134,11 @@ def _form() -> tuple[ParameterForm, gr.HTML, gr.Textbox, gr.Button]:
     with gr.Accordion(t("filter.model.fold"), open=False, elem_id="filter-model-fold"):
         model = gr.Textbox(label=t("filter.model"), info=t("filter.model.help"), elem_id="filter-model")
         use_model = gr.Button(t("filter.model.use"), size="sm", elem_id="filter-model-use")
+        problem = gr.HTML(visible=False, padding=False, elem_id="filter-model-problem")
     gr.Markdown(t("filter.group.text"))
     for name in OTHERS:
         controls[name] = control(Recipe, "filter", name, [] if name == "sources" else None)
-    return ParameterForm(Recipe, controls), unit, model, use_model
+    return ParameterForm(Recipe, controls), unit, model, use_model, problem
 
 
 def _number(name: str) -> gr.Number:
@@ -193,6 +194,7 @@ def _plot(name: str) -> gr.BarPlot:
         y_title=" ",
         label=t(f"filter.plot.{name}"),
         tooltip="all",
+        x_label_angle=-30 if name == "tokens" else 0,  # its names are too long for a phone's width
         height=230,
         min_width=300,
         buttons=["fullscreen"],
@@ -225,17 +227,14 @@ def _wire_project(tab: FilterTab, studio: Studio, page: Page) -> None:
         return _read_quietly(studio, _project(studio, name))
 
     def read_again(name: str) -> list[Any]:
-        before = workbench.answers_of(find(studio.home, name))
-        found = workbench.refresh_answers(find(studio.home, name), studio.argilla.endpoint())
-        done("filter.read.done", count=f"{sum(answer.status == 'submitted' for answer in found):,}")
-        return [_read_at(), time.time() if found != before else gr.skip()]
+        return _read(studio, find(studio.home, name))
 
-    def answers(name: str, read: str) -> str:
+    def answers(name: str, read: str) -> list[Any]:
         project = _project(studio, name)
-        return _answers(project, read) if project else ""
+        return _answers(project, read) if project else ["", gr.skip()]
 
     def use_model(name: str, model: str) -> list[Any]:
-        return [_use_model(find(studio.home, name), model), time.time()]
+        return _use_model(find(studio.home, name), model)
 
     form = tab.form
     project_parts = [tab.empty, tab.go, tab.body, *form.inputs, tab.model, tab.results.count, tab.read]
@@ -245,9 +244,10 @@ def _wire_project(tab: FilterTab, studio: Studio, page: Page) -> None:
     select = page.items["filter"].select
     select(time.time, None, [tab.looked], **QUIET)
     select(handle(read_quietly), [page.project], [tab.read, tab.looked], **LIVE)
-    tab.again.click(handle(read_again), [page.project], [tab.read, tab.looked], **BUSY)
-    gr.on([tab.looked.change, tab.read.change], handle(answers), [page.project, tab.read], [tab.answers], **QUIET)
-    apply = {"inputs": [page.project, tab.model], "outputs": [tab.model, tab.looked], **BUSY}
+    tab.again.click(handle(read_again), [page.project], [tab.read, tab.looked], show_progress_on=[tab.answers], **BUSY)
+    shown = [tab.answers, tab.again]
+    gr.on([tab.looked.change, tab.read.change], handle(answers), [page.project, tab.read], shown, **QUIET)
+    apply = {"inputs": [page.project, tab.model], "outputs": [tab.model, tab.model_problem, tab.looked], **LIVE}
     tab.use_model.click(handle(use_model), **apply)
     tab.model.submit(handle(use_model), **apply)
     tab.go.click(handle(lambda: gr.Tabs(selected="dataset")), None, [page.tabs], **QUIET)
@@ -270,29 +270,30 @@ def _wire_rules(tab: FilterTab, studio: Studio, page: Page) -> None:
         project = find(studio.home, name)
         recipe = _recipe(form, values)
         workbench.save_recipe(project, recipe)
-        return [_saved(project, recipe), gr.Tabs(selected="export")]
+        return [outcome.saved(project, recipe), gr.Tabs(selected="export")]
 
     def reset() -> list[Any]:
-        return form.show(Recipe())
+        return [*form.show(Recipe()), time.time()]
 
     length_controls = [form.components[name] for name in LENGTHS]
     tab.looked.change(handle(units), [page.project], [tab.unit, *length_controls], **QUIET)
-    changes = [component.change for component in form.inputs]
+    # What a person changes, not what a handler puts there: opening a project would ask once for each control.
+    changes = [component.input for component in form.inputs]
     gr.on(
-        [tab.looked.change, results.part.change, *changes],
+        [tab.looked.change, results.part.input, *changes],
         handle(compute),
         [page.project, tab.looked, results.part, *form.inputs],
         [*results.outputs, tab.removed.box, results.shown],
         **LIVE,
     )
-    results.save.click(handle(save), [page.project, *form.inputs], [results.saved, page.tabs], **BUSY)
-    results.reset.click(handle(reset), None, form.inputs, **QUIET)
+    results.save.click(handle(save), [page.project, *form.inputs], [results.saved, page.tabs], **LIVE)
+    results.reset.click(handle(reset), None, [*form.inputs, tab.looked], **QUIET)
 
 
 def _wire_removed(tab: FilterTab, studio: Studio, page: Page) -> None:
     removed, results = tab.removed, tab.results
 
-    def choose(name: str, effects: list[tuple[str, int, list[str]]], event: gr.SelectData) -> list[Any]:
+    def choose(name: str, effects: list[Effect], event: gr.SelectData) -> list[Any]:
         row = event.index[0]
         if row >= len(effects) or not effects[row][2]:
             return [gr.update(visible=False), *[gr.skip()] * (2 + len(drawn)), -1]
@@ -300,13 +301,13 @@ def _wire_removed(tab: FilterTab, studio: Studio, page: Page) -> None:
         said = say("filter.removed.title", label=label, count=f"{count:,}")
         choices = [(str(number), number) for number in range(1, len(examples) + 1)]
         which = gr.update(choices=choices, value=1, visible=len(choices) > 1)
-        first = _example(find(studio.home, name), examples[0])
+        first = outcome.example(find(studio.home, name), examples[0])
         return [gr.update(visible=True), f"<h3>{escape(said)}</h3>", which, *first, row]
 
-    def turn(name: str, effects: list[tuple[str, int, list[str]]], row: int, number: int | None) -> list[Any]:
+    def turn(name: str, effects: list[Effect], row: int, number: int | None) -> list[Any]:
         if not number or not 0 <= row < len(effects) or number > len(effects[row][2]):
             return [gr.skip()] * len(drawn)
-        return _example(find(studio.home, name), effects[row][2][number - 1])
+        return outcome.example(find(studio.home, name), effects[row][2][number - 1])
 
     drawn = [removed.said, *removed.pair.outputs]
     head = [removed.box, removed.title, removed.which]
@@ -334,15 +335,11 @@ def _opened(tab: FilterTab, project: Project | None) -> list[Any]:
         return [here, here, away, *(gr.skip() for _ in tab.form.inputs), "", "", ""]
     shown = dict(zip(tab.form.components, tab.form.show(workbench.recipe_of(project)), strict=True))
     sources = workbench.summary_of(project).sources
-    choices = [(f"{_source(source)} · {count:,}", source) for source, count in sources.items()]
+    choices = [(f"{outcome.source_name(source)} · {count:,}", source) for source, count in sources.items()]
     shown["sources"] = gr.update(choices=choices, value=workbench.recipe_of(project).sources, visible=len(choices) > 1)
     counting = f'<div class="run-line">{escape(say("filter.counting"))}</div>'
     model = project.read().base_model
     return [away, away, here, *shown.values(), model, counting, ""]
-
-
-def _source(name: str) -> str:
-    return say("filter.no_source") if name in ("", NO_SOURCE) else name
 
 
 def _read_at() -> str:
@@ -350,10 +347,13 @@ def _read_at() -> str:
 
 
 def _read_quietly(studio: Studio, project: Project | None) -> list[Any]:
-    """Read answers as the tab opens; where that fails, the answers read before are worked on, and it is said."""
+    """Read answers as the tab opens, if there is a review."""
     review = project.read().review if project else None
-    if project is None or review is None or not review.dataset_id:
-        return ["", gr.skip()]
+    return _read(studio, project) if project and review and review.dataset_id else ["", gr.skip()]
+
+
+def _read(studio: Studio, project: Project) -> list[Any]:
+    """Read answers; where that fails, the answers read before are worked on, and it is said."""
     before = workbench.answers_of(project)
     try:
         found = workbench.refresh_answers(project, studio.argilla.endpoint())
@@ -362,13 +362,15 @@ def _read_quietly(studio: Studio, project: Project | None) -> list[Any]:
     return [_read_at(), time.time() if found != before else gr.skip()]
 
 
-def _answers(project: Project, read: str) -> str:
-    """Return what reviewers have said so far, as HTML."""
+def _answers(project: Project, read: str) -> list[Any]:
+    """Return updates that show what reviewers said so far, and the button that reads more where there is a review."""
+    review = project.read().review
+    waiting = bool(review and review.dataset_id)
+    again = gr.update(visible=waiting)
     settled = workbench.settled_of(project)
     if not settled:
-        review = project.read().review
-        waiting = review is not None and review.dataset_id
-        return notice(" ".join([say("filter.answers.none" if waiting else "filter.answers.no_review"), read]).strip())
+        said = say("filter.answers.none" if waiting else "filter.answers.no_review")
+        return [notice(f"{said} {read}".strip()), again]
     annotators = {answer.annotator for answer in workbench.answers_of(project) if answer.status == "submitted"}
     said = say(
         "filter.answers",
@@ -381,17 +383,22 @@ def _answers(project: Project, read: str) -> str:
     counts["filter.verdict.unreviewed"] = len(workbench.pairs_of(project)) - len(settled)
     inside = "".join(f"<span>{escape(say(key))} <b>{count:,}</b></span>" for key, count in counts.items() if count)
     when = f' <span class="run-line">{escape(read)}</span>' if read else ""
-    return f'<div><b>{escape(said)}</b>{when}</div><div class="status-items">{inside}</div>'
+    return [f'<div><b>{escape(said)}</b>{when}</div><div class="status-items">{inside}</div>', again]
 
 
-def _use_model(project: Project, model: str) -> str:
-    name = tokens.check(model)
+def _use_model(project: Project, model: str) -> list[Any]:
+    """Make a model the project's base model; return updates for its control, what is wrong with it, and a new look."""
+    try:
+        name = tokens.check(model)
+    except StudioError as error:
+        wrong = notices([Notice(error.what, error.why, error.next)], "filter", bad=True)
+        return [gr.skip(), gr.update(value=wrong, visible=True), gr.skip()]
 
     def change(record: Record) -> None:
         record.base_model = name
 
     project.update(change)
-    return name
+    return [name, gr.update(visible=False), time.time()]
 
 
 def _units(project: Project) -> list[Any]:
@@ -421,102 +428,15 @@ def _results(project: Project, tab: FilterTab, part: str, values: tuple[Any, ...
         wrong = gr.update(value=wrong_values(error, "filter"), visible=True)
         rest = [gr.skip()] * (len(tab.results.outputs) - 4)
         return [gr.skip(), wrong, gr.skip(), gr.update(interactive=False), *rest]
-    outcome = workbench.filtered(project, recipe)
+    found = workbench.filtered(project, recipe)
     unit = workbench.counts_of(project).unit
-    labels = [_label(effect.rule, recipe, unit) for effect in outcome.removed]
-    effects = [
-        (label, effect.removes_alone, effect.examples) for label, effect in zip(labels, outcome.removed, strict=True)
-    ]
-    table = [
-        [label, f"{effect.removes_alone:,}", f"{effect.removes_first:,}"]
-        for label, effect in zip(labels, outcome.removed, strict=True)
-    ]
-    headers = [say(f"filter.column.{name}") for name in ("rule", "alone", "after")]
+    table, effects = outcome.rules(found, recipe, unit)
     return [
-        _count(outcome),
-        gr.update(value=notice(say("filter.nothing")), visible=not outcome.kept),
-        _saved(project, recipe),
-        gr.update(interactive=bool(outcome.kept)),
-        gr.update(value={"headers": headers, "data": table or [[say("filter.no_rule"), "0", "0"]]}),
+        outcome.count(found),
+        gr.update(value=notice(say("filter.nothing")), visible=not found.kept),
+        outcome.saved(project, recipe),
+        gr.update(interactive=bool(found.kept)),
+        gr.update(value=table),
         effects,
-        *_plots(project, outcome, part, unit),
+        *outcome.plots(project, found, part, unit),
     ]
-
-
-def _count(outcome: Filtered) -> str:
-    kept, total = len(outcome.kept), outcome.total
-    said = say("filter.kept", kept=f"{kept:,}", total=f"{total:,}")
-    share = say("filter.removed", count=f"{total - kept:,}", share=f"{(total - kept) / max(total, 1):.1%}")
-    return f'<div class="big-count">{escape(said)}</div><div class="run-line">{escape(share)}</div>'
-
-
-def _saved(project: Project, recipe: Recipe) -> str:
-    if workbench.recipe_of(project) != recipe:
-        return notice(say("filter.state.changed"))
-    key = "filter.state.saved" if project.read().recipe is not None else "filter.state.default"
-    return f'<div class="run-line">{escape(say(key))}</div>'
-
-
-def _label(rule: str, recipe: Recipe, unit: str) -> str:
-    """Return what a rule asks of a pair, in the visitor's language."""
-    value = getattr(recipe, rule)
-    if rule == "sources":
-        value = say("filter.or").join(_source(source) for source in value)
-    if rule == "preference_agrees":
-        return say(f"filter.rule.{rule}.{value}")
-    shown = f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else value
-    return say(f"filter.rule.{rule}", value=shown, unit=pair_view.unit_name(unit))
-
-
-def _plots(project: Project, outcome: Filtered, part: str, unit: str) -> list[Any]:
-    """Return updates for the plots; one that would say nothing is hidden."""
-    found = workbench.distributions(project, outcome)
-    rating = found.rating.replace({"rating": {UNRATED: say("filter.unrated")}})
-    lengths = found.tokens[found.tokens["part"] == part].drop(columns="part")
-    sources = _largest(found.sources)
-    rated = bool(found.rating.loc[found.rating["rating"] != UNRATED, "pairs"].sum())
-    unit_name = pair_view.unit_name(unit)
-    return [
-        _bars(rating, "rating", say("filter.axis.rating"), visible=rated),
-        _bars(lengths, "tokens", unit_name),
-        _bars(sources, "source", say("filter.axis.source"), visible=sources["source"].nunique() > 1),
-    ]
-
-
-def _largest(sources: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of sources with all but the largest as one bar."""
-    names = list(dict.fromkeys(sources["source"]))
-    many = len(names) > SOURCES
-    kept = names[: SOURCES - 1] if many else names
-    rest = say("filter.other_sources", count=len(names) - len(kept))
-    shown = {name: _source(name) if name in kept else rest for name in names}
-    table = sources.assign(source=sources["source"].map(shown))
-    return table.groupby(["source", "state"], sort=False, as_index=False)["pairs"].sum()
-
-
-def _bars(table: pd.DataFrame, column: str, axis: str, *, visible: bool = True) -> Any:
-    """Return the update of one plot, its states named in the visitor's language."""
-    names = {state: say(f"filter.state.{state}") for state in ("kept", "removed")}
-    return gr.update(
-        value=table.replace({"state": names}),
-        sort=list(dict.fromkeys(table[column])),
-        color_map=dict(zip(names.values(), COLOURS, strict=True)),
-        x_title=axis,
-        y_title=say("filter.axis.pairs"),
-        visible=visible,
-    )
-
-
-def _example(project: Project, record_id: str) -> list[Any]:
-    """Return updates that show one pair, and what reviewers said of it."""
-    pairs, counted = workbench.pairs_of(project), workbench.counts_of(project)
-    index = next(number for number, pair in enumerate(pairs) if pair.record_id == record_id)
-    verdict = workbench.settled_of(project).get(record_id)
-    if verdict is None:
-        said = say("filter.said.nothing")
-    else:
-        rating = f"{verdict.relevance:.1f}" if verdict.relevance is not None else "–"
-        preference = say(f"filter.verdict.{verdict.preference}")
-        said = say("filter.said", answers=verdict.answers, rating=rating, preference=preference)
-    line = f'<div class="run-line">{escape(said)}</div>'
-    return [line, *pair_view.draw(pairs[index], counted.counts[index], counted.unit, index + 1)]

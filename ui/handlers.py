@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any, get_type_hints
 
 import gradio as gr
-from pipeline.forms import readable
 from pydantic import ValidationError
 
 from pipeline.errors import StudioError
+from pipeline.forms import readable
 from ui.text import say, speak
 
 LOG = logging.getLogger("align_studio")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -91,6 +92,7 @@ def draw(pair: Pair | None, counts: PairCounts | None = None, unit: str = "", nu
 
 
 PARTS = ("prompt", "chosen", "rejected")
+ROLES = {"user": "user"}  # every other on the left; Gradio 6.31 leaves system turns out, so they say what they are
 
 
 def unit_name(unit: str) -> str:
@@ -107,7 +109,7 @@ def _shown(messages: Messages) -> list[dict[str, Any]]:
     """
     return [
         {
-            "role": message.role,
+            "role": ROLES.get(message.role, "assistant"),
             "content": [{"type": "text", "text": escape(_text(message.role, message.content), quote=False)}],
         }
         for message in messages
@@ -118,7 +120,6 @@ def _text(role: str, content: str) -> str:
     shown = content
     if len(content) > LONGEST:
         shown = content[:LONGEST] + "\n" + say("pair.more", count=f"{len(content) - LONGEST:,}")
-    # A system turn looks like an assistant's in a Chatbot.
     return f"[{say('pair.system')}]\n{shown}" if role == "system" else shown
 
 
@@ -135,5 +136,5 @@ def _head(pair: Pair, number: int) -> str:
 
 
 def _value(value: Any) -> str:
-    text = str(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"

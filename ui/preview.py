@@ -57,10 +57,13 @@ def _pairs(record: DatasetRecord, summary: Summary) -> str:
 
 
 def _turns(summary: Summary) -> str:
-    parts = [say("dataset.fact.turns.count", turns=turns, pairs=f"{count:,}") for turns, count in summary.turns.items()]
+    parts = [
+        say("dataset.fact.turns.one" if turns == 1 else "dataset.fact.turns.many", turns=turns, pairs=f"{count:,}")
+        for turns, count in list(summary.turns.items())[:MOST]
+    ]
     if summary.with_system:
         parts.append(say("dataset.fact.turns.system", pairs=f"{summary.with_system:,}"))
-    return " · ".join(parts[: MOST + 1])
+    return " · ".join(parts)
 
 
 def _script(name: str) -> str:
@@ -90,7 +93,7 @@ def lengths(counted: Counted, found: dict[str, Lengths]) -> str:
         for part in PARTS
     )
     by = say("dataset.fact.by", name=counted.name) if counted.unit == "tokens" else say("dataset.fact.estimate")
-    return f"{unit_name(counted.unit)}: {parts}. {by}"
+    return say("dataset.fact.lengths.all", unit=unit_name(counted.unit), parts=parts, by=by)
 
 
 def pages(pairs: int) -> int:

@@ -93,7 +93,12 @@ def build(studio: Studio) -> ReviewSection:
             progress = gr.HTML(elem_id="review-progress", padding=False)
             with gr.Row(equal_height=True, elem_classes="form-row"):
                 link = gr.Textbox(
-                    label=t("review.link"), interactive=False, buttons=["copy"], scale=4, elem_id="review-link"
+                    label=t("review.link"),
+                    interactive=False,
+                    buttons=["copy"],
+                    scale=4,
+                    min_width=320,
+                    elem_id="review-link",
                 )
                 opened = gr.HTML(elem_id="review-open", min_width=160, padding=False)
             reach = gr.HTML(elem_id="review-reach", padding=False)
@@ -350,10 +355,12 @@ def live(section: ReviewSection, studio: Studio, name: str, *, first: bool = Fal
     if phase == "plan":
         return {**ready, section.timer: gr.Timer(active=False)}
     ready[section.timer] = gr.Timer(REVIEWING, active=True)
-    return _merged(ready, _reviewing(section, of, endpoint, first))
+    return _merged(ready, _reviewing(section, of, endpoint, phase, first))
 
 
-def _reviewing(section: ReviewSection, of: Project, endpoint: Endpoint, first: bool) -> dict[Component, Any]:
+def _reviewing(
+    section: ReviewSection, of: Project, endpoint: Endpoint, phase: Phase, first: bool
+) -> dict[Component, Any]:
     """Return how far the annotators are; where the dataset is gone or elsewhere, that it can be imported again."""
     plan = workbench.plan_of(of)
     try:
@@ -371,7 +378,7 @@ def _reviewing(section: ReviewSection, of: Project, endpoint: Endpoint, first: b
     if first:
         updates |= {
             section.names: gr.update(value="" if names else "annotator1, annotator2"),
-            section.create: gr.update(variant="secondary" if names else "primary"),
+            section.create: gr.update(variant="primary" if phase == "review" and not names else "secondary"),
             section.forgot: gr.update(visible=bool(names)),
             section.who: gr.update(choices=names, value=names[0] if names else None),
         }
@@ -411,7 +418,8 @@ def _people_table(rows: list[tuple[str, int, int, int]]) -> str:
         f"<tr><td>{escape(name)}</td>" + "".join(f"<td>{count:,}</td>" for count in counts) + "</tr>"
         for name, *counts in rows
     )
-    return f'<table class="plain-table"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>'
+    table = f'<table class="plain-table"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>'
+    return f'<div class="table-box">{table}</div>'
 
 
 def _sign_ins(section: ReviewSection, made: list[review.NewAnnotator]) -> dict[Component, Any]:

@@ -48,7 +48,8 @@ CSS = """
   border: 1px solid var(--border-color-primary); text-decoration: none !important; }
 .plain-table { border: none !important; border-collapse: collapse; margin-top: 10px; font-size: var(--text-sm); }
 .plain-table th, .plain-table td { padding: 4px 18px 4px 0; text-align: left; border: none;
-  border-bottom: 1px solid var(--border-color-primary); overflow-wrap: anywhere; }
+  border-bottom: 1px solid var(--border-color-primary); }
+.plain-table td { overflow-wrap: anywhere; min-width: 70px; } .table-box { overflow-x: auto; }
 .plain-table td + td { font-variant-numeric: tabular-nums; }
 .pager { justify-content: center; } .pager-text { text-align: center; color: var(--body-text-color-subdued); }
 .pair-head { display: flex; flex-wrap: wrap; gap: 4px 18px; align-items: baseline; font-size: var(--text-sm);
@@ -58,6 +59,10 @@ CSS = """
 .pair-chat .md { white-space: pre-wrap; overflow-wrap: anywhere; }
 .pair-chat .bubble-wrap { padding-top: 34px; } .pair-chat .top-panel { display: none; }
 #dataset-table *, #dataset-raw *, #dataset-bad-table * { font-family: var(--font); }
+.plain-table thead, .plain-table tr { border: none !important; } .plain-table .number { white-space: nowrap; }
+.wide { overflow-x: auto; } .wide table { min-width: 860px; }
 #train-history *, #evaluate-history * { font-family: var(--font); }
+@media (max-width: 820px) { #dataset-table .table-container, #dataset-raw .table-container { min-width: 820px; } }
+@media (max-width: 640px) { .plain-table td { min-width: 0; } .plain-table :is(th, td) { padding-right: 10px; } }
 @media (max-width: 640px) { .facts { grid-template-columns: 1fr; } .facts dd { margin-bottom: 6px; } }
 """

@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-import pandas as pd
 from gradio.components import Component
 from pydantic import ValidationError
 
@@ -17,28 +15,19 @@ from pipeline import exported, hardware, train
 from pipeline.preflight import Preflight, spec_of
 from pipeline.project import Project, find
 from pipeline.runs.ledger import Run, State
-from pipeline.runs.view import View, fold, look
+from pipeline.runs.view import look
 from pipeline.studio import Studio
 from pipeline.train import OrpoParams, TrainNumbers, TrainOptions
-from ui import run_view
+from ui import run_view, train_result
 from ui.forms import ParameterForm, control, parameter_form
 from ui.handlers import BUSY, QUIET, handle
-from ui.notice import facts, notice, notices, wrong_values
+from ui.notice import facts, notices, wrong_values
 from ui.run_view import RunView, duration
 from ui.text import say, t
 
 if TYPE_CHECKING:
     from ui.layout import Page
 
-# Each plot's metrics, as TRL 0.13 names them.
-CURVES = {
-    "loss": ("loss", "nll_loss"),
-    "ratio": ("log_odds_ratio",),
-    "accuracy": ("rewards/accuracies",),
-    "margin": ("rewards/margins",),
-}
-WIDTHS: list[str | int] = ["60px", "150px", "220px", "200px", "170px", "90px", "100px", "120px"]
-COLUMNS = ("number", "started", "model", "dataset", "state", "steps", "loss", "time")
 # A check may ask the Hub and count tokens: queued, but without a spinner, and only the last of several changes counts.
 CHECK: dict[str, Any] = {**BUSY, "show_progress": "hidden", "trigger_mode": "always_last"}
 
@@ -93,7 +82,7 @@ def build(studio: Studio) -> TrainTab:
     view = run_view.build("train")
     note = gr.HTML(visible=False, elem_id="train-note")
     with gr.Column(visible=False, elem_id="train-curves") as curves_box:
-        curves = _curves()
+        curves = train_result.build_curves()
     with gr.Column(visible=False, elem_id="train-result") as result_box:
         gr.Markdown(t("train.result"))
         facts = gr.HTML(elem_id="train-facts")
@@ -110,7 +99,12 @@ def build(studio: Studio) -> TrainTab:
     with gr.Column(visible=False) as history_box:
         gr.Markdown(t("train.history"))
         history = gr.Dataframe(
-            interactive=False, datatype="str", wrap=True, column_widths=WIDTHS, buttons=[], elem_id="train-history"
+            interactive=False,
+            datatype="str",
+            wrap=True,
+            column_widths=train_result.WIDTHS,
+            buttons=[],
+            elem_id="train-history",
         )
     return TrainTab(
         empty,
@@ -146,27 +140,6 @@ def _options() -> ParameterForm:
     return ParameterForm(TrainOptions, {"dataset": dataset, "base_model": base_model, "project_name": name})
 
 
-def _curves() -> dict[str, gr.LinePlot]:
-    names = list(CURVES)
-    plots = {}
-    for row in (names[:2], names[2:]):
-        with gr.Row():
-            for name in row:
-                plots[name] = gr.LinePlot(
-                    x="step",
-                    y="value",
-                    color="metric" if len(CURVES[name]) > 1 else None,
-                    color_title=" ",
-                    y_title=" ",
-                    label=t(f"train.curve.{name}"),
-                    caption=t(f"train.curve.{name}.help"),
-                    min_width=320,
-                    buttons=["fullscreen"],
-                    elem_id=f"train-curve-{name}",
-                )
-    return plots
-
-
 def wire(tab: TrainTab, studio: Studio, page: Page) -> None:
     """Connect the Train tab."""
     _wire_form(tab, studio, page)
@@ -181,6 +154,8 @@ def _wire_form(tab: TrainTab, studio: Studio, page: Page) -> None:
         return [*_chosen(studio, project, "", "", base), _free_name(studio, project), latest.id if latest else ""]
 
     def again(name: str, dataset: str | None, newest: str) -> list[Any]:
+        if not name:  # the page is still loading: what opens the project must not be undone
+            return [gr.update()] * len(chosen)
         return _chosen(studio, _project(studio, name), dataset or "", newest)
 
     def checked(name: str, *values: Any) -> list[Any]:
@@ -216,7 +191,7 @@ def _wire_form(tab: TrainTab, studio: Studio, page: Page) -> None:
 
 def _wire_run(tab: TrainTab, studio: Studio, page: Page) -> None:
     def draw(run_id: str) -> list[Any]:
-        return _draw(tab, look(studio.ledger, run_id) if run_id else None)
+        return train_result.draw(look(studio.ledger, run_id) if run_id else None)
 
     def listed(name: str) -> list[Any]:
         return _history(studio, _project(studio, name))
@@ -228,7 +203,7 @@ def _wire_run(tab: TrainTab, studio: Studio, page: Page) -> None:
         result = studio.ledger.get(run_id).result or {}
         return [gr.Tabs(selected="evaluate"), (str(result["model_path"]), time.time())]
 
-    run_view.wire(tab.view, studio, also=lambda seen: [_key(seen)], also_outputs=[tab.drawn])
+    run_view.wire(tab.view, studio, also=lambda seen: [train_result.key(seen)], also_outputs=[tab.drawn])
     outputs = [
         *(tab.note, tab.curves_box, *tab.curves.values()),
         *(tab.result_box, tab.facts, tab.snippet, tab.evaluate),
@@ -365,92 +340,5 @@ def _summary(found: Preflight[TrainNumbers], params: OrpoParams) -> str:
     return notices(found.blockers, "train", bad=True) + shown + notices(found.warnings, "train")
 
 
-def _key(seen: View | None) -> str:
-    """Return what changes when curves, note or result have to be drawn again."""
-    if seen is None:
-        return ""
-    return f"{seen.run.id} {seen.run.state} {seen.folded.stage} {len(seen.folded.metrics)}"
-
-
-def _draw(tab: TrainTab, seen: View | None) -> list[Any]:
-    """Return updates for a run's note, curves and result."""
-    if seen is None:
-        hidden = gr.update(visible=False)
-        return [hidden, hidden, *(gr.update() for _ in tab.curves), hidden, "", "", gr.update()]
-    words = _note(seen)
-    return [
-        gr.update(value=words, visible=bool(words)),
-        gr.update(visible=bool(seen.folded.metrics)),
-        *(_curve(seen.folded.metrics, name) for name in tab.curves),
-        *_result(seen),
-    ]
-
-
-def _note(seen: View) -> str:
-    """Return what a run's state means, where the state alone does not say it."""
-    run, result = seen.run, seen.run.result or {}
-    if run.state is State.STARTING and seen.folded.stage == "install":
-        return notice(say("train.installing"))
-    if run.state is State.CANCELLED:
-        return notice(say("train.cancelled"))
-    if run.state is State.SUCCEEDED and result.get("stopped"):
-        last = seen.folded.progress.total if seen.folded.progress else "?"
-        return notice(say("train.stopped", steps=result.get("steps"), of=last))
-    return ""
-
-
-def _curve(metrics: list[dict[str, Any]], name: str) -> Any:
-    """Return the update of one plot: a row per step and metric; a value that is no number is left out."""
-    rows = [
-        (entry["step"], float(entry[metric]), say(f"train.metric.{metric}"))
-        for metric in CURVES[name]
-        for entry in metrics
-        if isinstance(entry.get(metric), int | float)
-    ]
-    table = pd.DataFrame(rows, columns=["step", "value", "metric"])
-    return gr.update(value=table, x_title=say("train.step"))
-
-
-def _result(seen: View) -> list[Any]:
-    """Return updates for what a finished run made."""
-    run, result = seen.run, seen.run.result or {}
-    path = str(result.get("model_path") or "")
-    if run.state is not State.SUCCEEDED or not path:
-        return [gr.update(visible=False), "", "", gr.update()]
-    there = Path(path).is_dir()
-    loss = (result.get("metrics") or {}).get("loss")
-    lines = {
-        "path": path if there else say("train.gone", path=path),
-        "size": hardware.size(int(result.get("size_bytes") or 0)),
-        "steps_done": f"{result.get('steps')}",
-        "took": duration(float(result.get("seconds") or 0)),
-        "loss": f"{loss:.4g}" if isinstance(loss, int | float) else "–",
-    }
-    if result.get("adapter_path"):
-        lines["adapter"] = str(result["adapter_path"])
-    shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()})
-    return [gr.update(visible=True), shown, train.snippet(path), gr.update(visible=there)]
-
-
 def _history(studio: Studio, project: Project | None) -> list[Any]:
-    """Return updates for the table of the project's trainings, newest first."""
-    runs = _runs(studio, project.name) if project else []
-    headers = [say(f"train.column.{name}") for name in COLUMNS]
-    return [gr.update(visible=bool(runs)), gr.update(value={"headers": headers, "data": [_line(run) for run in runs]})]
-
-
-def _line(run: Run) -> list[str]:
-    asked, result = spec_of(run), run.result or {}
-    metrics = fold(run).metrics
-    loss = next((entry["loss"] for entry in reversed(metrics) if isinstance(entry.get("loss"), int | float)), None)
-    state = say(f"run.state.{run.state.value.split()[0]}")
-    return [
-        str(run.number),
-        time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created)),
-        str(asked.get("project_name", "")),
-        str(asked.get("dataset", "")),
-        say("train.state.stopped") if result.get("stopped") else state,
-        str(result.get("steps") or (metrics[-1]["step"] if metrics else "–")),
-        f"{loss:.4g}" if loss is not None else "–",
-        duration((run.ended or time.time()) - (run.started or run.created)),
-    ]
+    return train_result.history(_runs(studio, project.name) if project else [])

@@ -87,12 +87,17 @@ def export_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         if reporter.should_stop():
             raise Cancelled
 
-    reporter.stage("filter", "Choosing the pairs")
+    reporter.stage("filter", "Reading the pairs")
+    pairs = workbench.pairs_of(of)
+    report("filter", 0, 0)
+    reporter.stage("filter", "Counting their lengths")
     counted = workbench.counts_of(of)
+    report("filter", 0, 0)
+    reporter.stage("filter", "Choosing the pairs")
     outcome = workbench.filtered(of)
     report("filter", 0, 0)
     reporter.stage("write", "Writing the files")
-    lengths = {pair.record_id: count for pair, count in zip(workbench.pairs_of(of), counted.counts, strict=True)}
+    lengths = {pair.record_id: count for pair, count in zip(pairs, counted.counts, strict=True)}
     written = export.write(
         outcome.kept,
         workbench.settled_of(of),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from pipeline import project as projects
+from pipeline import workbench
 from pipeline.engines.argilla_server.service import ArgillaService
 from pipeline.home import Home
 from tests.browser.conftest import App
@@ -92,7 +94,12 @@ def test_an_upload_shows_bad_rows_and_hostile_text_as_text(
         *rows(2),
         "this is no JSON\n",
         {"prompt": "Same?", "chosen": "same", "rejected": "same"},
-        {"prompt": HOSTILE, "chosen": f"{HOSTILE}\n    indented", "rejected": "No.", "note": HOSTILE},
+        {
+            "prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": HOSTILE}],
+            "chosen": f"{HOSTILE}\n    indented",
+            "rejected": "No.",
+            "note": f"see {HOSTILE}",
+        },
     ]
     file = write_jsonl(tmp_path / "hostile pairs.jsonl", lines)
     open_form(page, studio_url, "Upload a file")
@@ -108,6 +115,7 @@ def test_an_upload_shows_bad_rows_and_hostile_text_as_text(
     chosen = page.locator("#dataset-pair-chosen .md")
     expect(chosen).to_have_text(f"{HOSTILE}\n    indented", use_inner_text=True)
     expect(page.locator("#dataset-pair-prompt")).to_contain_text(HOSTILE)
+    expect(page.locator("#dataset-pair-prompt")).to_contain_text("Be brief.")
     expect(page.locator("#dataset-pair-head")).to_contain_text("**bold**")
     assert page.evaluate("window.hacked") is None
     assert page.locator("#dataset-preview img[src=x], #dataset-preview a[href^=javascript]").count() == 0
@@ -199,6 +207,12 @@ def test_import_stopped_continued_and_reviewed(page: Page, studio: App, studio_u
     expect(row.locator("td").nth(1)).to_have_text("1")  # by itself
     expect(page.locator("#review-progress")).to_contain_text("1 of 2,500 pairs completed")
 
+    endpoint = ArgillaService(studio.home / "argilla", Path("python")).find()
+    assert endpoint is not None
+    (answer,) = workbench.refresh_answers(of, endpoint)
+    assert (answer.annotator, answer.relevance, answer.preference) == (names[0], 4.0, "chosen")
+    assert workbench.refresh_answers(of, endpoint) == [answer] == workbench.answers_of(of)
+
     page.reload()
     expect(page.locator("#review-progress")).to_contain_text("1 of 2,500 pairs completed")
     expect(page.locator("#review-fresh")).to_be_hidden()
@@ -206,6 +220,20 @@ def test_import_stopped_continued_and_reviewed(page: Page, studio: App, studio_u
     page.locator("#review-reveal").click()
     user, secret = ArgillaService(studio.home / "argilla", Path("python")).owner_login()
     expect(page.locator("#review-login textarea")).to_have_value(f"{user}\n{secret}")
+
+
+def test_an_import_outlives_a_killed_app(page: Page, app_server: Callable[..., App], tmp_path: Path) -> None:
+    app = app_server()
+    load_path(page, app.url, write_jsonl(tmp_path / "killed.jsonl", list(rows(2000))))
+    start = page.locator("#dataset-import")
+    expect(start).to_be_enabled(timeout=ARGILLA_MS)
+    start.click()
+    expect(page.locator("#import-card")).to_contain_text(re.compile(r"\d00 / 2,000 pairs"), timeout=IMPORT_MS)
+    app.kill()
+    app.start()
+    page.goto(app.url)
+    expect(page.locator("#review-result")).to_contain_text("2,000 are in Argilla now", timeout=IMPORT_MS)
+    expect(page.locator("#review-result")).not_to_contain_text("already")
 
 
 @pytest.mark.parametrize(("width", "language"), [(390, "en-US"), (390, "zh-CN"), (1280, "zh-CN")])

@@ -1,0 +1,253 @@
+"""What a person does on the page and in Argilla, one function per step; each waits until the page shows its outcome."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from pipeline.home import Home
+from pipeline.runs.ledger import Ledger, Run
+from tests.browser.conftest import App
+
+ENDED = re.compile(r"^(Finished|Failed|Stopped|Lost)$")
+ARGILLA_MS = 180_000  # the first start of the embedded server, with others on the machine
+PAGE = 10  # pairs on a page of the preview
+PATIENCE_MS = 60_000  # what runs beside the page (Argilla, a training) takes the processor from it
+RUN_MS = 240_000  # a training or evaluation of the tiny model, its engine's import included
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What an annotator says of a pair.
+
+    Attributes:
+        rating: 1 to 5.
+        better: A, B or Tie.
+    """
+
+    rating: int
+    better: str
+
+
+@contextmanager
+def window(browser: Browser) -> Iterator[Page]:
+    """A person's own browser window: cookies and sign-ins are not shared with any other."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
+    yield patient(context.new_page())
+    context.close()
+
+
+def patient(page: Page) -> Page:
+    """Wait longer for this page than tests of single tabs do; return it."""
+    page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    return page
+
+
+def ledger_of(app: App) -> Ledger:
+    """Return the ledger of an app's home."""
+    return Ledger(Home(app.home.resolve()))
+
+
+def latest(app: App, kind: str, project: str) -> Run:
+    """Return the newest run of a kind in a project."""
+    run = ledger_of(app).latest(project, kind)
+    assert run is not None, f"There is no {kind} run in {project}."
+    return run
+
+
+def until(true: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+    """Wait for something that no page shows.
+
+    Args:
+        true: Looks.
+        what: Says what is waited for, for the failure.
+        seconds: How long at most.
+    """
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"Waited {seconds:.0f} s for this: {what}"
+        time.sleep(0.1)
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Go to a tab by its name, without the number."""
+    page.get_by_role("tab", name=name).click()
+
+
+def set_number(page: Page, elem_id: str, value: float) -> None:
+    """Type a number and leave the field."""
+    field = page.locator(f"#{elem_id} input")
+    field.fill(str(value))
+    field.blur()
+
+
+def choose(page: Page, elem_id: str, value: str) -> None:
+    """Type into a dropdown and take what was typed."""
+    field = page.locator(f"#{elem_id} input")
+    field.fill(value)
+    field.press("Enter")
+
+
+def unfold(page: Page, title: str) -> None:
+    """Open an accordion."""
+    page.get_by_role("button", name=title).click()
+
+
+def cells(table: Locator) -> list[list[str]]:
+    """Return the texts of a Gradio table's rows, without its head."""
+    rows = table.locator("[role=grid] [role=row]:has([role=gridcell])")
+    return [[text.strip() for text in row.locator("[role=gridcell]").all_inner_texts()] for row in rows.all()]
+
+
+def ended(page: Page, kind: str, timeout: float = RUN_MS) -> str:
+    """Wait until the run shown ends; return its state as the page says it."""
+    state = page.locator(f"#{kind}-card .state")
+    expect(state).to_have_text(ENDED, timeout=timeout)
+    return state.inner_text()
+
+
+def choose_source(page: Page, kind: str) -> None:
+    """Choose where a dataset comes from; the form is folded while a project is shown."""
+    expect(page.locator("#status-items")).to_contain_text("Argilla")
+    if page.locator("#status-project input").input_value():
+        unfold(page, "Load another dataset")
+    page.get_by_label(kind, exact=True).check()
+
+
+def upload(page: Page, file: Path, pairs: int) -> None:
+    """Load a dataset through the page's file chooser."""
+    choose_source(page, "Upload a file")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#dataset-file button").first.click()
+    chooser.value.set_files(file)
+    expect(page.locator("#status-project input")).to_have_value(file.stem)
+    expect(page.locator("#dataset-facts")).to_contain_text(f"{pairs:,} of {pairs:,} rows")
+
+
+def load_path(page: Page, file: Path, pairs: int) -> None:
+    """Load a dataset that is on the studio's machine."""
+    choose_source(page, "File on this machine")
+    page.locator("#dataset-path").get_by_role("textbox").fill(str(file))
+    page.locator("#dataset-load").click()
+    expect(page.locator("#status-project input")).to_have_value(file.stem)
+    expect(page.locator("#dataset-facts")).to_contain_text(f"{pairs:,} of {pairs:,} rows")
+
+
+def start_import(page: Page) -> None:
+    """Press the import's button once Argilla is ready, and see the run appear."""
+    button = page.locator("#dataset-import")
+    expect(button).to_be_enabled(timeout=ARGILLA_MS)
+    button.click()
+    expect(page.locator("#import-card .state")).to_be_visible()
+
+
+def create_annotators(page: Page, names: list[str]) -> dict[str, str]:
+    """Create sign-ins; return the passwords as the page shows them, by name."""
+    page.locator("#review-names").get_by_role("textbox").fill(", ".join(names))
+    page.locator("#review-create").click()
+    table = page.locator("#review-fresh-table")
+    for name in names:
+        expect(table.get_by_role("gridcell", name=name, exact=True)).to_be_visible()
+    return {name: password for name, password in cells(table)}
+
+
+def sign_in(page: Page, link: str, name: str, password: str) -> None:
+    """Open the link that annotators get and sign in on Argilla's own page."""
+    page.goto(link)
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("form", name="Annotation Questions")).to_be_visible()
+
+
+def search(page: Page, words: str, found: int) -> None:
+    """Look for records by words in Argilla's own search box."""
+    page.locator("button[data-title=Search]").click()
+    page.get_by_placeholder("Introduce a query").fill(words)
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Total Records")).to_have_text(f"of {found}")
+
+
+def rate(page: Page, judge: Callable[[str], Judgement], submitted: int, *, keyboard: bool) -> str:
+    """Answer the record shown and submit.
+
+    Args:
+        page: Argilla in annotation mode.
+        judge: Says what to answer to a record's text.
+        submitted: Answers this annotator has submitted before.
+        keyboard: Whether to answer with keys instead of the mouse.
+
+    Returns:
+        The record's text.
+    """
+    record = page.locator(".record")
+    text = record.inner_text()
+    said = judge(text)
+    label = {"A": "A is better", "B": "B is better", "Tie": "Tie"}[said.better]
+    questions = page.get_by_role("form", name="Annotation Questions")
+    if keyboard:
+        questions.locator("#relevance_1").focus()  # after a search the search box has it
+        page.keyboard.press(str(said.rating))
+        expect(questions.locator(f"#relevance_{said.rating}")).to_be_checked()
+        page.keyboard.press({"A": "1", "B": "2", "Tie": "3"}[said.better])
+        expect(questions.get_by_label(label, exact=True).locator("input")).to_be_checked()
+        page.keyboard.press("Enter")
+    else:
+        questions.locator(f"label[for=relevance_{said.rating}]").click()
+        questions.get_by_text(label, exact=True).click()
+        questions.get_by_role("button", name="Submit").click()
+    expect(page.locator(".my-progress__share .status-counter__counter")).to_have_text(str(submitted + 1))
+    return text
+
+
+def export(page: Page, *, test_share: float = 0.1) -> str:
+    """Export what the filter keeps; return the export's name."""
+    open_tab(page, "Export")
+    start = page.locator("#export-start")
+    expect(start).to_be_enabled()
+    unfold(page, "Split into training and test pairs")
+    set_number(page, "export-test-share", test_share)
+    name = page.locator("#export-name").get_by_role("textbox").input_value()
+    start.click()
+    assert ended(page, "export") == "Finished"
+    expect(page.locator("#export-result")).to_contain_text(name)
+    return name
+
+
+def fill_training(page: Page, base: Path, **numbers: float) -> None:
+    """Fill in the Train tab.
+
+    Args:
+        page: The studio.
+        base: Folder of the base model.
+        **numbers: Values of number fields by name.
+    """
+    open_tab(page, "Train")
+    choose(page, "train-base-model", str(base))
+    if not page.locator("#train-batch-size input").is_visible():
+        unfold(page, "Learning: rate, batches, passes")
+    if not page.locator("#train-logging-steps input").is_visible():
+        unfold(page, "Reports, checkpoints, seed")
+    for name, value in numbers.items():
+        set_number(page, f"train-{name.replace('_', '-')}", value)
+
+
+def start_training(page: Page, name: str) -> None:
+    """Name the model, start, and see the run on the page."""
+    page.locator("#train-project-name").get_by_role("textbox").fill(name)
+    start = page.locator("#train-start")
+    expect(start).to_be_enabled()
+    start.click()
+    expect(page.locator("#train-card")).to_contain_text(f"Train {name}")
+
+
+def points(page: Page) -> int:
+    """Return how many points the loss curve on the page has."""
+    return page.locator("#train-curve-loss path[aria-label$='metric: loss']").count()

@@ -1,0 +1,80 @@
+"""The Evaluate tab in a browser: what it says before a run, results of two tiny models, both answering a prompt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import App
+from tests.browser.test_train_tab import OPEN_MS, RUN_MS, make_project, open_tab
+from tests.tiny_model import make_tiny_model
+
+
+def choose_model(page: Page, path: Path) -> None:
+    """Type the folder of the trained model."""
+    expect(page.locator("#evaluate-dataset input")).to_have_value("pairs", timeout=OPEN_MS)  # the project is open
+    field = page.locator("#evaluate-tuned input")
+    field.fill(str(path))
+    field.press("Enter")
+
+
+def test_the_check_names_what_is_missing(page: Page, studio: App, tmp_path: Path) -> None:
+    project = make_project(studio.home, "unscored", tmp_path, pairs=64)
+    open_tab(page, studio, project, "Evaluate")
+    check, start = page.locator("#evaluate-check"), page.locator("#evaluate-start")
+    expect(check).to_contain_text("No trained model is chosen.", timeout=OPEN_MS)
+    expect(start).to_be_disabled()
+
+    choose_model(page, make_tiny_model(tmp_path / "tiny-tuned", seed=1))
+    expect(check).to_contain_text("16 pairs, by each model")
+    expect(check).to_contain_text("the Hub cannot be reached")  # the studio under test is offline
+    page.get_by_label("A file of mine").check()
+    expect(check).to_contain_text("No file with questions is chosen.")
+    page.get_by_label("Small bundled sample").check()
+    expect(check).to_contain_text("Small bundled sample (not TruthfulQA)")
+    expect(check).to_contain_text("40 questions, by each model")
+    expect(start).to_be_enabled()
+
+    page.locator("#evaluate-reviewed input").uncheck()
+    expect(check).not_to_contain_text("16 pairs")
+    page.locator("#evaluate-truthful input").uncheck()
+    expect(check).to_contain_text("Nothing is chosen to be scored.")
+    expect(start).to_be_disabled()
+
+
+def test_two_models_are_scored_and_asked(page: Page, studio: App, tmp_path: Path) -> None:
+    project = make_project(studio.home, "scored", tmp_path, pairs=64)
+    open_tab(page, studio, project, "Evaluate")
+    choose_model(page, make_tiny_model(tmp_path / "tiny-tuned", seed=1))
+    page.get_by_label("Small bundled sample").check()
+    page.get_by_text("Samples, batches, number format").click()
+    page.locator("#evaluate-max-samples input").fill("12")
+    expect(page.locator("#evaluate-check")).to_contain_text("12 questions, by each model")
+    page.locator("#evaluate-start:not([disabled])").click()
+    expect(page.locator("#evaluate-card")).to_contain_text("Evaluate tiny-tuned")
+    expect(page.locator("#evaluate-card .state")).to_have_text("Finished", timeout=RUN_MS)
+
+    table = page.locator("#evaluate-table tbody")
+    expect(table.locator("tr")).to_have_count(5)  # three measures of the pairs, two of the questions
+    expect(table).to_contain_text("Small bundled sample (not TruthfulQA)")
+    expect(table).to_contain_text("12 of 40")
+    expect(table).to_contain_text("±")
+    expect(page.locator("#evaluate-banner")).to_contain_text("Partial: 12 of 16 samples were scored.")
+    expect(page.locator("#evaluate-counts")).to_contain_text("Ties: 0 (base), 0 (trained)")
+    expect(page.locator("#evaluate-plot svg, #evaluate-plot canvas").first).to_be_visible()
+    page.get_by_text("Equivalent command line").click()
+    expect(page.locator("#evaluate-commands")).to_contain_text("lighteval accelerate")
+    expect(page.locator("#evaluate-history")).to_contain_text("Finished")
+
+    hostile = "<img src=x onerror=alert(1)> Why is the river cold?"
+    page.locator("#answer-prompt textarea").fill(hostile)
+    page.get_by_text("Length and randomness").click()
+    page.locator("#answer-max-new-tokens input").fill("8")
+    page.locator("#answer-ask").click()
+    expect(page.locator("#answer-card .state")).to_have_text("Finished", timeout=RUN_MS)
+    expect(page.locator("#answer-asked textarea")).to_have_value(hostile)
+    for role, name in (("base", "Base model: tiny-base"), ("tuned", "Trained model: tiny-tuned")):
+        expect(page.locator(f"#answer-{role}")).to_contain_text(f"{name} (8 tokens")
+        expect(page.locator(f"#answer-{role} textarea")).not_to_have_value("…")
+    expect(page.locator("#answer-run img[src=x]")).to_have_count(0)

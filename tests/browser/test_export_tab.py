@@ -1,0 +1,92 @@
+"""The Export tab: counts before anything is written, the files afterwards, and what stops an export."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from pipeline import workbench
+from pipeline.filter import Recipe
+from pipeline.project import Project
+from tests.browser.conftest import App
+from tests.browser.steps import cells, ended, open_tab, set_number, unfold
+from tests.browser.test_filter_tab import make_project
+
+
+def open_export(page: Page, app: App, project: Project) -> None:
+    """Open the tab on a project and wait for its counts."""
+    page.goto(f"{app.url}/?project={project.name}")
+    expect(page.locator("#status-project input")).to_have_value(project.name)
+    open_tab(page, "Export")
+    expect(page.locator("#export-plan")).to_contain_text("Kept by the filter")
+
+
+def rows(file: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_what_the_counts_promise_is_written(page: Page, studio: App) -> None:
+    project = make_project(studio, "written")
+    open_export(page, studio, project)
+    expect(page.locator("#export-incoming")).to_contain_text("keeps 18 of 20 pairs; 8 of them are reviewed")
+    plan = page.locator("#export-plan")
+    expect(plan).to_contain_text("15 pairs")  # 18 without two undecided ones and a tie
+    for words in ("Left out: undecided2", "Left out: ties1", "Swapped: rejected is better1"):
+        expect(plan).to_contain_text(words)
+    page.locator("#export-undecided").get_by_label("Export as they are").check()
+    expect(plan).to_contain_text("17 pairs")
+    unfold(page, "Split into training and test pairs")
+    set_number(page, "export-test-share", 0.9)
+    expect(plan).to_contain_text("must be at most 0.5")
+    expect(page.locator("#export-start")).to_be_disabled()
+    set_number(page, "export-test-share", 0.2)
+    expect(plan).to_contain_text("For the test3 (17.6%)")
+
+    page.locator("#export-start").click()
+    assert ended(page, "export") == "Finished"
+    expect(page.locator("#export-result")).to_contain_text("written-v1")
+    expect(page.locator("#export-name").get_by_role("textbox")).to_have_value("written-v2")
+    folder = project.exports / "written-v1"
+    expect(page.locator("#export-facts")).to_contain_text(str(folder.resolve()))
+    files = {row[0]: row[2] for row in cells(page.locator("#export-files"))}
+    assert (files["train.jsonl"], files["data/test-00000-of-00001.parquet"]) == ("14", "3")
+    written = rows(folder / "train.jsonl") + rows(folder / "test.jsonl")
+    assert len(written) == 17
+    assert sum(bool(row["swapped"]) for row in written) == 1
+    unfold(page, "Dataset card")
+    expect(page.locator("#export-card-text textarea")).to_have_value((folder / "README.md").read_text())
+
+    page.locator("#export-name").get_by_role("textbox").fill("written-v1")
+    expect(plan).to_contain_text("already")
+    expect(page.locator("#export-start")).to_be_disabled()
+    page.locator("#export-train").click()
+    expect(page.get_by_role("tab", name="Train")).to_have_attribute("aria-selected", "true")
+
+    open_export(page, studio, project)  # opened afresh, the last export is still there
+    expect(page.locator("#export-result")).to_contain_text("written-v1")
+    assert cells(page.locator("#export-history"))[0][2:] == ["17", "14", "3", "1"]
+
+
+def test_nothing_to_export_is_said_before(page: Page, studio: App) -> None:
+    project = make_project(studio, "nothing", reviewed=False)
+    workbench.save_recipe(project, Recipe(only_reviewed=True))
+    open_export(page, studio, project)
+    expect(page.locator("#export-plan")).to_contain_text("The filter keeps no pair")
+    expect(page.locator("#export-start")).to_be_disabled()
+    page.locator("#export-change").click()
+    expect(page.locator("#filter-problem")).to_contain_text("No pair is left")
+
+
+def test_a_failed_export_says_why_and_leaves_nothing(page: Page, studio: App) -> None:
+    project = make_project(studio, "failing", reviewed=False)
+    project.exports.write_text("a file where the folder should be")
+    open_export(page, studio, project)
+    page.locator("#export-start").click()
+    assert ended(page, "export") == "Failed"
+    expect(page.locator("#export-card")).to_contain_text("“failing-v1” was not written; nothing of it is left behind")
+    expect(page.locator("#export-start")).to_be_enabled()
+    project.exports.unlink()
+    page.locator("#export-start").click()
+    expect(page.locator("#export-result")).to_contain_text("failing-v1", timeout=60_000)

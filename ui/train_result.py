@@ -1,0 +1,144 @@
+"""What the Train tab shows of a run: curves, what its state means, the model it made; and the table of all runs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from pipeline import hardware, train
+from pipeline.preflight import spec_of
+from pipeline.runs.ledger import Run, State
+from pipeline.runs.view import View, fold
+from ui.notice import facts, notice
+from ui.run_view import duration
+from ui.text import say, t
+
+# Each plot's metrics, as TRL 0.13 names them.
+CURVES = {
+    "loss": ("loss", "nll_loss"),
+    "ratio": ("log_odds_ratio",),
+    "accuracy": ("rewards/accuracies",),
+    "margin": ("rewards/margins",),
+}
+WIDTHS: list[str | int] = ["60px", "160px", "240px", "230px", "190px", "100px", "110px", "120px"]
+COLUMNS = ("number", "started", "model", "dataset", "state", "steps", "loss", "time")
+
+
+def build_curves() -> dict[str, gr.LinePlot]:
+    """Lay out the plots, two in a row."""
+    names = list(CURVES)
+    plots = {}
+    for row in (names[:2], names[2:]):
+        with gr.Row():
+            for name in row:
+                plots[name] = gr.LinePlot(
+                    x="step",
+                    y="value",
+                    color="metric" if len(CURVES[name]) > 1 else None,
+                    color_title=" ",
+                    y_title=" ",
+                    label=t(f"train.curve.{name}"),
+                    caption=t(f"train.curve.{name}.help"),
+                    min_width=320,
+                    buttons=["fullscreen"],
+                    elem_id=f"train-curve-{name}",
+                )
+    return plots
+
+
+def key(seen: View | None) -> str:
+    """Return a text that changes when curves, note or result have to be drawn again."""
+    if seen is None:
+        return ""
+    return f"{seen.run.id} {seen.run.state} {seen.folded.stage} {len(seen.folded.metrics)}"
+
+
+def draw(seen: View | None) -> list[Any]:
+    """Return updates for a run's note, curves and result, in the order of the tab's components."""
+    if seen is None:
+        hidden = gr.update(visible=False)
+        return [hidden, hidden, *(gr.update() for _ in CURVES), hidden, "", "", gr.update()]
+    words = _note(seen)
+    return [
+        gr.update(value=words, visible=bool(words)),
+        gr.update(visible=bool(seen.folded.metrics)),
+        *(_curve(seen.folded.metrics, name) for name in CURVES),
+        *_result(seen),
+    ]
+
+
+def _note(seen: View) -> str:
+    """Return what a run's state means, where the state alone does not say it."""
+    run, result = seen.run, seen.run.result or {}
+    if run.state is State.STARTING and seen.folded.stage == "install":
+        return notice(say("train.installing"))
+    if run.state is State.CANCELLED:
+        return notice(say("train.cancelled"))
+    if run.state is State.SUCCEEDED and result.get("stopped"):
+        wanted = seen.folded.metrics[-1]["max_steps"] if seen.folded.metrics else "?"
+        return notice(say("train.stopped", steps=result.get("steps"), of=wanted))
+    return ""
+
+
+def _curve(metrics: list[dict[str, Any]], name: str) -> Any:
+    """Return the update of one plot: a row per step and metric; a value that is no number is left out."""
+    rows = [
+        (entry["step"], float(entry[metric]), say(f"train.metric.{metric}"))
+        for metric in CURVES[name]
+        for entry in metrics
+        if isinstance(entry.get(metric), int | float)
+    ]
+    table = pd.DataFrame(rows, columns=["step", "value", "metric"])
+    return gr.update(value=table, x_title=say("train.step"))
+
+
+def _result(seen: View) -> list[Any]:
+    """Return updates for what a finished run made."""
+    run, result = seen.run, seen.run.result or {}
+    path = str(result.get("model_path") or "")
+    if run.state is not State.SUCCEEDED or not path:
+        return [gr.update(visible=False), "", "", gr.update()]
+    there = Path(path).is_dir()
+    loss = (result.get("metrics") or {}).get("loss")
+    lines = {
+        "path": path if there else say("train.gone", path=path),
+        "size": hardware.size(int(result.get("size_bytes") or 0)),
+        "steps_done": f"{result.get('steps')}",
+        "took": duration(float(result.get("seconds") or 0)),
+        "loss": f"{loss:.4g}" if isinstance(loss, int | float) else "–",
+    }
+    if result.get("adapter_path"):
+        lines["adapter"] = str(result["adapter_path"])
+    shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()})
+    return [gr.update(visible=True), shown, train.snippet(path), gr.update(visible=there)]
+
+
+def history(runs: list[Run]) -> list[Any]:
+    """Return updates for the table of trainings.
+
+    Args:
+        runs: Of kind train, in the order of the table.
+    """
+    headers = [say(f"train.column.{name}") for name in COLUMNS]
+    return [gr.update(visible=bool(runs)), gr.update(value={"headers": headers, "data": [_line(run) for run in runs]})]
+
+
+def _line(run: Run) -> list[str]:
+    asked, result = spec_of(run), run.result or {}
+    metrics = fold(run).metrics
+    loss = next((entry["loss"] for entry in reversed(metrics) if isinstance(entry.get("loss"), int | float)), None)
+    state = say(f"run.state.{run.state.value.split()[0]}")
+    return [
+        str(run.number),
+        time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created)),
+        str(asked.get("project_name", "")),
+        str(asked.get("dataset", "")),
+        say("train.state.stopped") if result.get("stopped") else state,
+        str(result.get("steps") or (metrics[-1]["step"] if metrics else "–")),
+        f"{loss:.4g}" if loss is not None else "–",
+        duration((run.ended or time.time()) - (run.started or run.created)),
+    ]
