@@ -323,9 +323,9 @@ def _project(studio: Studio, name: str) -> Project | None:
     return project if project and project.read().dataset else None
 
 
-def look_again(looked: float) -> Any:
+def look_again(looked: float) -> float:
     """Return the time for a tab that has been looked at before: all of it is to be drawn again."""
-    return time.time() if looked else gr.skip()
+    return time.time() if looked else looked  # gr.skip() here makes Gradio 6.31 send the change event
 
 
 def _opened(tab: FilterTab, project: Project | None) -> list[Any]:

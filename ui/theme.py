@@ -16,7 +16,9 @@ CSS = """
 .gradio-container { width: 100%; max-width: 1280px !important; margin: 0 auto !important; }
 .brand { font-weight: 700; font-size: var(--text-lg); color: var(--color-accent); white-space: nowrap; }
 #status-brand { flex: 0 0 auto; width: max-content !important; } #status-bar { align-items: center; }
-#status-project { flex: 0 1 280px; }
+#status-project { flex: 0 1 280px; } #status-items { flex: 1 1 380px; }
+@media (max-width: 640px) { #status-bar { flex-direction: column; align-items: stretch; gap: 6px; }
+  #status-bar > * { flex: none !important; width: 100% !important; } }
 #status-bar { border-bottom: 1px solid var(--border-color-primary); padding: 2px 0 8px; }
 .status-items { display: flex; flex-wrap: wrap; gap: 6px 18px; font-size: var(--text-sm); align-items: center; }
 .status-items .dot { display: inline-block; width: 8px; height: 8px; border-radius: 50%; margin-right: 6px; }

@@ -140,6 +140,21 @@ def load_path(page: Page, file: Path, pairs: int) -> None:
     expect(page.locator("#dataset-facts")).to_contain_text(f"{pairs:,} of {pairs:,} rows")
 
 
+def load_sample(page: Page) -> str:
+    """Load the bundled sample; return its project's name."""
+    choose_source(page, "Bundled sample")
+    page.locator("#dataset-load").click()
+    expect(page.locator("#dataset-facts")).to_contain_text("Bundled sample")
+    return page.locator("#status-project input").input_value()
+
+
+def watch(page: Page, project: str) -> None:
+    """Show another project."""
+    expect(page.locator("#status-items")).to_contain_text("Argilla")
+    choose(page, "status-project", project)
+    expect(page.locator("#status-project input")).to_have_value(project)
+
+
 def start_import(page: Page) -> None:
     """Press the import's button once Argilla is ready, and see the run appear."""
     button = page.locator("#dataset-import")
@@ -155,7 +170,7 @@ def create_annotators(page: Page, names: list[str]) -> dict[str, str]:
     table = page.locator("#review-fresh-table")
     for name in names:
         expect(table.get_by_role("gridcell", name=name, exact=True)).to_be_visible()
-    return {name: password for name, password in cells(table)}
+    return dict(cells(table))
 
 
 def sign_in(page: Page, link: str, name: str, password: str) -> None:

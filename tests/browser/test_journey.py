@@ -185,6 +185,7 @@ def check_export(app: App, page: Page, name: str) -> None:
 def train(app: App, page: Page, base: Path) -> None:
     """Train with LoRA for at least 20 steps and watch the curve grow."""
     steps.fill_training(page, base, batch_size=1, gradient_accumulation=1, epochs=6, logging_steps=1)
+    steps.unfold(page, "Adapter (LoRA)")
     expect(page.locator("#train-lora input")).to_be_checked()
     steps.start_training(page, "journey")
     curve = page.locator("#train-curve-loss path[aria-label$='metric: loss']")
