@@ -23,6 +23,7 @@ from pipeline.runs.ledger import State
 from pipeline.runs.view import look
 from pipeline.studio import Studio
 from ui import run_view
+from ui.filter import changed, look_again
 from ui.forms import ParameterForm, control, parameter_form
 from ui.handlers import BUSY, QUIET, handle
 from ui.notice import facts, notice, notices, wrong_values
@@ -190,8 +191,7 @@ def _wire_form(tab: ExportTab, studio: Studio, page: Page) -> None:
     fresh = page.project.change(handle(opened), [page.project], parts, **QUIET)
     fresh.then(handle(look_again), [tab.looked], [tab.looked], **QUIET)
     page.items["export"].select(time.time, None, [tab.looked], **QUIET)
-    # What a person changes, not what a handler puts there: opening a project would ask once for each control.
-    changes = [component.input for component in tab.form.inputs]
+    changes = [changed(component) for component in tab.form.inputs]
     gr.on(
         [tab.looked.change, tab.result.name.change, *changes],
         handle(planned),
@@ -233,11 +233,6 @@ def _project(studio: Studio, name: str) -> Project | None:
     """Return the project of that name, if it has a dataset."""
     project = find(studio.home, name) if name else None
     return project if project and project.read().dataset else None
-
-
-def look_again(looked: float) -> float:
-    """Return the time for a tab that has been looked at before: all of it is to be drawn again."""
-    return time.time() if looked else looked  # gr.skip() here makes Gradio 6.31 send the change event
 
 
 def _opened(studio: Studio, tab: ExportTab, project: Project | None) -> list[Any]:

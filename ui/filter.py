@@ -256,8 +256,9 @@ def _wire_project(tab: FilterTab, studio: Studio, page: Page) -> None:
 def _wire_rules(tab: FilterTab, studio: Studio, page: Page) -> None:
     results, form = tab.results, tab.form
 
-    def units(name: str) -> list[Any]:
-        project = _project(studio, name)
+    def units(name: str, looked: float) -> list[Any]:
+        # A state's first value counts as a change in Gradio 6.31, so that this is called for a tab nobody has opened.
+        project = _project(studio, name) if looked else None
         return _units(project) if project else [gr.skip()] * (1 + len(LENGTHS))
 
     def compute(name: str, looked: float, part: str, *values: Any) -> list[Any]:
@@ -276,9 +277,8 @@ def _wire_rules(tab: FilterTab, studio: Studio, page: Page) -> None:
         return [*form.show(Recipe()), time.time()]
 
     length_controls = [form.components[name] for name in LENGTHS]
-    tab.looked.change(handle(units), [page.project], [tab.unit, *length_controls], **QUIET)
-    # What a person changes, not what a handler puts there: opening a project would ask once for each control.
-    changes = [component.input for component in form.inputs]
+    tab.looked.change(handle(units), [page.project, tab.looked], [tab.unit, *length_controls], **QUIET)
+    changes = [changed(component) for component in form.inputs]
     gr.on(
         [tab.looked.change, results.part.input, *changes],
         handle(compute),
@@ -323,9 +323,18 @@ def _project(studio: Studio, name: str) -> Project | None:
     return project if project and project.read().dataset else None
 
 
-def look_again(looked: float) -> float:
+def changed(control: Any) -> Any:
+    """Return the event of a person changing a control; the change event also comes when a handler fills it.
+
+    A text that is pasted or put there at once fires change and no input (Textbox of Gradio 6.31).
+    """
+    return control.change if isinstance(control, gr.Textbox) else control.input
+
+
+def look_again(looked: float) -> Any:
     """Return the time for a tab that has been looked at before: all of it is to be drawn again."""
-    return time.time() if looked else looked  # gr.skip() here makes Gradio 6.31 send the change event
+    # Never the 0.0 it was given: the tab may have been selected meanwhile, and its time would be lost.
+    return time.time() if looked else gr.skip()
 
 
 def _opened(tab: FilterTab, project: Project | None) -> list[Any]:

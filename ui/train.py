@@ -38,6 +38,7 @@ class TrainTab:
 
     Attributes:
         newest: State with the newest export seen: a newer one is chosen when the tab is opened.
+        based: State with the project's base model seen: another one is chosen when the tab is opened.
         drawn: State with what of the run was drawn last; its change event draws curves and result.
     """
 
@@ -51,6 +52,7 @@ class TrainTab:
     start: gr.Button
     view: RunView
     newest: gr.State
+    based: gr.State
     drawn: gr.State
     note: gr.HTML
     curves_box: gr.Column
@@ -118,6 +120,7 @@ def build(studio: Studio) -> TrainTab:
         view,
         gr.State(""),
         gr.State(""),
+        gr.State(""),
         note,
         curves_box,
         curves,
@@ -151,12 +154,14 @@ def _wire_form(tab: TrainTab, studio: Studio, page: Page) -> None:
         project = _project(studio, name)
         latest = studio.ledger.latest(name, "train") if project else None
         base = project.read().base_model if project else TrainOptions().base_model
-        return [*_chosen(studio, project, "", "", base), _free_name(studio, project), latest.id if latest else ""]
+        shown = _chosen(studio, project, "", "", base)
+        return [*shown, _free_name(studio, project), latest.id if latest else ""]
 
-    def again(name: str, dataset: str | None, newest: str) -> list[Any]:
+    def again(name: str, dataset: str | None, newest: str, based: str) -> list[Any]:
         if not name:  # the page is still loading: what opens the project must not be undone
             return [gr.update()] * len(chosen)
-        return _chosen(studio, _project(studio, name), dataset or "", newest)
+        base = find(studio.home, name).read().base_model  # the Filter tab may have changed it
+        return _chosen(studio, find(studio.home, name), dataset or "", newest, base if base != based else None)
 
     def checked(name: str, *values: Any) -> list[Any]:
         return _checked(studio, tab, _project(studio, name), values)
@@ -167,10 +172,11 @@ def _wire_form(tab: TrainTab, studio: Studio, page: Page) -> None:
         run = train.start(studio.ledger, project, options, params)
         return [run.id, _free_name(studio, project), *_history(studio, project)]
 
-    chosen = [tab.empty, tab.go, tab.body, tab.machine, tab.newest, *_pickers(tab), tab.history_box, tab.history]
+    chosen = [tab.empty, tab.go, tab.body, tab.machine, tab.newest, *_pickers(tab), tab.based]
+    chosen += [tab.history_box, tab.history]
     name_field = tab.options.components["project_name"]
     page.project.change(handle(opened), [page.project], [*chosen, name_field, tab.view.run], **QUIET)
-    again_inputs = [page.project, tab.options.components["dataset"], tab.newest]
+    again_inputs = [page.project, tab.options.components["dataset"], tab.newest, tab.based]
     page.items["train"].select(handle(again), again_inputs, chosen, **QUIET)
     check = [tab.check, tab.start]
     everything = [page.project, *tab.inputs]
@@ -242,7 +248,17 @@ def _chosen(studio: Studio, project: Project | None, dataset: str, newest: str, 
         empty = gr.update(value=escape(words), visible=True)
         hidden = gr.update(visible=False)
         go = gr.update(value=say("train.go.export" if project else "train.go.dataset"), visible=True)
-        return [empty, go, hidden, "", "", gr.update(choices=[], value=None), gr.update(), *_history(studio, project)]
+        return [
+            empty,
+            go,
+            hidden,
+            "",
+            "",
+            gr.update(choices=[], value=None),
+            gr.update(),
+            "",
+            *_history(studio, project),
+        ]
     chosen = dataset if dataset in exports and exports[0] == newest else exports[0]
     return [
         gr.update(visible=False),
@@ -252,6 +268,7 @@ def _chosen(studio: Studio, project: Project | None, dataset: str, newest: str, 
         exports[0],
         gr.update(choices=exports, value=chosen),
         gr.update(choices=_base_models(studio, project), **({} if base is None else {"value": base})),
+        project.read().base_model,
         *_history(studio, project),
     ]
 

@@ -12,15 +12,16 @@ from pipeline.filter import Recipe
 from pipeline.project import Project
 from tests.browser.conftest import App
 from tests.browser.steps import cells, ended, open_tab, set_number, unfold
-from tests.browser.test_filter_tab import make_project
+from tests.browser.test_filter_tab import OPEN_MS, make_project
 
 
 def open_export(page: Page, app: App, project: Project) -> None:
     """Open the tab on a project and wait for its counts."""
+    page.set_default_timeout(OPEN_MS)
     page.goto(f"{app.url}/?project={project.name}")
     expect(page.locator("#status-project input")).to_have_value(project.name)
     open_tab(page, "Export")
-    expect(page.locator("#export-plan")).to_contain_text("Kept by the filter")
+    expect(page.locator("#export-plan")).to_contain_text("Kept by the filter", timeout=OPEN_MS)
 
 
 def rows(file: Path) -> list[dict[str, object]]:

@@ -19,6 +19,7 @@ from tests.browser.steps import cells, open_tab, set_number, unfold
 from tests.tiny_model import make_tiny_model
 
 LONG = "one two three four five six seven eight nine ten eleven twelve"
+OPEN_MS = 60_000  # the whole page draws itself before its first tab is done
 # By pair: what two annotators say of it. The first eight of twenty pairs are reviewed.
 SAID: list[tuple[tuple[float, Preference], ...]] = [
     *[((5, "chosen"), (4, "chosen"))] * 4,
@@ -61,10 +62,11 @@ def make_project(app: App, name: str, *, reviewed: bool = True) -> Project:
 
 def open_filter(page: Page, app: App, project: Project) -> None:
     """Open the tab on a project and wait for its counts."""
+    page.set_default_timeout(OPEN_MS)
     page.goto(f"{app.url}/?project={project.name}")
     expect(page.locator("#status-project input")).to_have_value(project.name)
     open_tab(page, "Filter")
-    expect(page.locator("#filter-count")).to_contain_text("of 20 pairs")
+    expect(page.locator("#filter-count")).to_contain_text("of 20 pairs", timeout=OPEN_MS)
 
 
 def test_counts_follow_the_rules_and_what_is_saved_stays(page: Page, studio: App) -> None:
