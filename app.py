@@ -9,9 +9,9 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 
-from pipeline.annotate import parse_listener
 from pipeline.errors import StudioError
 from pipeline.settings import Settings
+from pipeline.web.annotate import parse_listener
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -71,10 +71,10 @@ def serve(settings: Settings) -> None:
     import uvicorn  # noqa: PLC0415
     from fastapi import FastAPI  # noqa: PLC0415
 
-    from pipeline.annotate import build_annotators_app, serve_annotators  # noqa: PLC0415
-    from pipeline.guard import LocalOnly  # noqa: PLC0415
-    from pipeline.proxy import ServiceProxy  # noqa: PLC0415
     from pipeline.studio import Studio  # noqa: PLC0415
+    from pipeline.web.annotate import build_annotators_app, serve_annotators  # noqa: PLC0415
+    from pipeline.web.guard import LocalOnly  # noqa: PLC0415
+    from pipeline.web.proxy import ServiceProxy  # noqa: PLC0415
     from ui import layout  # noqa: PLC0415
     from ui.text import I18N  # noqa: PLC0415
     from ui.theme import CSS, THEME  # noqa: PLC0415

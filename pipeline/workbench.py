@@ -16,14 +16,14 @@ from filelock import FileLock
 from pipeline import answers as answer_file
 from pipeline import dataset, filter, project, review, tokens
 from pipeline.answers import Answer
+from pipeline.dataset.recognise import Loaded
+from pipeline.dataset.rows import BadRow
 from pipeline.engines.argilla_server.service import Endpoint
 from pipeline.errors import StudioError
 from pipeline.home import Home
 from pipeline.pair import Pair
 from pipeline.project import DatasetRecord, Project, Record, ReviewRecord
-from pipeline.recognise import Loaded
-from pipeline.review_plan import ReviewPlan
-from pipeline.rows import BadRow
+from pipeline.review.plan import ReviewPlan
 from pipeline.runs import supervisor
 from pipeline.runs.ledger import Ledger, Run
 from pipeline.settle import Settled, settle
@@ -136,12 +136,12 @@ def bad_rows_of(of: Project) -> list[BadRow]:
 def counts_of(of: Project) -> Counted:
     """Return the token counts of the project's pairs, by the tokenizer of its base model."""
     base_model = of.read().base_model
+    counter = tokens.counter(base_model)  # the estimate while the Hub is out of reach, the tokenizer later
 
     def count() -> Counted:
-        counter = tokens.counter(base_model)
         return Counted(tokens.pair_counts(pairs_of(of), counter), counter.name, counter.unit)
 
-    return _cached("counts", of.folder, (_version(of.pairs), base_model), count)
+    return _cached("counts", of.folder, (_version(of.pairs), base_model, counter.name), count)
 
 
 def answers_of(of: Project) -> list[Answer]:

@@ -9,8 +9,8 @@ import gradio as gr
 from gradio.components import Component
 
 from pipeline import evaluate
-from pipeline.comparison import BASE, TUNED
 from pipeline.evaluate import AnswerOptions
+from pipeline.evaluate.comparison import BASE, TUNED
 from pipeline.preflight import spec_of
 from pipeline.project import find
 from pipeline.runs.view import View

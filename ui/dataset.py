@@ -11,12 +11,12 @@ import gradio as gr
 from gradio.components import Component
 
 from pipeline import project as projects
-from pipeline import sources, workbench
-from pipeline.dataset import DEFAULT_DATASET, LayoutUnknown, Mapping
+from pipeline import workbench
+from pipeline.dataset import DEFAULT_DATASET, LayoutUnknown, Mapping, sources
+from pipeline.dataset.rows import Rows
+from pipeline.dataset.sources import Source
 from pipeline.errors import StudioError
 from pipeline.project import Project
-from pipeline.rows import Rows
-from pipeline.sources import Source
 from pipeline.studio import Studio
 from ui import pair_view, preview, review
 from ui.handlers import BUSY, QUIET, handle
@@ -273,7 +273,7 @@ def use_columns(studio: Studio, key: str, names: tuple[str, str, str, str], show
 
     Args:
         studio: Its home gets the project.
-        key: See `pipeline.sources.hold`.
+        key: See `pipeline.dataset.sources.hold`.
         names: Columns of prompt, chosen, rejected and source.
         shown: Name of the project on the page.
     """

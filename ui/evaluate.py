@@ -11,9 +11,10 @@ import gradio as gr
 from gradio.components import Component
 from pydantic import ValidationError
 
-from pipeline import evaluate, exported, train
+from pipeline import evaluate, train
 from pipeline.evaluate import EvaluateNumbers, EvaluateOptions
-from pipeline.evaluate_check import REVIEWED, TRUTHFULQA
+from pipeline.evaluate.check import REVIEWED, TRUTHFULQA
+from pipeline.export import exported
 from pipeline.preflight import Preflight
 from pipeline.project import DEFAULT_BASE_MODEL, Project, find
 from pipeline.runs.ledger import Run

@@ -12,9 +12,9 @@ import gradio as gr
 import pandas as pd
 
 from pipeline import evaluate
-from pipeline.comparison import finding, interval
 from pipeline.evaluate import Evaluation, Row
-from pipeline.evaluate_check import REVIEWED
+from pipeline.evaluate.check import REVIEWED
+from pipeline.evaluate.comparison import finding, interval
 from pipeline.preflight import spec_of
 from pipeline.runs.ledger import Run
 from pipeline.runs.local import ROOT

@@ -12,10 +12,10 @@ import gradio as gr
 from gradio.components import Component
 from pydantic import ValidationError
 
-from pipeline import export, exported, hardware, workbench
+from pipeline import export, hardware, workbench
 from pipeline.errors import StudioError
-from pipeline.export import ExportOptions, ExportPlan
-from pipeline.exported import Exported
+from pipeline.export import ExportOptions, ExportPlan, exported
+from pipeline.export.exported import Exported
 from pipeline.preflight import Notice
 from pipeline.project import Project, find
 from pipeline.runs import supervisor

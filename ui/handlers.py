@@ -63,8 +63,9 @@ def handle(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def message(error: StudioError) -> gr.Error:
     """Return the toast of an error: what happened, why, what next; it stays until it is closed."""
-    parts = [html.escape(part) for part in (error.why, error.next) if part]
-    return gr.Error("<br>".join(parts) or " ", title=html.escape(error.what), duration=None, print_exception=False)
+    what, *more = [html.escape(part) for part in (error.what, error.why, error.next) if part]
+    # Gradio 6.31 shows its own “Error” in place of a title when the event was queued.
+    return gr.Error("<br>".join([f"<b>{what}</b>", *more]), duration=None, print_exception=False)
 
 
 def done(key: str, **values: object) -> None:

@@ -6,9 +6,9 @@ from html import escape
 from typing import Any
 
 from pipeline.dataset import Lengths, Summary
+from pipeline.dataset.rows import BadRow
 from pipeline.pair import Pair
 from pipeline.project import DatasetRecord
-from pipeline.rows import BadRow
 from pipeline.workbench import Counted
 from ui.pair_view import PARTS, unit_name
 from ui.text import CATALOGUE, say

@@ -13,14 +13,14 @@ from gradio.components import Component
 
 from pipeline import project as projects
 from pipeline import review, workbench
-from pipeline.annotate import annotation_link, shareable_base
-from pipeline.argilla_api import Refused, ReviewError
 from pipeline.engines.argilla_server.service import Endpoint
 from pipeline.errors import StudioError
 from pipeline.project import Project
-from pipeline.review_plan import FIELDS, Metadata, ReviewPlan
+from pipeline.review.api import Refused, ReviewError
+from pipeline.review.plan import FIELDS, Metadata, ReviewPlan
 from pipeline.runs.ledger import Run, State
 from pipeline.studio import Studio
+from pipeline.web.annotate import annotation_link, shareable_base
 from ui import run_view
 from ui.forms import ParameterForm, parameter_form
 from ui.handlers import BUSY, QUIET, handle

@@ -11,7 +11,8 @@ import gradio as gr
 from gradio.components import Component
 from pydantic import ValidationError
 
-from pipeline import exported, hardware, train
+from pipeline import hardware, train
+from pipeline.export import exported
 from pipeline.preflight import Preflight, spec_of
 from pipeline.project import Project, find
 from pipeline.runs.ledger import Run, State

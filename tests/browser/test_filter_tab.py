@@ -9,11 +9,11 @@ from playwright.sync_api import Page, expect
 
 from pipeline import answers, workbench
 from pipeline.answers import Answer, Preference
+from pipeline.dataset.recognise import Loaded, Mapping
 from pipeline.filter import Recipe
 from pipeline.home import Home
 from pipeline.pair import Message, Pair, identify
 from pipeline.project import Project
-from pipeline.recognise import Loaded, Mapping
 from tests.browser.conftest import App
 from tests.browser.steps import cells, open_tab, set_number, unfold
 from tests.tiny_model import make_tiny_model

@@ -14,9 +14,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from pipeline import project as projects
-from pipeline.argilla_api import Api
 from pipeline.engines.argilla_server.service import ArgillaService
 from pipeline.home import Home
+from pipeline.review.api import Api
 from pipeline.runs import events
 from pipeline.runs.ledger import Run, State
 from pipeline.workbench import pairs_of

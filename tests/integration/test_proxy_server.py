@@ -21,8 +21,8 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
-from pipeline.annotate import Listener, serve_annotators
-from pipeline.proxy import ServiceProxy
+from pipeline.web.annotate import Listener, serve_annotators
+from pipeline.web.proxy import ServiceProxy
 
 LIMIT = 1 << 20
 PATIENCE = 15  # seconds a test waits for something that should happen at once

@@ -7,9 +7,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from pipeline.annotate import Listener, annotation_link, build_annotators_app, serve_annotators
 from pipeline.answers import Answer
-from pipeline.argilla_api import Api, NotOwner, Refused, ServerUnreachable, WrongKey
 from pipeline.engines.argilla_server.service import Endpoint
 from pipeline.errors import StudioError
 from pipeline.pair import Message, Messages, Pair
@@ -26,7 +24,9 @@ from pipeline.review import (
     reset_password,
     suggest,
 )
+from pipeline.review.api import Api, NotOwner, Refused, ServerUnreachable, WrongKey
 from pipeline.tokens import PairCounts
+from pipeline.web.annotate import Listener, annotation_link, build_annotators_app, serve_annotators
 
 
 def said(text: str, role: str = "assistant") -> Messages:

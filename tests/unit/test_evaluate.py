@@ -11,17 +11,17 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline import evaluate, model_folder, project
-from pipeline.comparison import Row, compare, paired_stderr, read_samples, rounded, verdict
 from pipeline.errors import StudioError
-from pipeline.evaluate_check import EvaluateOptions, preflight, spec
+from pipeline.evaluate.check import EvaluateOptions, preflight, spec
+from pipeline.evaluate.comparison import Row, compare, paired_stderr, read_samples, rounded, verdict
 from pipeline.forms import readable
 from pipeline.hardware import Gpu, Hardware
 from pipeline.home import open_home
-from pipeline.orpo import OrpoParams, TrainOptions
 from pipeline.project import Project
 from pipeline.runs import events
 from pipeline.runs.ledger import Ledger, Run, State
-from pipeline.train_check import spec as train_spec
+from pipeline.train.check import spec as train_spec
+from pipeline.train.orpo import OrpoParams, TrainOptions
 from tests.tiny_model import CHATML, make_pairs, make_tiny_model
 
 CPU = Hardware(cpus=2, memory=16 << 30)

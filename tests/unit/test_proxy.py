@@ -5,7 +5,9 @@ import socket
 import pytest
 from starlette.testclient import TestClient
 
-from pipeline.annotate import (
+from pipeline.errors import StudioError
+from pipeline.settings import Settings
+from pipeline.web.annotate import (
     annotation_link,
     build_annotators_app,
     lan_address,
@@ -13,9 +15,7 @@ from pipeline.annotate import (
     serve_annotators,
     shareable_base,
 )
-from pipeline.errors import StudioError
-from pipeline.proxy import content_security_policy
-from pipeline.settings import Settings
+from pipeline.web.proxy import content_security_policy
 
 
 def directives(policy: str) -> dict[str, list[str]]:

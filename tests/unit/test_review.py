@@ -10,15 +10,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from pipeline import argilla_api as api
-from pipeline.annotate import Listener, serve_annotators
 from pipeline.answers import Answer, Preference
 from pipeline.engines.argilla_server.service import Endpoint
 from pipeline.errors import StudioError
 from pipeline.pair import Message, Pair
-from pipeline.readback import Changes, merge
-from pipeline.review import ReviewPlan, create_annotators, suggest
-from pipeline.review_plan import metadata_titles
+from pipeline.review import ReviewPlan, api, create_annotators, suggest
+from pipeline.review.plan import metadata_titles
+from pipeline.review.readback import Changes, merge
+from pipeline.web.annotate import Listener, serve_annotators
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import sources, workbench
-from pipeline.dataset import LayoutUnknown
+from pipeline import workbench
+from pipeline.dataset import LayoutUnknown, sources
+from pipeline.dataset.recognise import Mapping
 from pipeline.errors import StudioError
 from pipeline.home import Home, open_home
-from pipeline.recognise import Mapping
 
 
 @pytest.fixture

@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline import exported, model_folder, project, train
+from pipeline import model_folder, project, train
 from pipeline.errors import StudioError
+from pipeline.export import exported
 from pipeline.forms import readable, table
 from pipeline.hardware import Gpu, Hardware
 from pipeline.home import open_home
-from pipeline.orpo import Cuts, OrpoParams, TrainOptions, cuts, steps_per_epoch
 from pipeline.project import Project
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.tokens import PairCounts
-from pipeline.train_check import spec
+from pipeline.train.check import spec
+from pipeline.train.orpo import Cuts, OrpoParams, TrainOptions, cuts, steps_per_epoch
 from tests.tiny_model import make_pairs, make_tiny_model
 
 TUTORIAL = {

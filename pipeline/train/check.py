@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import exported, hardware, model_folder, tokens
+from pipeline import hardware, model_folder, tokens
 from pipeline.errors import StudioError
+from pipeline.export import exported
 from pipeline.hardware import Hardware, ModelShape
-from pipeline.orpo import OrpoParams, TrainOptions, cuts, steps_per_epoch
 from pipeline.preflight import Notice, Preflight, spec_of
 from pipeline.project import Project
 from pipeline.runs import events
 from pipeline.runs.ledger import Ledger, State
 from pipeline.tokens import PairCounts
+from pipeline.train.orpo import OrpoParams, TrainOptions, cuts, steps_per_epoch
 
 _ADAPTER_FIELDS = ("lora_r", "lora_alpha", "lora_dropout")
 # What a step's time depends on, beside the data and the model.

@@ -13,10 +13,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.dataset.recognise import Layout, Loaded, Mapping, normalise, recognise
+from pipeline.dataset.rows import BadRow, Row, Rows, columns_of, read_rows, unreadable
 from pipeline.errors import StudioError
 from pipeline.pair import SCHEMA, Messages, Pair, from_table, text_of, to_table
-from pipeline.recognise import Layout, Loaded, Mapping, normalise, recognise
-from pipeline.rows import BadRow, Row, Rows, columns_of, read_rows, unreadable
 
 __all__ = [
     "DEFAULT_DATASET",
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 DEFAULT_DATASET = "mlabonne/orpo-dpo-mix-40k"
-SAMPLE = Path(__file__).resolve().parent.parent / "samples" / "preferences.jsonl"
+SAMPLE = Path(__file__).resolve().parents[2] / "samples" / "preferences.jsonl"
 
 Progress = Callable[[int, int | None], None]
 

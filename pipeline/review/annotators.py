@@ -7,9 +7,9 @@ import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.argilla_api import Api, ReviewError
 from pipeline.errors import StudioError
-from pipeline.review_plan import ReviewPlan
+from pipeline.review.api import Api, ReviewError
+from pipeline.review.plan import ReviewPlan
 
 if TYPE_CHECKING:
     from pipeline.engines.argilla_server.service import Endpoint
@@ -38,7 +38,7 @@ def create_annotators(endpoint: Endpoint, plan: ReviewPlan, names: Sequence[str]
 
     Raises:
         StudioError: A name is not one, is given twice or is taken; nobody is created then.
-        ReviewError: See `argilla_api`.
+        ReviewError: See `pipeline.review.api`.
     """
     wanted = [name.strip() for name in names]
     for name in wanted:
@@ -74,7 +74,7 @@ def reset_password(endpoint: Endpoint, plan: ReviewPlan, username: str) -> NewAn
 
     Raises:
         StudioError: The workspace has no such annotator.
-        ReviewError: See `argilla_api`.
+        ReviewError: See `pipeline.review.api`.
     """
     with Api(endpoint) as api:
         api.check_owner()
@@ -91,7 +91,7 @@ def remove_annotator(endpoint: Endpoint, plan: ReviewPlan, username: str) -> Non
 
     Raises:
         StudioError: The workspace has no such annotator.
-        ReviewError: See `argilla_api`.
+        ReviewError: See `pipeline.review.api`.
     """
     with Api(endpoint) as api:
         api.check_owner()

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pipeline import dataset, workbench
 from pipeline.dataset import Mapping, Progress, Rows
+from pipeline.dataset.recognise import Loaded
 from pipeline.errors import StudioError
 from pipeline.home import Home
 from pipeline.project import Project
-from pipeline.recognise import Loaded
 from pipeline.workbench import Kind
 
 _HELD = 4  # sources that wait for somebody to choose columns; the oldest is forgotten

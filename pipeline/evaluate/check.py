@@ -9,10 +9,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, field_validator
 from pydantic.config import JsonDict
 
-from pipeline import exported, hardware, model_folder, train
-from pipeline.comparison import BASE, TUNED
+from pipeline import hardware, model_folder, train
 from pipeline.engines.lighteval import local_data
 from pipeline.errors import StudioError
+from pipeline.evaluate.comparison import BASE, TUNED
+from pipeline.export import exported
 from pipeline.hardware import Hardware
 from pipeline.pair import Pair
 from pipeline.preflight import Notice, Preflight, spec_of

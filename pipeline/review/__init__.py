@@ -1,7 +1,7 @@
 """Review in Argilla: importing pairs, and the door to the rest of it (design §5).
 
 Speaks the SDK and REST only, with a URL and a key: the same code for the embedded server and for one the user has.
-The plan is in `review_plan`, annotators in `annotators`, progress and answers in `readback`; all are reached from here.
+The plan is in `plan`, annotators in `annotators`, progress and answers in `readback`; all are reached from here.
 """
 
 from __future__ import annotations
@@ -16,12 +16,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 
-from pipeline.annotators import NewAnnotator, create_annotators, list_annotators, remove_annotator, reset_password
-from pipeline.argilla_api import Api, Refused, ReviewError, ServerUnreachable
 from pipeline.errors import StudioError
 from pipeline.pair import Messages, Pair
-from pipeline.readback import AnnotatorProgress, Changes, Progress, changes, progress, read_answers
-from pipeline.review_plan import FIELDS, ReviewPlan, planned_shape, settings_of, suggest
+from pipeline.review.annotators import (
+    NewAnnotator,
+    create_annotators,
+    list_annotators,
+    remove_annotator,
+    reset_password,
+)
+from pipeline.review.api import Api, Refused, ReviewError, ServerUnreachable
+from pipeline.review.plan import FIELDS, ReviewPlan, planned_shape, settings_of, suggest
+from pipeline.review.readback import AnnotatorProgress, Changes, Progress, changes, progress, read_answers
 from pipeline.tokens import PairCounts
 
 if TYPE_CHECKING:
@@ -121,7 +127,7 @@ def import_pairs(
         chunk: Pairs in a chunk.
 
     Raises:
-        ReviewError: The server cannot be reached, does not accept the key, is too old or full; see `argilla_api`.
+        ReviewError: The server cannot be reached, does not accept the key, is too old or full: `pipeline.review.api`.
         StudioError: The name is in use by a dataset with other settings.
         ValueError: There are not as many counts as pairs.
     """

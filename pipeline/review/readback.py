@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.answers import Answer
-from pipeline.argilla_api import Api
-from pipeline.review_plan import LABELS, PREFERENCE, RELEVANCE
+from pipeline.review.api import Api
+from pipeline.review.plan import LABELS, PREFERENCE, RELEVANCE
 
 if TYPE_CHECKING:
     from pipeline.engines.argilla_server.service import Endpoint
@@ -66,7 +66,7 @@ def progress(endpoint: Endpoint, dataset_id: str) -> Progress:
     """Return how far a review is.
 
     Raises:
-        ReviewError: See `argilla_api`; `Refused` with status 404 when the dataset is gone.
+        ReviewError: See `pipeline.review.api`; `Refused` with status 404 when the dataset is gone.
     """
     with Api(endpoint) as api:
         counted = api.get(f"datasets/{dataset_id}/progress")
@@ -101,7 +101,7 @@ def changes(endpoint: Endpoint, dataset_id: str, since: str | None) -> Changes:
         since: The cursor of the last call for this dataset; empty or None: everything.
 
     Raises:
-        ReviewError: See `argilla_api`; `Refused` with status 404 when the dataset is gone.
+        ReviewError: See `pipeline.review.api`; `Refused` with status 404 when the dataset is gone.
     """
     seen, _, position = (since or "").partition(" ")
     with Api(endpoint) as api:
@@ -126,7 +126,7 @@ def read_answers(endpoint: Endpoint, dataset_id: str, known: Iterable[Answer], c
         All answers there are now, and the new cursor.
 
     Raises:
-        ReviewError: See `argilla_api`.
+        ReviewError: See `pipeline.review.api`.
     """
     found = changes(endpoint, dataset_id, cursor)
     return merge(known, found), found.cursor

@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.dataset.rows import BadRow, Row, Rows
 from pipeline.errors import StudioError
 from pipeline.pair import Message, Messages, Pair, identify
-from pipeline.rows import BadRow, Row, Rows
 
 Layout = Literal["mix", "explicit", "ultrafeedback", "transcripts", "sharegpt", "columns"]
 

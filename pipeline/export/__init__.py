@@ -15,24 +15,25 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import median
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, Field, field_validator
 
 from pipeline.errors import StudioError
-from pipeline.filter import NO_SOURCE, PARTS, RuleEffect
+from pipeline.export import card
+from pipeline.export.options import ExportFile, ExportOptions, ExportPlan, ExportResult, Provenance, Row, Split
+from pipeline.filter import PARTS
 from pipeline.pair import SCHEMA as PAIR_SCHEMA
 from pipeline.pair import Messages, Pair, as_dicts, text_of
 from pipeline.settle import Settled
 from pipeline.tokens import PairCounts
 
-Split = Literal["train", "test"]
 Progress = Callable[[str, int, int], None]
+
+__all__ = ["ExportFile", "ExportOptions", "ExportPlan", "ExportResult", "Provenance", "plan", "write"]
 
 FORMAT = "align-studio-export/1"
 _CHUNK = 1000  # rows in memory at a time; also the parquet row group, small enough for the Hub's viewer
@@ -46,120 +47,6 @@ SCHEMA = pa.schema(
         pa.field("answers", pa.int64()),
     ]
 )
-
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))  # the Hub's size categories
-
-_COLUMNS = {
-    "record_id": "Id of the pair, the same in every export of it",
-    "prompt": "The turns both completions share, a list of `{role, content}`",
-    "chosen": "The preferred completion, a list of `{role, content}` without the prompt",
-    "rejected": "The other completion, in the same form",
-    "source": "Where the pair comes from",
-    "swapped": "Whether reviewers preferred what was the rejected completion, so that the two were exchanged",
-    "relevance": "Rating by the reviewers, 1 to 5, or null; in the JSONL files only when every pair has one",
-    "answers": "Number of reviewers who answered",
-}
-
-
-class ExportOptions(BaseModel, extra="forbid"):
-    """What an export is called, what becomes of pairs without a clear preference, and how they are split."""
-
-    name: str = Field(
-        max_length=64,
-        pattern=r"^[A-Za-z0-9_-]+$",
-        description="Name of the export and of its folder: letters, digits, hyphens and underscores.",
-    )
-    undecided: Literal["drop", "keep"] = Field(
-        "drop", description="Pairs on which the reviewers disagree, no option having the most votes."
-    )
-    ties: Literal["drop", "keep"] = Field("drop", description="Pairs whose completions most reviewers find equal.")
-    rejected_better: Literal["drop", "keep", "swap"] = Field(
-        "swap", description="Pairs whose rejected completion most reviewers prefer; swap exchanges the two."
-    )
-    test_share: float = Field(
-        0.1,
-        ge=0,
-        le=0.5,
-        description="Share of the pairs held out for evaluation; all pairs of one prompt go to the same side.",
-        json_schema_extra={"unit": "share"},
-    )
-    seed: int = Field(42, ge=0, description="Seed of the split: the same seed and prompts give the same split.")
-
-    @field_validator("name")
-    @classmethod
-    def _name_fits_a_repository(cls, name: str) -> str:
-        if name[:1] in "-_" or name[-1:] in "-_" or "--" in name:
-            raise ValueError("A name begins and ends with a letter or digit and has no two hyphens in a row.")
-        return name
-
-
-class Provenance(BaseModel, extra="forbid"):
-    """Where an export comes from, as its card and `export.json` tell it."""
-
-    dataset: str = Field(description="Name of the source dataset, never a path.")
-    kind: str = Field(description="Kind of the source: file, sample or Hub.")
-    sha256: str | None = Field(None, description="SHA-256 of the source file, if it is one file.")
-    languages: list[str] = Field(default_factory=list, description="ISO 639 codes of its languages, if known.")
-    recipe: dict[str, Any] = Field(description="The filter recipe.")
-    rule_effects: list[RuleEffect] = Field(default_factory=list, description="What each rule removed.")
-    settle_policy: dict[str, Any] = Field(description="How several answers became one.")
-    annotators: int = Field(ge=0, description="Number of annotators who answered.")
-    token_unit: str = Field("tokens", description="What the counts count: see `pipeline.tokens.TokenCounter.unit`.")
-    created: str = Field(description="When the export was made, ISO 8601.")
-    studio_version: str = Field(description="Version of Align Studio.")
-
-
-@dataclass(frozen=True)
-class ExportPlan:
-    """What an export will hold, known before anything is written.
-
-    Attributes:
-        total: Pairs that came from the filter.
-        kept: Pairs that are exported.
-        dropped: Pairs left out by reason: undecided, ties, rejected_better; zeros included.
-        swapped: Pairs of those kept whose chosen and rejected are exchanged.
-        train: Pairs in the train split.
-        test: Pairs in the test split.
-        prompts: Different prompts among the pairs kept.
-    """
-
-    total: int
-    kept: int
-    dropped: dict[str, int]
-    swapped: int
-    train: int
-    test: int
-    prompts: int
-
-
-@dataclass(frozen=True)
-class ExportFile:
-    """One file of an export: its path within the folder, size in bytes, SHA-256, and rows if it holds pairs."""
-
-    path: str
-    bytes: int
-    sha256: str
-    rows: int | None
-
-
-@dataclass(frozen=True)
-class ExportResult:
-    """A finished export: its folder, the plan it followed and its files, all but `export.json`, which lists them."""
-
-    folder: Path
-    plan: ExportPlan
-    files: list[ExportFile]
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A pair to export, already turned around if it must be."""
-
-    pair: Pair
-    verdict: Settled | None
-    counts: PairCounts | None
-    swapped: bool = False
-    split: Split = "train"
 
 
 def plan(pairs: Sequence[Pair], settled: Mapping[str, Settled], options: ExportOptions) -> ExportPlan:
@@ -216,7 +103,7 @@ def write(
         files = _write_rows(partial, rows, report)
         report("card", 0, 1)
         with _new_file(partial / "README.md") as file:
-            file.write(_card(rows, planned, options, provenance).encode())
+            file.write(card.render(rows, planned, options, provenance).encode())
         files.append(_describe(partial, "README.md", None))
         with _new_file(partial / "export.json") as file:
             file.write(_record(planned, options, provenance, files).encode())
@@ -234,7 +121,7 @@ def _prepare(
     settled: Mapping[str, Settled],
     options: ExportOptions,
     counts: Sequence[PairCounts] | None = None,
-) -> tuple[list[_Row], ExportPlan]:
+) -> tuple[list[Row], ExportPlan]:
     """Return the rows to export in the order of the pairs, and their plan."""
     if counts is not None and len(counts) != len(pairs):
         raise ValueError(f"{len(counts)} token counts for {len(pairs)} pairs.")
@@ -242,7 +129,7 @@ def _prepare(
     rows = []
     for index, pair in enumerate(pairs):
         verdict = settled.get(pair.record_id)
-        row = _Row(pair, verdict, counts[index] if counts is not None else None)
+        row = Row(pair, verdict, counts[index] if counts is not None else None)
         match verdict.preference if verdict is not None else None:
             case "undecided" if options.undecided == "drop":
                 dropped["undecided"] += 1
@@ -262,7 +149,7 @@ def _prepare(
     return rows, ExportPlan(len(pairs), len(rows), dropped, swapped, len(rows) - test, test, len(set(keys)))
 
 
-def _turned_around(row: _Row) -> _Row:
+def _turned_around(row: Row) -> Row:
     """Return the row with its completions exchanged and its id kept; a pair turned around twice is as it was."""
     pair, counts = row.pair, row.counts
     pair = replace(pair, chosen=pair.rejected, rejected=pair.chosen, swapped=not pair.swapped)
@@ -302,7 +189,7 @@ def _held_out(sizes: Mapping[str, int], test_share: float, seed: int) -> set[str
     return held_out or {min(order, key=lambda key: sizes[key])}
 
 
-def _write_rows(folder: Path, rows: Sequence[_Row], report: Progress) -> list[ExportFile]:
+def _write_rows(folder: Path, rows: Sequence[Row], report: Progress) -> list[ExportFile]:
     """Write both forms of each split that has rows.
 
     Relevance is in the JSONL files only when every pair has one. JSON has no types: where a file begins with nulls,
@@ -329,7 +216,7 @@ def _write_rows(folder: Path, rows: Sequence[_Row], report: Progress) -> list[Ex
     return files
 
 
-def _as_dict(row: _Row) -> dict[str, Any]:
+def _as_dict(row: Row) -> dict[str, Any]:
     """Return the row as `SCHEMA` has it."""
     pair, verdict = row.pair, row.verdict
     return {
@@ -371,100 +258,6 @@ def _record(planned: ExportPlan, options: ExportOptions, provenance: Provenance,
         "provenance": provenance.model_dump(mode="json"),
     }
     return json.dumps(record, ensure_ascii=False, indent=2) + "\n"
-
-
-def _card(rows: Sequence[_Row], planned: ExportPlan, options: ExportOptions, provenance: Provenance) -> str:
-    """Return the dataset card: front matter that the Hub and `datasets` read, then what a person wants to know."""
-    who = f"{provenance.annotators} annotator{'' if provenance.annotators == 1 else 's'}"
-    return "\n\n".join(
-        [
-            _front_matter(planned, options, provenance),
-            f"# {options.name}",
-            "Preference pairs in TRL's conversational format with an explicit prompt, for ORPO and its like. "
-            f"Made with Align Studio {provenance.studio_version} on {provenance.created}, reviewed by {who}.",
-            "```python\nfrom datasets import load_dataset\n\n"
-            f"pairs = load_dataset({json.dumps(options.name)})  # this folder, or its repository on the Hub\n```",
-            "## Content",
-            *_content(rows, planned, options, provenance.token_unit),
-            "## Origin",
-            *_origin(planned, options, provenance),
-            "## License",
-            "Whoever publishes this states the license; the source dataset's own license applies to its texts.",
-            "",
-        ]
-    )
-
-
-def _front_matter(planned: ExportPlan, options: ExportOptions, provenance: Provenance) -> str:
-    """Return the YAML block; strings are written as JSON, which is YAML."""
-    size = next((label for limit, label in _SIZES if planned.kept < limit), "100K<n<1M")
-    splits = ["train", "test"] if planned.test else ["train"]
-    return "\n".join(
-        [
-            "---",
-            f"pretty_name: {json.dumps(options.name)}",
-            "license: unknown",
-            *([f"language: {json.dumps(provenance.languages)}"] if provenance.languages else []),
-            "tags: [preference, orpo, align-studio]",
-            f"size_categories: [{size}]",
-            "configs:",
-            "- config_name: default",
-            "  data_files:",
-            *(f"  - split: {split}\n    path: data/{split}-*.parquet" for split in splits),
-            "---",
-        ]
-    )
-
-
-def _content(rows: Sequence[_Row], planned: ExportPlan, options: ExportOptions, unit: str) -> list[str]:
-    """Return what the files hold: pairs by source and split, columns, lengths."""
-    found = Counter((row.pair.source or NO_SOURCE, row.split) for row in rows)
-    by_source = Counter(row.pair.source or NO_SOURCE for row in rows)
-    pairs = [
-        (source, count, found[source, "train"], found[source, "test"]) for source, count in by_source.most_common()
-    ]
-    parts = [
-        _table(["Source", "Pairs", "Train", "Test"], [*pairs, ("all", planned.kept, planned.train, planned.test)]),
-        f"{planned.prompts} different prompts, none of them in both splits (seed {options.seed}).",
-        _table(["Column", "Meaning"], list(_COLUMNS.items())),
-    ]
-    counts = [row.counts for row in rows if row.counts is not None]
-    if counts:
-        lengths = [(part, [getattr(count, part) for count in counts]) for part in PARTS]
-        table = [(part, f"{median(values):g}", max(values), sum(values)) for part, values in lengths]
-        parts.append(_table([f"Length in {unit}", "Median", "Longest", "All"], table))
-    return parts
-
-
-def _origin(planned: ExportPlan, options: ExportOptions, provenance: Provenance) -> list[str]:
-    """Return how the pairs came here: source, filter, settling, what became of each verdict."""
-    source = [("Source dataset", provenance.dataset), ("Kind", provenance.kind)]
-    if provenance.sha256:
-        source.append(("SHA-256 of its file", provenance.sha256))
-    effects = [(effect.label, effect.removes_alone, effect.removes_first) for effect in provenance.rule_effects]
-    verdicts = [
-        ("undecided", options.undecided, planned.dropped["undecided"]),
-        ("tie", options.ties, planned.dropped["ties"]),
-        ("rejected is better", options.rejected_better, planned.dropped["rejected_better"] or planned.swapped),
-    ]
-    policy = [(of.replace("_", " "), str(how).replace("_", " ")) for of, how in provenance.settle_policy.items()]
-    return [
-        _table(["", ""], source),
-        *([_table(["Rule", "Pairs removed alone", "After the rules above"], effects)] if effects else []),
-        f"Filter recipe:\n\n```json\n{json.dumps(provenance.recipe, ensure_ascii=False, indent=2)}\n```",
-        *([_table(["Several answers became one", "By"], policy)] if policy else []),
-        _table(["Reviewers say", "What was done", "Pairs dropped or exchanged"], verdicts),
-    ]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a Markdown table; text from data cannot end a cell or begin HTML."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(_cell(value) for value in line)} |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _nothing_to_export(planned: ExportPlan) -> StudioError:

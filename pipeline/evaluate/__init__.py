@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import command_line, model_folder, train
-from pipeline.comparison import Row, compare, rounded, verdict
 from pipeline.errors import StudioError
-from pipeline.evaluate_check import AnswerOptions, EvaluateNumbers, EvaluateOptions, model_entry, preflight, spec
+from pipeline.evaluate.check import AnswerOptions, EvaluateNumbers, EvaluateOptions, model_entry, preflight, spec
+from pipeline.evaluate.comparison import Row, compare, rounded, verdict
 from pipeline.home import open_home
 from pipeline.preflight import spec_of
 from pipeline.project import Project, find
@@ -195,7 +195,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(command_line.tell(error), file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -21,8 +21,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from pipeline.errors import StudioError
-from pipeline.proxy import ServiceProxy, Target
 from pipeline.settings import Settings
+from pipeline.web.proxy import ServiceProxy, Target
 
 PREFIX = "/annotate"
 Reach = Literal["this machine only", "network"]

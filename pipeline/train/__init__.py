@@ -18,13 +18,13 @@ from typing import Any
 from pipeline import command_line, model_folder
 from pipeline.errors import StudioError
 from pipeline.home import open_home
-from pipeline.orpo import OrpoParams, TrainOptions
 from pipeline.preflight import spec_of, twin
 from pipeline.project import Project, find
 from pipeline.runs import supervisor
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.settings import Settings
-from pipeline.train_check import TrainNumbers, preflight, spec
+from pipeline.train.check import TrainNumbers, preflight, spec
+from pipeline.train.orpo import OrpoParams, TrainOptions
 
 __all__ = ["OrpoParams", "TrainNumbers", "TrainOptions", "TrainedModel", "models", "preflight", "snippet", "start"]
 
@@ -141,7 +141,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(command_line.tell(error), file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

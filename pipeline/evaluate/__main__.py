@@ -1,0 +1,7 @@
+"""Command line of the step: `python -m pipeline.evaluate`."""
+
+from __future__ import annotations
+
+from pipeline.evaluate import main
+
+raise SystemExit(main())

@@ -1,0 +1,117 @@
+"""What an export is asked for, what it will hold, and what it became."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, field_validator
+
+from pipeline.filter import RuleEffect
+from pipeline.pair import Pair
+from pipeline.settle import Settled
+from pipeline.tokens import PairCounts
+
+Split = Literal["train", "test"]
+
+
+class ExportOptions(BaseModel, extra="forbid"):
+    """What an export is called, what becomes of pairs without a clear preference, and how they are split."""
+
+    name: str = Field(
+        max_length=64,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="Name of the export and of its folder: letters, digits, hyphens and underscores.",
+    )
+    undecided: Literal["drop", "keep"] = Field(
+        "drop", description="Pairs on which the reviewers disagree, no option having the most votes."
+    )
+    ties: Literal["drop", "keep"] = Field("drop", description="Pairs whose completions most reviewers find equal.")
+    rejected_better: Literal["drop", "keep", "swap"] = Field(
+        "swap", description="Pairs whose rejected completion most reviewers prefer; swap exchanges the two."
+    )
+    test_share: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="Share of the pairs held out for evaluation; all pairs of one prompt go to the same side.",
+        json_schema_extra={"unit": "share"},
+    )
+    seed: int = Field(42, ge=0, description="Seed of the split: the same seed and prompts give the same split.")
+
+    @field_validator("name")
+    @classmethod
+    def _name_fits_a_repository(cls, name: str) -> str:
+        if name[:1] in "-_" or name[-1:] in "-_" or "--" in name:
+            raise ValueError("A name begins and ends with a letter or digit and has no two hyphens in a row.")
+        return name
+
+
+class Provenance(BaseModel, extra="forbid"):
+    """Where an export comes from, as its card and `export.json` tell it."""
+
+    dataset: str = Field(description="Name of the source dataset, never a path.")
+    kind: str = Field(description="Kind of the source: file, sample or Hub.")
+    sha256: str | None = Field(None, description="SHA-256 of the source file, if it is one file.")
+    languages: list[str] = Field(default_factory=list, description="ISO 639 codes of its languages, if known.")
+    recipe: dict[str, Any] = Field(description="The filter recipe.")
+    rule_effects: list[RuleEffect] = Field(default_factory=list, description="What each rule removed.")
+    settle_policy: dict[str, Any] = Field(description="How several answers became one.")
+    annotators: int = Field(ge=0, description="Number of annotators who answered.")
+    token_unit: str = Field("tokens", description="What the counts count: see `pipeline.tokens.TokenCounter.unit`.")
+    created: str = Field(description="When the export was made, ISO 8601.")
+    studio_version: str = Field(description="Version of Align Studio.")
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """What an export will hold, known before anything is written.
+
+    Attributes:
+        total: Pairs that came from the filter.
+        kept: Pairs that are exported.
+        dropped: Pairs left out by reason: undecided, ties, rejected_better; zeros included.
+        swapped: Pairs of those kept whose chosen and rejected are exchanged.
+        train: Pairs in the train split.
+        test: Pairs in the test split.
+        prompts: Different prompts among the pairs kept.
+    """
+
+    total: int
+    kept: int
+    dropped: dict[str, int]
+    swapped: int
+    train: int
+    test: int
+    prompts: int
+
+
+@dataclass(frozen=True)
+class ExportFile:
+    """One file of an export: its path within the folder, size in bytes, SHA-256, and rows if it holds pairs."""
+
+    path: str
+    bytes: int
+    sha256: str
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """A finished export: its folder, the plan it followed and its files, all but `export.json`, which lists them."""
+
+    folder: Path
+    plan: ExportPlan
+    files: list[ExportFile]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A pair to export, already turned around if it must be."""
+
+    pair: Pair
+    verdict: Settled | None
+    counts: PairCounts | None
+    swapped: bool = False
+    split: Split = "train"
