@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -18,11 +18,9 @@ from pipeline.studio import Studio
 from ui import run_view
 from ui.forms import ParameterForm, parameter_form
 from ui.handlers import BUSY, QUIET, handle
+from ui.page import Page
 from ui.run_view import RunView
 from ui.text import say, t
-
-if TYPE_CHECKING:
-    from ui.layout import Page
 
 ROLES = (BASE, TUNED)
 

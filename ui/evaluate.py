@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -24,11 +24,9 @@ from ui.answer import AnswerBox
 from ui.forms import ParameterForm, control, parameter_form
 from ui.handlers import BUSY, QUIET, handle
 from ui.notice import facts, notice, notices, wrong_values
+from ui.page import Page
 from ui.run_view import RunView, duration
 from ui.text import say, t
-
-if TYPE_CHECKING:
-    from ui.layout import Page
 
 HUB, FILE, BUNDLED = "hub", "file", "bundled"
 SPEED = ["max_samples", "batch_size", "dtype"]

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -27,11 +27,9 @@ from ui.filter import changed, look_again
 from ui.forms import ParameterForm, control, parameter_form
 from ui.handlers import BUSY, QUIET, handle
 from ui.notice import facts, notice, notices, wrong_values
+from ui.page import Page
 from ui.run_view import RunView
 from ui.text import say, t
-
-if TYPE_CHECKING:
-    from ui.layout import Page
 
 VERDICTS = ("undecided", "ties", "rejected_better")
 SPLIT = ("test_share", "seed")

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -23,11 +23,9 @@ from ui.forms import ParameterForm, control
 from ui.handlers import BUSY, QUIET, handle
 from ui.notice import notice, notices, wrong_values
 from ui.outcome import Effect
+from ui.page import Page
 from ui.pair_view import PairView
 from ui.text import say, t
-
-if TYPE_CHECKING:
-    from ui.layout import Page
 
 REVIEW = ("only_reviewed", "min_relevance", "preference_agrees")
 LENGTHS = tuple(f"{bound}_{part}_tokens" for part in PARTS for bound in ("min", "max"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import html
 
 import gradio as gr
 
@@ -11,26 +11,11 @@ from pipeline.errors import StudioError
 from pipeline.studio import Studio
 from ui import dataset, evaluate, export, filter, status_bar, train
 from ui.handlers import QUIET, handle
-from ui.text import t
+from ui.page import Page
+from ui.text import say, t
 
 STEPS = {"dataset": dataset, "filter": filter, "export": export, "train": train, "evaluate": evaluate}
-
-
-@dataclass(frozen=True)
-class Page:
-    """What the tabs share.
-
-    Attributes:
-        project: State with the name of the project shown, "" for none; its change event redraws every tab.
-        tabs: The tabs; a tab's id is its step's name.
-        items: The tab of each step; its select event is where a tab looks again.
-        model: State with (model folder, time of the wish): the trained model that the Evaluate tab is to show.
-    """
-
-    project: gr.State
-    tabs: gr.Tabs
-    items: dict[str, gr.Tab]
-    model: gr.State
+TAB_OF = {"import": "dataset", "export": "export", "train": "train", "evaluate": "evaluate", "answer": "evaluate"}
 
 
 def build(studio: Studio) -> gr.Blocks:
@@ -53,15 +38,34 @@ def build(studio: Studio) -> gr.Blocks:
             step.wire(built[name], studio, page)
 
         def opened(*, request: gr.Request) -> list[object]:
-            wanted = request.query_params.get("project", "")
-            try:
-                found = projects.find(studio.home, wanted) if wanted else projects.latest(studio.home)
-            except StudioError as error:
-                gr.Warning(error.what)
-                found = projects.latest(studio.home)
-            name = found.name if found else ""
-            return [name, status_bar.items(studio), gr.update(choices=projects.names(studio.home), value=name or None)]
+            name, step = asked_for(studio, dict(request.query_params))
+            choices = gr.update(choices=projects.names(studio.home), value=name or None)
+            return [name, status_bar.items(studio), choices, gr.Tabs(selected=step) if step else gr.skip()]
 
-        demo.load(handle(opened), None, [project, bar.items, bar.project], **QUIET)
+        demo.load(handle(opened), None, [project, bar.items, bar.project, tabs], **QUIET)
     demo.queue(default_concurrency_limit=8)
     return demo
+
+
+def asked_for(studio: Studio, query: dict[str, str]) -> tuple[str, str]:
+    """Return the project and the tab that an address asks for: `?project=NAME` or `?run=ID`.
+
+    Args:
+        studio: Names the home.
+        query: The address's query.
+
+    Returns:
+        The project's name, the latest by default, "" when there is none; and the tab, "" for none in particular.
+    """
+    try:
+        if run_id := query.get("run"):
+            run = studio.ledger.get(run_id)
+            return projects.find(studio.home, run.project).name, TAB_OF[run.kind]
+        if name := query.get("project"):
+            return projects.find(studio.home, name).name, ""
+    except KeyError:
+        gr.Warning(say("open.no_run"))
+    except StudioError as error:
+        gr.Warning(html.escape(error.what))
+    latest = projects.latest(studio.home)
+    return latest.name if latest else "", ""

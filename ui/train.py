@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -23,11 +23,9 @@ from ui import run_view, train_result
 from ui.forms import ParameterForm, control, parameter_form
 from ui.handlers import BUSY, QUIET, handle
 from ui.notice import facts, notices, wrong_values
+from ui.page import Page
 from ui.run_view import RunView, duration
 from ui.text import say, t
-
-if TYPE_CHECKING:
-    from ui.layout import Page
 
 # A check may ask the Hub and count tokens: queued, but without a spinner, and only the last of several changes counts.
 CHECK: dict[str, Any] = {**BUSY, "show_progress": "hidden", "trigger_mode": "always_last"}

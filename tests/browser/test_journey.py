@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -38,7 +39,8 @@ PWNED = "window.__pwned !== undefined || document.querySelector('img[src=x]') !=
 def pairs_like_the_mix(file: Path) -> Path:
     """Write pairs in the layout of mlabonne/orpo-dpo-mix-40k: whole conversations in chosen and rejected."""
     lines = (ROOT / "samples" / "preferences.jsonl").read_text(encoding="utf-8").splitlines()
-    rows, marked = [], 0
+    rows: list[dict[str, Any]] = []
+    marked = 0
     for row in map(json.loads, lines):
         (*before, question), (answer,), (worse,) = row["prompt"], row["chosen"], row["rejected"]
         long = len(answer["content"].split()) >= 22 and len(worse["content"].split()) >= 12
@@ -185,7 +187,7 @@ def check_export(app: App, page: Page, name: str) -> None:
 def train(app: App, page: Page, base: Path) -> None:
     """Train with LoRA for at least 20 steps and watch the curve grow."""
     steps.fill_training(
-        page, base, batch_size=1, gradient_accumulation=1, epochs=6, logging_steps=1, learning_rate=0.01
+        page, base, batch_size=1, gradient_accumulation=1, epochs=12, logging_steps=1, learning_rate=0.01
     )
     steps.unfold(page, "Adapter (LoRA)")
     expect(page.locator("#train-lora input")).to_be_checked()
@@ -197,9 +199,10 @@ def train(app: App, page: Page, base: Path) -> None:
     assert steps.ended(page, "train") == "Finished"
     expect(page.locator("#train-result")).to_be_visible()
     run = steps.latest(app, "train", "mix")
-    assert run.result is not None and run.result["steps"] >= 20
-    steps.until(lambda: steps.points(page) == set(range(1, run.result["steps"] + 1)), "the whole curve")
-    expect(page.locator("#train-facts")).to_contain_text(str(run.result["model_path"]))
+    result = run.result
+    assert result is not None and result["steps"] >= 20
+    steps.until(lambda: steps.points(page) == set(range(1, result["steps"] + 1)), "the whole curve")
+    expect(page.locator("#train-facts")).to_contain_text(str(result["model_path"]))
 
 
 def evaluate(app: App, page: Page) -> None:

@@ -1,0 +1,83 @@
+"""The composition root: addresses, and what a page's address asks for."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import app
+from pipeline import project
+from pipeline.errors import StudioError
+from pipeline.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_only_loopback_is_listened_on() -> None:
+    with pytest.raises(StudioError, match="stays on 127.0.0.1"):
+        app.check(Settings(host="0.0.0.0"))
+
+
+def test_a_port_in_use_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, "app.py", "--port", str(port), "--home", str(tmp_path)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"Port {port} on 127.0.0.1 cannot be used." in done.stderr
+    assert "--port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("address", ["7861", "0.0.0.0:notaport", "0.0.0.0:99999"])
+def test_a_malformed_listener_is_an_error(address: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        free = probe.getsockname()[1]
+    with pytest.raises(StudioError) as caught:
+        app.check(Settings(port=free, annotators=address))
+    assert "HOST:PORT" in str(caught.value)
+
+
+def test_an_address_opens_its_project_and_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.studio import Studio
+    from ui import layout
+
+    said: list[str] = []
+    monkeypatch.setattr(layout.gr, "Warning", said.append)  # a toast needs a page
+    studio = Studio(Settings(home=tmp_path))
+    assert layout.asked_for(studio, {}) == ("", "")
+    first, second = project.create(studio.home, "first"), project.create(studio.home, "second")
+    run = studio.ledger.add("train", first.name, "Train", {})[0]
+    assert layout.asked_for(studio, {}) == (second.name, "")
+    assert layout.asked_for(studio, {"project": "first"}) == ("first", "")
+    assert layout.asked_for(studio, {"run": run.id}) == ("first", "train")
+    assert said == []
+    assert layout.asked_for(studio, {"project": "<b>no</b>"}) == (second.name, "")
+    assert layout.asked_for(studio, {"run": "no"}) == (second.name, "")
+    assert len(said) == 2
+    assert "<b>" not in said[0]
+
+
+def test_another_sites_page_cannot_speak_to_the_studio() -> None:
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+    from starlette.testclient import TestClient
+
+    from pipeline.web.guard import LocalOnly
+
+    inner = Starlette(routes=[Route("/", lambda request: PlainTextResponse("in"))])
+    client = TestClient(LocalOnly(inner, port=7860), base_url="http://127.0.0.1:7860")
+    assert client.get("/").text == "in"
+    assert client.get("/", headers={"Origin": "http://localhost:7860"}).text == "in"
+    assert client.get("/", headers={"Host": "evil.example:7860"}).status_code == 403
+    assert client.get("/", headers={"Host": "127.0.0.1:1"}).status_code == 403
+    assert client.get("/", headers={"Origin": "http://evil.example"}).status_code == 403
+    assert client.get("/", headers={"Origin": "null"}).status_code == 403
