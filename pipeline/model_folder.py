@@ -134,10 +134,10 @@ def _ask_hub(name: str, instead: str, kind: Literal["model", "dataset"]) -> Noti
         )
     except HfHubHTTPError as error:
         return Notice(f"The Hub did not answer about {name}.", str(error), f"Try again in a minute, or {instead}.")
-    except (HTTPError, OSError) as error:
+    except (HTTPError, OSError):
         return Notice(
             f"{name} is not on this machine, and the Hub cannot be reached.",
-            f"{type(error).__name__}: {error}",
+            "",  # the library's own words ("[Errno -2] Name or service not known") say nothing more
             f"Check the network connection, or {instead}.",
         )
     return None

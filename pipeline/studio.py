@@ -100,9 +100,9 @@ class ArgillaHost:
 
     def stop(self) -> None:
         """Stop the embedded server."""
-        python = install.find("argilla_server", self._settings.engines_folder)
-        if self.embedded and python is not None:
-            ArgillaService(self._home.argilla, python).stop()
+        if self.embedded:
+            # Stopping needs no Python of the engine: it works even when its environment is gone.
+            ArgillaService(self._home.argilla, Path(sys.executable)).stop()
 
 
 class Studio:

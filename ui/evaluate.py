@@ -17,7 +17,7 @@ from pipeline.evaluate.check import REVIEWED, TRUTHFULQA
 from pipeline.export import exported
 from pipeline.preflight import Preflight
 from pipeline.project import DEFAULT_BASE_MODEL, Project, find
-from pipeline.runs.ledger import Run
+from pipeline.runs.ledger import Run, State
 from pipeline.studio import Studio
 from ui import answer, evaluate_result, run_view
 from ui.answer import AnswerBox
@@ -307,10 +307,12 @@ def _checked(studio: Studio, tab: EvaluateTab, project: Project | None, values: 
         return [wrong_values(error, "evaluate"), gr.update(interactive=False)]
     found = evaluate.preflight(studio.ledger, project, options)
     queued = bool(studio.ledger.list(project=project.name, kind="evaluate", active=True))
+    latest = studio.ledger.latest(project.name, "evaluate")
+    again = queued or (latest is not None and latest.state is State.SUCCEEDED)
     button = gr.update(
         interactive=not found.blockers,
         value=say("evaluate.start.also" if queued else "evaluate.start"),
-        variant="secondary" if queued else "primary",
+        variant="secondary" if again else "primary",
     )
     return [_summary(found, options), button]
 

@@ -14,7 +14,7 @@ import pandas as pd
 from pipeline import evaluate
 from pipeline.evaluate import Evaluation, Row
 from pipeline.evaluate.check import REVIEWED
-from pipeline.evaluate.comparison import finding, interval
+from pipeline.evaluate.comparison import finding, interval, interval_words
 from pipeline.preflight import spec_of
 from pipeline.runs.ledger import Run
 from pipeline.runs.local import ROOT
@@ -134,15 +134,15 @@ def _table(rows: list[Row], names: dict[str, str]) -> str:
 
 def _cells(row: Row, task: str) -> list[str]:
     samples = f"{row.samples:,}"
-    low, high = interval(row) or (0.0, 0.0)
-    found = "equal" if low == high == 0 and finding(row) == "same" else finding(row)
+    found = "equal" if interval(row) == (0, 0) and finding(row) == "same" else finding(row)
+    low, high = interval_words(row)
     return [
         task,
         say(f"evaluate.metric.{row.metric}"),
         evaluate.rounded(row.base, row.base_stderr),
         evaluate.rounded(row.tuned, row.tuned_stderr),
         evaluate.rounded(row.difference, row.difference_stderr, signed=True),
-        say(f"evaluate.finding.{found}", low=f"{low:+.2g}", high=f"{high:+.2g}"),
+        say(f"evaluate.finding.{found}", low=low, high=high),
         say("evaluate.some_of", count=samples, total=f"{row.available:,}") if row.partial else samples,
     ]
 

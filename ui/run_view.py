@@ -51,7 +51,7 @@ def build(kind: str) -> RunView:
     run, ended = gr.State(""), gr.State("")
     with gr.Group(visible=False, elem_id=f"{kind}-run") as box:
         card = gr.HTML(elem_id=f"{kind}-card", padding=True)
-        stop = gr.Button(t("run.stop"), size="sm", visible=False, elem_id=f"{kind}-stop")
+        stop = gr.Button(t("run.stop"), size="sm", visible=False, elem_id=f"{kind}-stop", elem_classes="run-stop")
         with gr.Accordion(t("run.log"), open=False):
             log = gr.Textbox(
                 show_label=False,

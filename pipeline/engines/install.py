@@ -16,10 +16,14 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import IO
 
 from filelock import FileLock, Timeout
 
@@ -65,6 +69,12 @@ ENGINES = {
 }
 
 Lines = Callable[[str], None]
+Check = Callable[[], object]
+TICK = 1.0  # seconds between two checks
+
+
+def _go_on() -> None:
+    """Let a build go on."""
 
 
 def python_of(environment: Path) -> Path:
@@ -108,13 +118,14 @@ def find(name: str, folder: Path) -> Path | None:
     return python if ready.get("digest") == digest(ENGINES[name]) and python.exists() else None
 
 
-def ensure(name: str, folder: Path, on_line: Lines = print) -> Path:
+def ensure(name: str, folder: Path, on_line: Lines = print, check: Check = _go_on) -> Path:
     """Build the engine's environment if its lock changed or it is not there; one build at a time.
 
     Args:
         name: Name of the engine.
         folder: Folder of the engines' environments; made if missing.
         on_line: Called with each line of progress.
+        check: Called about every second while something runs or is waited for; what it raises ends the build.
 
     Returns:
         The engine's Python executable.
@@ -127,47 +138,54 @@ def ensure(name: str, folder: Path, on_line: Lines = print) -> Path:
     if python is not None:
         return python
     folder.mkdir(parents=True, exist_ok=True)
-    with _one_build(folder, on_line):
-        return find(name, folder) or _build(engine, folder, on_line)
+    with _one_build(folder, on_line, check):
+        return find(name, folder) or _build(engine, folder, on_line, check)
 
 
-def _one_build(folder: Path, on_line: Lines) -> FileLock:
+def _one_build(folder: Path, on_line: Lines, check: Check) -> FileLock:
     lock = FileLock(folder / ".build.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    if _taken(lock, 0):
         on_line("Waiting for another build to finish")
-        lock.acquire()
+        while _taken(lock, TICK):
+            check()
     return lock
 
 
-def _build(engine: Engine, folder: Path, on_line: Lines) -> Path:
+def _taken(lock: FileLock, timeout: float) -> bool:
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        return True
+    return False
+
+
+def _build(engine: Engine, folder: Path, on_line: Lines, check: Check) -> Path:
     environment = folder / engine.name
     _check_disk(engine, folder)
     shutil.rmtree(environment, ignore_errors=True)
     on_line(f"Building the environment of {engine.title} (about {_size(engine) / GIB:.1f} GB on disk)")
     python = python_of(environment)
     install = ["pip", "install", "--python", str(python), "--compile-bytecode"]
-    _step(engine, "create", ["venv", "--python", sys.executable, str(environment)], on_line)
+    _step(engine, "create", ["venv", "--python", sys.executable, str(environment)], on_line, check)
     locked = [*install, "--require-hashes", "--no-deps", "-r", str(engine.lock)]
-    _step(engine, "packages", locked, on_line)
+    _step(engine, "packages", locked, on_line, check)
     if engine.torch:
-        _install_torch(engine, install, on_line)
+        _install_torch(engine, install, on_line, check)
     record = {"digest": digest(engine), "torch": torch_source() if engine.torch else None}
     (environment / "ready.json").write_text(json.dumps(record))
     on_line(f"The environment of {engine.title} is ready")
     return python
 
 
-def _install_torch(engine: Engine, install: list[str], on_line: Lines) -> None:
+def _install_torch(engine: Engine, install: list[str], on_line: Lines, check: Check) -> None:
     """Install torch from its chosen source; where PyTorch's own index does not answer, from the package index."""
     try:
-        _step(engine, "torch", [*install, *torch_source(), f"torch=={TORCH}"], on_line)
+        _step(engine, "torch", [*install, *torch_source(), f"torch=={TORCH}"], on_line, check)
     except StudioError:
         if "--torch-backend=auto" not in torch_source():
             raise
         on_line("PyTorch's own index did not answer; taking torch from the package index")
-        _step(engine, "torch", [*install, f"torch=={TORCH}"], on_line)
+        _step(engine, "torch", [*install, f"torch=={TORCH}"], on_line, check)
 
 
 def _size(engine: Engine) -> int:
@@ -184,7 +202,7 @@ def _check_disk(engine: Engine, folder: Path) -> None:
         )
 
 
-def _step(engine: Engine, step: str, arguments: list[str], on_line: Lines) -> None:
+def _step(engine: Engine, step: str, arguments: list[str], on_line: Lines, check: Check) -> None:
     """Run one uv command, pass its lines on, and turn a failure into an error that shows the end of its output."""
     tail: deque[str] = deque(maxlen=15)
     command = [sys.executable, "-m", "uv", *arguments, "--no-config", "--color", "never"]
@@ -193,13 +211,12 @@ def _step(engine: Engine, step: str, arguments: list[str], on_line: Lines) -> No
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
     ) as process:
-        assert process.stdout is not None
         try:
-            for line in process.stdout:
-                tail.append(line.rstrip())
+            for line in _lines(process, check):
+                tail.append(line)
                 if line.strip() and not line.lstrip().startswith(("+", "-", "~")):
                     on_line(f"{step}: {line.strip()}")
-        except BaseException:  # on_line raises to cancel the build; leaving the block would wait for uv's end
+        except BaseException:  # raised to cancel the build; leaving the block would wait for uv's end
             process.kill()
             raise
     if process.returncode:
@@ -208,6 +225,29 @@ def _step(engine: Engine, step: str, arguments: list[str], on_line: Lines) -> No
             "\n".join(tail),
             "Check the network and the disk, then try again; what was built is thrown away.",
         )
+
+
+def _lines(process: subprocess.Popen[str], check: Check) -> Iterator[str]:
+    """Yield a process's lines as they come; while none comes (a long download), check every second."""
+    assert process.stdout is not None
+    output: SimpleQueue[str | None] = SimpleQueue()
+
+    def pump(stream: IO[str]) -> None:
+        with suppress(ValueError):  # a cancelled build closes the stream while it is read
+            for line in stream:
+                output.put(line.rstrip())
+        output.put(None)
+
+    threading.Thread(target=pump, args=(process.stdout,), daemon=True, name="uv-output").start()
+    while True:
+        check()
+        try:
+            line = output.get(timeout=TICK)
+        except Empty:
+            continue
+        if line is None:
+            return
+        yield line
 
 
 def main(names: list[str]) -> int:

@@ -213,10 +213,15 @@ def rounded(value: float | None, stderr: float | None, *, signed: bool = False) 
         return "–"
     if not stderr:
         return f"{value:{sign}.4g}"
-    decimals = 1 - math.floor(math.log10(float(f"{stderr:.1e}")))  # 0.0996 has two digits as 0.10
+    decimals = _decimals(stderr)
     if decimals <= 0:
         return f"{round(value, decimals):{sign}.0f} ± {round(stderr, decimals):.0f}"
     return f"{value:{sign}.{decimals}f} ± {stderr:.{decimals}f}"
+
+
+def _decimals(stderr: float) -> int:
+    """Return how many decimals show two significant digits of a standard error."""
+    return 1 - math.floor(math.log10(float(f"{stderr:.1e}")))  # 0.0996 has two digits as 0.10
 
 
 def finding(row: Row) -> Finding:
@@ -250,6 +255,13 @@ def interval(row: Row) -> tuple[float, float] | None:
     return row.difference - limit, row.difference + limit
 
 
+def interval_words(row: Row) -> tuple[str, str]:
+    """Return the ends of `interval` with the decimals of the difference, signed; zeros where there is none."""
+    low, high = interval(row) or (0.0, 0.0)
+    decimals = max(0, _decimals(row.difference_stderr)) if row.difference_stderr else 0
+    return f"{low:+.{decimals}f}", f"{high:+.{decimals}f}"
+
+
 def verdict(row: Row) -> str:
     """Return what a row says, in plain words.
 
@@ -259,8 +271,8 @@ def verdict(row: Row) -> str:
     found = finding(row)
     part = f" Only {row.samples} of {row.available} samples were scored." if row.partial else ""
     if found in ("better", "worse"):
-        low, high = interval(row) or (math.nan, math.nan)
-        words = f"95 % of such intervals hold the true difference: {low:+.2g} to {high:+.2g}"
+        low, high = interval_words(row)
+        words = f"95 % of such intervals hold the true difference: {low} to {high}"
         return f"Evidence that the tuned model is {found} ({words}).{part}"
     return {
         "none": f"No comparison. {row.note}",

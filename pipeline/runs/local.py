@@ -21,13 +21,14 @@ ROOT = Path(__file__).resolve().parents[2]
 CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
 
 
-def command(run: Run, settings: Settings, on_line: install.Lines) -> list[str]:
+def command(run: Run, settings: Settings, on_line: install.Lines, check: install.Check) -> list[str]:
     """Return the program that carries a run, building its engine first when needed.
 
     Args:
         run: The run.
         settings: Names the engines' folder.
         on_line: Called with each line of an engine's build.
+        check: Called about every second of it; what it raises ends the build.
 
     Raises:
         StudioError: The engine cannot be built.
@@ -35,7 +36,7 @@ def command(run: Run, settings: Settings, on_line: install.Lines) -> list[str]:
     engine = ENGINE_OF.get(run.kind)
     if engine is None:
         return [sys.executable, "-m", "pipeline.runs.task", str(run.spec)]
-    python = install.ensure(engine, settings.engines_folder, on_line)
+    python = install.ensure(engine, settings.engines_folder, on_line, check)
     return [str(python), str(Path(engines.__file__).parent / engine / "worker.py"), str(run.spec)]
 
 

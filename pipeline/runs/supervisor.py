@@ -145,12 +145,11 @@ class Supervisor:
             raise Cancelled
 
     def _build_line(self, line: str) -> None:
-        self._check_stop()
         events.append(self.run.events, "stage", stage="install", message=line)
 
     def _start_and_watch(self) -> None:
         self.ledger.set_state(self.run.id, State.STARTING)
-        command = local.command(self.run, self.settings, self._build_line)
+        command = local.command(self.run, self.settings, self._build_line, self._check_stop)
         self._check_stop()
         ooms = local.oom_kills()
         process = start_detached(command, log=self.run.log, cwd=self.run.folder, environment=local.environment())

@@ -139,12 +139,14 @@ def _argilla(settings: Settings, home: Home, reporter: Reporter) -> Endpoint:
         key = settings.argilla_api_key.get_secret_value()
         return Endpoint(settings.argilla_api_url.rstrip("/"), key, port=0, embedded=False)
 
-    def line(text: str) -> None:
+    def check() -> None:
         if reporter.should_stop():
             raise Cancelled
+
+    def line(text: str) -> None:
         reporter.stage("prepare", text)
 
-    python = install.ensure("argilla_server", settings.engines_folder, line)
+    python = install.ensure("argilla_server", settings.engines_folder, line, check)
     return ArgillaService(home.argilla, python).start()
 
 

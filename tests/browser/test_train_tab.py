@@ -69,7 +69,7 @@ def test_the_check_follows_the_form(page: Page, studio: App, tmp_path: Path) -> 
     check, start = page.locator("#train-check"), page.locator("#train-start")
     expect(page.locator("#train-base-model input")).to_have_value(str(tmp_path / "tiny-base"))
     expect(check).to_contain_text("48")  # three quarters of 64
-    expect(check).to_contain_text("3, each of 16 pairs")
+    expect(check).to_contain_text("3; pairs per step: 16")
     expect(start).to_be_enabled()
 
     page.get_by_text("Learning: rate").click()
@@ -80,7 +80,7 @@ def test_the_check_follows_the_form(page: Page, studio: App, tmp_path: Path) -> 
     expect(check).to_contain_text("48 pairs are too few for one training step")
     expect(start).to_be_disabled()
     set_number(page, "batch-size", "8")
-    expect(check).to_contain_text("1, each of 32 pairs")
+    expect(check).to_contain_text("1; pairs per step: 32")
     expect(check).to_contain_text("16 pairs of each pass fill no whole step")
     expect(start).to_be_enabled()
 

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from pipeline.engines import install
 from pipeline.engines.install import Engine
@@ -88,6 +89,32 @@ def test_a_build_is_cancelled_by_its_listener(toy: Engine, tmp_path: Path) -> No
         install.ensure("toy", tmp_path / "engines", listener)
     assert install.find("toy", tmp_path / "engines") is None
     assert install.ensure("toy", tmp_path / "engines", lambda line: None).exists()  # the lock was let go
+
+
+def test_a_build_is_cancelled_while_uv_says_nothing(toy: Engine, tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def check() -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        install.ensure("toy", tmp_path / "engines", lambda line: None, check)
+    assert install.find("toy", tmp_path / "engines") is None
+
+
+def test_waiting_for_another_build_can_be_cancelled(toy: Engine, tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def check() -> None:
+        raise Stop
+
+    lines: list[str] = []
+    (tmp_path / "engines").mkdir()
+    with FileLock(tmp_path / "engines" / ".build.lock"), pytest.raises(Stop):
+        install.ensure("toy", tmp_path / "engines", lines.append, check)
+    assert lines == ["Waiting for another build to finish"]
 
 
 def test_no_room_is_said_before_anything_is_built(toy: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -442,14 +442,14 @@ def fit_rows(rows: list[dict[str, Messages]], tokenizer: Any, job: Job, state: S
     if state.completions_cut:
         emit(
             "warning",
-            message=f"{state.completions_cut} of {2 * len(rows)} answers were longer than "
-            f"{params.max_completion_length} tokens and were cut.",
+            message=f"Answers longer than {params.max_completion_length} tokens, their end cut: "
+            f"{state.completions_cut} of {2 * len(rows)}, chosen and rejected.",
         )
     if state.prompts_cut:
         emit(
             "warning",
-            message=f"{state.prompts_cut} of {len(rows)} prompts are longer than {params.max_prompt_length} tokens; "
-            "their last tokens are kept.",
+            message=f"Prompts longer than {params.max_prompt_length} tokens, their beginning cut: "
+            f"{state.prompts_cut} of {len(rows)}.",
         )
 
 
