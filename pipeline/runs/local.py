@@ -94,7 +94,8 @@ def conclude(
 
 
 def _reported(end: events.Event) -> Problem:
-    why = end.get("why") or ("" if end.get("type") in (None, "StudioError") else str(end["type"]))
+    # A kind of error means something to programmers only: it is shown where nothing says what to do.
+    why = end.get("why") or ("" if end.get("next") else str(end.get("type") or ""))
     return Problem(str(end.get("message") or end.get("type")), why, str(end.get("next") or ""))
 
 
