@@ -86,6 +86,7 @@ def set_number(page: Page, elem_id: str, value: float) -> None:
     field = page.locator(f"#{elem_id} input")
     field.fill(str(value))
     field.blur()
+    expect(field).to_have_value(str(value))
 
 
 def choose(page: Page, elem_id: str, value: str) -> None:

@@ -70,7 +70,11 @@ def test_two_models_are_scored_and_asked(page: Page, studio: App, tmp_path: Path
     hostile = "<img src=x onerror=alert(1)> Why is the river cold?"
     page.locator("#answer-prompt textarea").fill(hostile)
     page.get_by_text("Length and randomness").click()
-    page.locator("#answer-max-new-tokens input").fill("8")
+    longest = page.locator("#answer-max-new-tokens input")
+    expect(longest).to_have_value("128")  # what an accordion holds is put on the page when it is opened
+    longest.fill("8")
+    longest.blur()
+    expect(longest).to_have_value("8")
     page.locator("#answer-ask").click()
     expect(page.locator("#answer-card .state")).to_have_text("Finished", timeout=RUN_MS)
     expect(page.locator("#answer-asked textarea")).to_have_value(hostile)
