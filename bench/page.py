@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -42,7 +41,7 @@ def until_served(command: list[str], port: int, environment: dict[str, str]) -> 
             if process.poll() is not None or time.perf_counter() - began > 120:
                 raise RuntimeError(f"{command} did not serve a page")
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.wait(30)
 
 

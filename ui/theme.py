@@ -25,7 +25,9 @@ CSS = """
 .dot.good { background: #0d9488; } .dot.busy { background: #d97706; } .dot.bad { background: #dc2626; }
 .dot.idle { background: #94a3b8; }
 .run-card { border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 12px 16px; }
-.gr-group:has(.run-card) { background: var(--block-background-fill) !important; } .run-card { border: none; }
+.gr-group:has(.run-card), .gr-group:has(.run-card) > .styler, .block:has(> * .run-card), .block:has(> .run-card) {
+  background: var(--block-background-fill) !important; }
+.run-card { border: none; }
 .run-stop { width: max-content !important; min-width: 180px; margin: 0 16px 12px; }
 .run-head { display: flex; flex-wrap: wrap; gap: 4px 14px; align-items: baseline; }
 .run-head .state { font-weight: 600; } .run-head .state.failed, .run-head .state.lost { color: #dc2626; }

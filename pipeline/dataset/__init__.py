@@ -6,7 +6,7 @@ import itertools
 import re
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,7 @@ __all__ = [
     "read_rows",
     "recognise",
     "save",
+    "stream_pairs",
     "summarise",
 ]
 
@@ -178,10 +179,20 @@ def open_pairs(path: Path) -> list[Pair]:
     Raises:
         StudioError: The file is missing or damaged.
     """
+    return list(stream_pairs(path))
+
+
+def stream_pairs(path: Path) -> Iterator[Pair]:
+    """Yield the pairs `save` wrote, a batch of them in memory at a time.
+
+    Raises:
+        StudioError: The file is missing or damaged.
+    """
     try:
         with pq.ParquetFile(path) as file:
             batches = file.iter_batches(batch_size=_BATCH)
-            return [pair for batch in batches for pair in from_table(pa.Table.from_batches([batch]))]
+            for batch in batches:
+                yield from from_table(pa.Table.from_batches([batch]))
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise unreadable(path, f"{error}.", "Load the dataset again.") from error
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import __version__, export, project, review, tokens, workbench
+from pipeline import __version__, dataset, export, project, review, tokens, workbench
 from pipeline.engines import install
 from pipeline.engines.argilla_server.service import ArgillaService, Endpoint
 from pipeline.errors import StudioError
@@ -43,7 +43,7 @@ def import_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     reporter.stage("prepare", "Starting Argilla")
     endpoint = _argilla(settings, home, reporter)
     reporter.stage("prepare", "Counting the pairs' lengths")
-    pairs, counts = workbench.pairs_of(of), _counts(of, plan)
+    counts = _counts(of, plan)
     if reporter.should_stop():
         raise Cancelled
     reporter.stage("import", "Importing into Argilla")
@@ -53,9 +53,9 @@ def import_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     imported = review.import_pairs(
         endpoint,
         plan,
-        pairs,
+        dataset.stream_pairs(of.pairs),  # a batch in memory at a time: there may be tens of thousands
         counts,
-        on_progress=lambda done, _: reporter.progress("import", done, len(pairs), "pairs"),
+        on_progress=lambda done, _: reporter.progress("import", done, len(counts), "pairs"),
         should_stop=reporter.should_stop,
         chunk=CHUNK,
     )
@@ -156,12 +156,9 @@ def _counts(of: Project, plan: ReviewPlan) -> list[tokens.PairCounts]:
     Raises:
         StudioError: They were tokens, and the tokenizer is not at hand any more.
     """
-    counted = workbench.counts_of(of)
-    if counted.unit == plan.unit:
-        return counted.counts
-    estimate = tokens.WordEstimate()
-    if plan.unit == estimate.unit:
-        return tokens.pair_counts(workbench.pairs_of(of), estimate)
+    for counter in (tokens.counter(of.read().base_model), tokens.WordEstimate()):
+        if plan.unit == counter.unit:
+            return tokens.pair_counts(dataset.stream_pairs(of.pairs), counter)
     raise StudioError(
         f"The pairs' lengths cannot be counted in {plan.unit}.",
         f"The tokenizer of {of.read().base_model} cannot be loaded at the moment.",
