@@ -137,8 +137,8 @@ def test_lengths_are_kept_and_counted(lora: Result, runs: Runs) -> None:
     run = runs[0]["short-answers"]
     ready = run.one("ready")
     assert ready["completions_cut"] > 40 and ready["prompts_cut"] == 40
-    assert f"{ready['completions_cut']} of 80 answers" in run.all("warning")[0]["message"]
-    assert "40 of 40 prompts" in run.all("warning")[1]["message"]
+    assert f"their end cut: {ready['completions_cut']} of 80" in run.all("warning")[0]["message"]
+    assert "their beginning cut: 40 of 40" in run.all("warning")[1]["message"]
     for side in ("chosen", "rejected"):
         for labels in run.batch[f"{side}_labels"]:
             answer = [label for label in labels if label != -100]
