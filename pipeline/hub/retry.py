@@ -1,0 +1,46 @@
+"""Calls that are tried again: what may pass, and only calls that may be made twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from huggingface_hub import errors
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from pipeline.hub.problems import causes, status
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+PASSING = frozenset({408, 429, 500, 502, 503, 504})
+
+
+def passing(error: BaseException) -> bool:
+    """Return whether an error may be gone at the next try: the Hub is busy, or the connection broke."""
+    if code := status(error):
+        return code in PASSING
+    if any(isinstance(cause, errors.OfflineModeIsEnabled | errors.HFValidationError) for cause in causes(error)):
+        return False
+    return isinstance(error, errors.HTTPError | ConnectionError | TimeoutError)
+
+
+def retrying(call: Callable[[], T], *, attempts: int = ATTEMPTS, first: float = 1.0, longest: float = 30.0) -> T:
+    """Return what a call returns, tried again while its error may pass; the last error is raised as it is.
+
+    Only for calls that are harmless when made twice. One that is not (a commit, a Job) must first look whether the
+    former try has arrived.
+
+    Args:
+        call: The call.
+        attempts: Tries in all.
+        first: Seconds before the second try, doubled each time, with jitter.
+        longest: Longest wait, seconds.
+    """
+    again = Retrying(
+        retry=retry_if_exception(passing),
+        stop=stop_after_attempt(attempts),
+        wait=wait_exponential_jitter(initial=first, max=longest),
+        reraise=True,
+    )
+    return again(call)
