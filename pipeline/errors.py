@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
+from pathlib import Path
+
 
 class StudioError(Exception):
     """Something the user can understand and act on.
@@ -17,3 +21,22 @@ class StudioError(Exception):
         self.what = what
         self.why = why
         self.next = next
+
+
+# Besides ENOSPC: a user's quota, and a limit on one file's size.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# What libraries make of them; SQLite calls a quota "disk I/O error".
+_SIGNS = ("disk is full", "no space left", "quota exceeded", "file too large", "disk i/o error")
+_NOTHING = 1 << 20  # bytes; less than this is a full disk
+
+
+def disk_full(error: BaseException | str) -> bool:
+    """Return whether an error, or what a program printed of it, is that of a full disk."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    return any(sign in str(error).lower() for sign in _SIGNS)
+
+
+def no_space(folder: Path) -> bool:
+    """Return whether the disk of a folder has no space left."""
+    return shutil.disk_usage(folder).free < _NOTHING

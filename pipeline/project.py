@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import re
 import shutil
@@ -15,7 +14,7 @@ from typing import Any
 from filelock import FileLock
 from pydantic import BaseModel, Field
 
-from pipeline.errors import StudioError
+from pipeline.errors import StudioError, disk_full
 from pipeline.home import Home
 
 DEFAULT_BASE_MODEL = "HuggingFaceTB/SmolLM2-135M"
@@ -32,6 +31,10 @@ class DatasetRecord(BaseModel):
     rows: int
     pairs: int
     bad_rows: int
+    config: str = Field("", description="Configuration of a Hub dataset.")
+    split: str = Field("", description="Split of a Hub dataset.")
+    revision: str = Field("", description="Commit of a Hub dataset.")
+    limit: int | None = Field(None, description="Rows of a Hub dataset read at most, the first ones; None: all.")
 
 
 class ReviewRecord(BaseModel):
@@ -157,7 +160,7 @@ def create(home: Home, wanted: str) -> Project:
 
 def not_made(error: OSError) -> StudioError:
     """Return the error of a project whose files could not be written."""
-    full = error.errno == errno.ENOSPC
+    full = disk_full(error)
     return StudioError(
         "The project could not be made.",
         "The disk is full." if full else str(error),

@@ -31,6 +31,11 @@ class Settings(BaseSettings):
     argilla_api_key: SecretStr = Field(
         SecretStr(""), validation_alias="ARGILLA_API_KEY", description="Owner's API key of that server."
     )
+    hf_token: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="HF_TOKEN",
+        description="Hugging Face token to sign in with; empty: the one of `hf auth login`, or typed on the page.",
+    )
 
     @property
     def engines_folder(self) -> Path:

@@ -12,6 +12,7 @@ from pipeline.engines import install
 from pipeline.engines.argilla_server.service import ArgillaService, Endpoint
 from pipeline.errors import StudioError
 from pipeline.home import Home, open_home
+from pipeline.hub.account import SignIn
 from pipeline.runs import supervisor
 from pipeline.runs.ledger import Ledger
 from pipeline.settings import Settings
@@ -106,16 +107,18 @@ class ArgillaHost:
 
 
 class Studio:
-    """Settings, home, ledger and Argilla of one studio."""
+    """Settings, home, ledger, sign-in and Argilla of one studio."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.home = open_home(settings.home)
         self.ledger = Ledger(self.home)
         self.argilla = ArgillaHost(settings, self.home)
+        self.sign_in = SignIn(settings.hf_token.get_secret_value())
 
     def open(self) -> None:
         """Start what runs beside the app and take up runs that lost their supervisor."""
+        self.sign_in.start()
         supervisor.tend(self.ledger)
         self.argilla.start()
 

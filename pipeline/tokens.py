@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import itertools
 import re
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError, HTTPError
-from huggingface_hub.utils import validate_repo_id
 from tokenizers import Tokenizer
 
+from pipeline import model_folder
 from pipeline.errors import StudioError
+from pipeline.hub import models
+from pipeline.hub.look import Memory
 from pipeline.pair import Pair, text_of
 
-_HUB_TIMEOUT_S = 3.0
-_ASK_AGAIN_AFTER_S = 300.0
+_KEPT_S = 3600.0
+_ASK_AGAIN_AFTER_S = 60.0
 _BATCH = 1000  # texts encoded at once: 40,000 encodings together would need gigabytes
 _IDEOGRAPH = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _CHARACTER = re.compile(f"[{_IDEOGRAPH}]")
@@ -97,33 +96,31 @@ class PairCounts:
     rejected: int
 
 
-# Counters by model, with the file's time of change and size for a folder, or when to ask the Hub again after a failure.
-_known: dict[str, tuple[TokenCounter, object]] = {}
+# Counters of folders, with the file's time of change and size; those of the Hub apart for everyone who asks.
+_folders: dict[str, tuple[TokenCounter, object]] = {}
+_hub: Memory[TokenCounter] = Memory(
+    lambda found: _KEPT_S if isinstance(found, ModelTokens) else _ASK_AGAIN_AFTER_S, most=20
+)
 
 
-def counter(base_model: str, token: str | None = None) -> TokenCounter:
+def counter(base_model: str) -> TokenCounter:
     """Return the counter for a base model; the estimate where its tokenizer cannot be had within seconds.
 
     Args:
         base_model: A folder with tokenizer.json, or a model's id on the Hugging Face Hub; empty: the estimate.
-        token: The user's access token for a private or gated model; None: anonymous.
     """
     file = Path(base_model) / "tokenizer.json"
     if base_model and file.is_file():
         stamp = (file.stat().st_mtime_ns, file.stat().st_size)
-        known, then = _known.get(base_model, (None, None))
+        known, then = _folders.get(base_model, (None, None))
         if known is None or then != stamp:
-            known = _load(base_model, file) or WordEstimate()
-            _known[base_model] = (known, stamp)
+            known = _load(base_model, file.read_bytes()) or WordEstimate()
+            _folders[base_model] = (known, stamp)
         return known
-    if not base_model or Path(base_model).is_dir():
+    model = model_folder.refer(base_model)
+    if not model.on_hub:
         return WordEstimate()
-    known, until = _known.get(base_model, (None, None))
-    if known is None or (isinstance(until, float) and time.monotonic() > until):
-        found = _from_hub(base_model, token)
-        known = found or WordEstimate()
-        _known[base_model] = (known, None if found else time.monotonic() + _ASK_AGAIN_AFTER_S)
-    return known
+    return _hub.get(base_model, lambda: _from_hub(base_model, model))
 
 
 def check(base_model: str) -> str:
@@ -145,14 +142,12 @@ def check(base_model: str) -> str:
                 "Choose the folder of a model that was saved together with its tokenizer.",
             )
         return str(folder.resolve())
-    try:
-        validate_repo_id(name)
-    except HFValidationError as error:
+    if not model_folder.refer(name).on_hub:
         raise StudioError(
             f"There is no model “{name}”." if name else "No model is named.",
             "It is no folder on this machine, and a model's id on the Hub looks like owner/name.",
             "Correct it, then try again.",
-        ) from error
+        )
     return name
 
 
@@ -169,9 +164,9 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _load(name: str, file: Path) -> ModelTokens | None:
+def _load(name: str, content: bytes) -> ModelTokens | None:
     try:
-        tokenizer = Tokenizer.from_file(str(file))
+        tokenizer = Tokenizer.from_buffer(content)
     except Exception:  # tokenizers 0.23 raises bare Exception for a file it cannot parse
         return None
     # A tokenizer.json may carry the truncation and padding it was last used with: every count would be that length.
@@ -180,14 +175,8 @@ def _load(name: str, file: Path) -> ModelTokens | None:
     return ModelTokens(name, tokenizer)
 
 
-def _from_hub(model: str, token: str | None) -> ModelTokens | None:
-    """Return the counter of a model on the Hub, from the local cache first."""
-    try:
-        file = try_to_load_from_cache(model, "tokenizer.json")
-        if not isinstance(file, str):
-            # Asked first with a short limit: hf_hub_download of huggingface_hub 2.4 tries an unreachable Hub for 23 s.
-            HfApi(token=token or False).model_info(model, timeout=_HUB_TIMEOUT_S)
-            file = hf_hub_download(model, "tokenizer.json", token=token or False, etag_timeout=_HUB_TIMEOUT_S)
-    except (HFValidationError, HTTPError, OSError):
-        return None  # no such model, no tokenizer.json, no consent or no network: the estimate says so by its unit
-    return _load(model, Path(file))
+def _from_hub(name: str, model: model_folder.Reference) -> TokenCounter:
+    """Return the counter of a model on the Hub, from the machine's cache where the Hub is not reached."""
+    content = models.read(model.path, "tokenizer.json", model.revision)
+    # No such model, no tokenizer.json, no consent or no network: the estimate says so by its unit.
+    return (_load(name, content) if content else None) or WordEstimate()

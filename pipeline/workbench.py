@@ -21,6 +21,7 @@ from pipeline.dataset.rows import BadRow
 from pipeline.engines.argilla_server.service import Endpoint
 from pipeline.errors import StudioError
 from pipeline.home import Home
+from pipeline.hub.datasets import Chosen
 from pipeline.pair import Pair
 from pipeline.project import DatasetRecord, Project, Record, ReviewRecord
 from pipeline.review.plan import ReviewPlan
@@ -76,7 +77,9 @@ def _version(path: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
-def start_project(home: Home, loaded: Loaded, kind: Kind, name: str, sha256: str = "") -> Project:
+def start_project(
+    home: Home, loaded: Loaded, kind: Kind, name: str, sha256: str = "", chosen: Chosen | None = None
+) -> Project:
     """Make a project of a loaded dataset, named after it.
 
     Args:
@@ -85,6 +88,7 @@ def start_project(home: Home, loaded: Loaded, kind: Kind, name: str, sha256: str
         kind: Where it comes from.
         name: File name or Hub id.
         sha256: SHA-256 of the file, if it is one.
+        chosen: Configuration, split and commit, if it is a Hub dataset.
 
     Raises:
         StudioError: The project cannot be written; nothing of it is left behind.
@@ -101,6 +105,10 @@ def start_project(home: Home, loaded: Loaded, kind: Kind, name: str, sha256: str
             rows=len(loaded.pairs) + len(loaded.bad_rows),
             pairs=len(loaded.pairs),
             bad_rows=len(loaded.bad_rows),
+            config=chosen.config if chosen else "",
+            split=chosen.split if chosen else "",
+            revision=chosen.revision if chosen else "",
+            limit=chosen.limit if chosen else None,
         )
 
         def change(of: Record) -> None:

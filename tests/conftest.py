@@ -1,16 +1,54 @@
-"""What all tests share: the engines' environments, and a home of their own for everything else."""
+"""What all tests share: the engines' environments, a Hub of their own, and a home of their own for everything else."""
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.engines import install
 from pipeline.settings import Settings
+from tests.doubles.hub import HubDouble
+from tests.doubles.hub.serving import HOST, free_port
 
 # Read before any test names another home: `python -m tests.prepare` built the engines there.
 ENGINES = Settings().engines_folder
+
+# huggingface_hub reads its variables when it is imported, so they are set before anything here imports it. While no
+# test of a module asks for `hub`, nobody listens there: that is the Hub that is not reached.
+HUB_PORT = free_port()
+HF_HOME = tempfile.mkdtemp(prefix="align-studio-hf-")
+for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACEHUB_API_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE"):
+    os.environ.pop(variable, None)
+os.environ.update(HF_ENDPOINT=f"http://{HOST}:{HUB_PORT}", HF_HOME=HF_HOME, HF_HUB_DISABLE_TELEMETRY="1")
+atexit.register(shutil.rmtree, HF_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def hub_double(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubDouble]:
+    """The one Hub double of the session, not started; tests take `hub`."""
+    double = HubDouble(tmp_path_factory.mktemp("hub"), HUB_PORT)
+    yield double
+    double.stop()
+
+
+@pytest.fixture(scope="module")
+def _hub_running(hub_double: HubDouble) -> Iterator[HubDouble]:
+    hub_double.start()
+    yield hub_double
+    hub_double.stop()
+
+
+@pytest.fixture
+def hub(_hub_running: HubDouble) -> Iterator[HubDouble]:
+    """The Hub double at HF_ENDPOINT; what it holds stays for the session, so each test uses names of its own."""
+    yield _hub_running
+    _hub_running.calm()
 
 
 @pytest.fixture(scope="session")

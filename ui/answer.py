@@ -85,7 +85,7 @@ def wire(box: AnswerBox, studio: Studio, page: Page, models: dict[str, Component
     def ask(name: str, prompt: str, base: str | None, tuned: str | None, *values: Any) -> str:
         options = box.form.read(values)
         assert isinstance(options, AnswerOptions)
-        asked = {BASE: base or "", TUNED: tuned or ""}
+        asked = ({BASE: base} if base else {}) | {TUNED: tuned or ""}
         return evaluate.answer(studio.ledger, find(studio.home, name), asked, prompt or "", options).id
 
     def opened(name: str) -> str:
@@ -108,7 +108,10 @@ def _draw(seen: View | None) -> list[Any]:
     found = {result["role"]: result for result in seen.folded.results}
     return [
         gr.update(value=prompt, visible=True),
-        *(_answer(seen, role, names.get(role, ""), found.get(role)) for role in ROLES),
+        *(
+            _answer(seen, role, names[role], found.get(role)) if role in names else gr.update(visible=False)
+            for role in ROLES
+        ),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,15 @@ from gradio.components import Component
 
 from pipeline import project as projects
 from pipeline import workbench
-from pipeline.dataset import DEFAULT_DATASET, LayoutUnknown, Mapping, sources
+from pipeline.dataset import LayoutUnknown, Mapping, Progress, loading, sources
 from pipeline.dataset.rows import Rows
 from pipeline.dataset.sources import Source
 from pipeline.errors import StudioError
 from pipeline.project import Project
 from pipeline.studio import Studio
-from ui import pair_view, preview, review
+from ui import hub_dataset, pair_view, preview, review
 from ui.handlers import BUSY, QUIET, handle
+from ui.hub_dataset import HubForm, LoadView
 from ui.pair_view import PairView
 from ui.review import ReviewSection
 from ui.text import say, t
@@ -38,11 +40,10 @@ class SourceForm:
     panels: dict[str, gr.Column]
     file: gr.File
     path: gr.Textbox
-    hub_id: gr.Textbox
-    split: gr.Textbox
-    limit: gr.Number
+    hub: HubForm
     by_hand: gr.Checkbox
     load: gr.Button
+    running: LoadView
     problem: gr.HTML
 
 
@@ -121,18 +122,13 @@ def _source_form() -> SourceForm:
             file = gr.File(label=t("dataset.file"), file_types=FILES, height=150, elem_id="dataset-file")
         with gr.Column(visible=False) as panels["path"]:
             path = gr.Textbox(label=t("dataset.path"), info=t("dataset.path.help"), elem_id="dataset-path")
-        with gr.Column(visible=False) as panels["hub"], gr.Row(elem_classes="form-row"):
-            hub_id = gr.Textbox(
-                DEFAULT_DATASET, label=t("dataset.hub_id"), info=t("dataset.hub_id.help"), elem_id="dataset-hub-id"
-            )
-            split = gr.Textbox("train", label=t("dataset.split"), info=t("dataset.split.help"), elem_id="dataset-split")
-            limit = gr.Number(
-                1000, precision=0, label=t("dataset.limit"), info=t("dataset.limit.help"), elem_id="dataset-limit"
-            )
+        with gr.Column(visible=False) as panels["hub"]:
+            hub = hub_dataset.build()
         by_hand = gr.Checkbox(label=t("dataset.by_hand"), info=t("dataset.by_hand.help"), elem_id="dataset-by-hand")
         load = gr.Button(t("dataset.load"), variant="primary", elem_id="dataset-load")
+        running = hub_dataset.build_load()
         problem = gr.HTML(elem_id="dataset-problem", padding=False, visible=False)
-    return SourceForm(fold, kind, panels, file, path, hub_id, split, limit, by_hand, load, problem)
+    return SourceForm(fold, kind, panels, file, path, hub, by_hand, load, running, problem)
 
 
 def _column_pickers() -> ColumnPickers:
@@ -202,25 +198,19 @@ def _wire_form(tab: DatasetTab, studio: Studio, page: Any) -> None:
     def choose(kind: str) -> list[Any]:
         return [*(gr.update(visible=name == kind) for name in KINDS), gr.update(visible=kind != "upload"), no_problem()]
 
-    def load(
-        kind: str,
-        path: str,
-        hub_id: str,
-        split: str,
-        limit: float | None,
-        by_hand: bool,
-        shown: str,
-        progress: gr.Progress = gr.Progress(),
-    ) -> list[Any]:
-        def count(done: int, total: int | None) -> None:
-            progress((done, total), desc=say("dataset.reading"), unit=say("dataset.rows"))
+    def load(kind: str, path: str, by_hand: bool, shown: str, *hub: Any) -> list[Any]:
+        if kind == "hub":
+            return _start(studio, by_hand, *hub)
+        read = (lambda: sources.local_file(path)) if kind == "path" else sources.sample
+        return [*place(studio, read, by_hand, shown), *[gr.skip()] * 5]
 
-        def read() -> Source:
-            if kind == "hub":
-                return sources.hub(hub_id, split, int(limit) if limit and limit > 0 else None, count)
-            return sources.local_file(path) if kind == "path" else sources.sample()
+    def watch(key: str) -> list[Any]:
+        return _watched(key)
 
-        return place(studio, read, by_hand, shown)
+    def stop(key: str) -> list[Any]:
+        if found := loading.find(key):
+            found.stop()
+        return _watched(key)
 
     def upload(file: str | None, by_hand: bool, shown: str) -> list[Any]:
         if not file:
@@ -236,13 +226,50 @@ def _wire_form(tab: DatasetTab, studio: Studio, page: Any) -> None:
 
     panels = [form.panels[name] for name in KINDS]
     form.kind.change(handle(choose), [form.kind], [*panels, form.load, form.problem], **QUIET)
-    inputs = [form.kind, form.path, form.hub_id, form.split, form.limit, form.by_hand, page.project]
-    form.load.click(handle(load), inputs, placed, **BUSY)
-    form.path.submit(handle(load), inputs, placed, **BUSY)
+    inputs = [form.kind, form.path, form.by_hand, page.project, *form.hub.inputs]
+    outputs = [*placed, form.load, *form.running.outputs]
+    form.load.click(handle(load), inputs, outputs, **BUSY)
+    form.path.submit(handle(load), inputs, outputs, **BUSY)
+    form.running.timer.tick(handle(watch), [form.running.key], outputs, **QUIET)
+    form.running.stop.click(handle(stop), [form.running.key], outputs, **QUIET)
     form.file.upload(handle(upload), [form.file, form.by_hand, page.project], [*placed, form.file], **BUSY)
     picked = [columns.held, columns.prompt, columns.chosen, columns.rejected, columns.source, page.project]
     columns.use.click(handle(use), picked, placed, **BUSY)
     columns.cancel.click(handle(cancel), [columns.held], placed[1:], **QUIET)
+    hub_dataset.wire(form.hub, form.kind)
+
+
+def _start(studio: Studio, by_hand: bool, *chosen: Any) -> list[Any]:
+    """Start loading from the Hub, and return updates for the project, the problem, the columns and the load."""
+    name = str(chosen[0]).strip()
+
+    def read(progress: Progress) -> Source:
+        return sources.hub(hub_dataset.chosen_by(*chosen), progress)
+
+    key = loading.start(studio.home, read, by_hand, name)
+    found = loading.find(key)
+    shown = hub_dataset.running(key, found.state() if found else loading.State("asking"))
+    return [gr.skip(), no_problem(), *_not_picking(), gr.update(interactive=False), *shown]
+
+
+def _watched(key: str) -> list[Any]:
+    """Return the updates of `_start` for how far a load is; a load that is over is forgotten."""
+    found = loading.find(key)
+    state = found.state() if found else loading.State("stopped")
+    nothing = [gr.skip()] * 9
+    if found is None or not state.over:
+        end = hub_dataset.running(key, state) if found else hub_dataset.over()
+        return [*nothing, gr.skip() if found else gr.update(interactive=True), *end]
+    loading.drop(key)
+    shown = nothing
+    if state.project is not None:
+        shown = _loaded(state.project, state.notes)
+    elif state.source is not None:
+        shown = [gr.skip(), no_problem(), *_picking(state.source)]
+    elif state.problem is not None:
+        said = hub_dataset.problem(state.problem, found.name)
+        shown = [gr.skip(), gr.update(value=said, visible=True), *_not_picking()]
+    return [*shown, gr.update(interactive=True), *hub_dataset.over()]
 
 
 def place(studio: Studio, read: Any, by_hand: bool, shown: str) -> list[Any]:
@@ -261,7 +288,8 @@ def place(studio: Studio, read: Any, by_hand: bool, shown: str) -> list[Any]:
         source = read()
         if by_hand:
             return [shown, no_problem(), *_picking(source)]
-        return _loaded(*sources.load(studio.home, source))
+        project, loaded = sources.load(studio.home, source)
+        return _loaded(project, loaded.notes)
     except LayoutUnknown:
         return [shown, no_problem(), *_picking(source)]
     except StudioError as error:
@@ -282,15 +310,16 @@ def use_columns(studio: Studio, key: str, names: tuple[str, str, str, str], show
         if not chosen or not rejected:
             raise StudioError(say("dataset.columns.missing"), "", say("dataset.columns.missing.next"))
         mapping = Mapping(prompt=prompt, chosen=chosen, rejected=rejected, source=source)
-        made = _loaded(*sources.load(studio.home, sources.held(key), mapping))
+        project, loaded = sources.load(studio.home, sources.held(key), mapping)
+        made = _loaded(project, loaded.notes)
     except StudioError as error:
         return [shown, notice(error), *(gr.skip() for _ in range(7))]
     sources.drop(key)
     return made
 
 
-def _loaded(project: Project, loaded: Any) -> list[Any]:
-    for note in loaded.notes:
+def _loaded(project: Project, notes: Iterable[str]) -> list[Any]:
+    for note in notes:
         gr.Warning(html.escape(note))
     return [project.name, no_problem(), *_not_picking()]
 

@@ -11,18 +11,25 @@ import gradio as gr
 from gradio.components import Component
 from pydantic import ValidationError
 
-from pipeline import evaluate, train
+from pipeline import evaluate
 from pipeline.evaluate import EvaluateNumbers, EvaluateOptions
-from pipeline.evaluate.check import REVIEWED, TRUTHFULQA
+from pipeline.evaluate.options import REVIEWED, TRUTHFULQA, TRUTHFULQA_REPOSITORY
 from pipeline.export import exported
+from pipeline.hardware.flavors import Need
+from pipeline.hub import store
 from pipeline.preflight import Preflight
-from pipeline.project import DEFAULT_BASE_MODEL, Project, find
+from pipeline.project import Project, find
+from pipeline.remote import JobOptions, money, user
 from pipeline.runs.ledger import Run, State
 from pipeline.studio import Studio
-from ui import answer, evaluate_result, run_view
+from ui import answer, evaluate_card, evaluate_models, evaluate_result, hardware, run_view
 from ui.answer import AnswerBox
-from ui.forms import ParameterForm, control, parameter_form
+from ui.evaluate_card import CardBox
+from ui.evaluate_models import ModelPickers
+from ui.evaluate_table import SAMPLE, task_name
+from ui.forms import ParameterForm, parameter_form
 from ui.handlers import BUSY, QUIET, handle
+from ui.hardware import Confirmation, HardwarePicker, Question
 from ui.notice import facts, notice, notices, wrong_values
 from ui.page import Page
 from ui.run_view import RunView, duration
@@ -43,8 +50,7 @@ class EvaluateTab:
 
     empty: gr.HTML
     body: gr.Column
-    tuned: gr.Dropdown
-    base: gr.Dropdown
+    models: ModelPickers
     reviewed: gr.Checkbox
     dataset: gr.Dropdown
     truthful: gr.Checkbox
@@ -53,8 +59,10 @@ class EvaluateTab:
     file: gr.Textbox
     upload: gr.UploadButton
     form: ParameterForm
+    hardware: HardwarePicker
     check: gr.HTML
     start: gr.Button
+    confirm: Confirmation
     view: RunView
     drawn: gr.State
     result_box: gr.Column
@@ -64,6 +72,7 @@ class EvaluateTab:
     counts: gr.HTML
     commands_box: gr.Accordion
     commands: gr.Code
+    card: CardBox
     history_box: gr.Column
     history: gr.Dataframe
     answer: AnswerBox
@@ -71,8 +80,8 @@ class EvaluateTab:
     @property
     def inputs(self) -> list[Component]:
         """All controls of an evaluation."""
-        chosen = [self.tuned, self.base, self.reviewed, self.dataset, self.truthful, self.source, self.file]
-        return [*chosen, *self.form.inputs]
+        tasks = [self.reviewed, self.dataset, self.truthful, self.source, self.file]
+        return [*self.models.inputs, *tasks, *self.form.inputs, *self.hardware.inputs]
 
 
 def build(studio: Studio) -> EvaluateTab:
@@ -80,12 +89,16 @@ def build(studio: Studio) -> EvaluateTab:
     empty = gr.HTML(t("evaluate.empty"), elem_id="evaluate-empty", elem_classes="empty")
     with gr.Column(visible=False) as body:
         gr.Markdown(t("evaluate.intro"))
-        chosen = {**_models(), **_tasks()}
+        models = evaluate_models.build()
+        tasks = _tasks()
         form = parameter_form(EvaluateOptions, "evaluate", only=SPEED, folded=["speed"])
+        machine = hardware.build("evaluate")
         check = gr.HTML(elem_id="evaluate-check")
         start = gr.Button(t("evaluate.start"), variant="primary", interactive=False, elem_id="evaluate-start")
+        confirm = hardware.build_confirmation("evaluate")
         view = run_view.build("evaluate")
         results = evaluate_result.build()
+        card = evaluate_card.build()
         with gr.Column(visible=False) as history_box:
             gr.Markdown(t("evaluate.history"))
             history = gr.Dataframe(
@@ -100,22 +113,21 @@ def build(studio: Studio) -> EvaluateTab:
     return EvaluateTab(
         empty=empty,
         body=body,
-        **chosen,
+        models=models,
+        **tasks,
         form=form,
+        hardware=machine,
         check=check,
         start=start,
+        confirm=confirm,
         view=view,
         drawn=gr.State(""),
         **results,
+        card=card,
         history_box=history_box,
         history=history,
         answer=box,
     )
-
-
-def _models() -> dict[str, Any]:
-    with gr.Row(elem_classes="form-row"):
-        return {name: control(EvaluateOptions, "evaluate", name, choices=[]) for name in ("tuned", "base")}
 
 
 def _tasks() -> dict[str, Any]:
@@ -159,31 +171,32 @@ def wire(tab: EvaluateTab, studio: Studio, page: Page) -> None:
     _wire_choice(tab, studio, page)
     _wire_start(tab, studio, page)
     _wire_run(tab, studio, page)
-    answer.wire(tab.answer, studio, page, {"base": tab.base, "tuned": tab.tuned})
+    answer.wire(tab.answer, studio, page, {"base": tab.models.base, "tuned": tab.models.tuned})
 
 
 def _wire_choice(tab: EvaluateTab, studio: Studio, page: Page) -> None:
-    pickers = [tab.tuned, tab.base, tab.dataset]
+    pickers = [*tab.models.inputs, tab.dataset]
 
     def opened(name: str) -> list[Any]:
         project = _project(studio, name)
         latest = studio.ledger.latest(name, "evaluate") if project else None
         boxes = [gr.update(visible=project is None), gr.update(visible=project is not None)]
-        return [*boxes, *_pickers(studio, project), latest.id if latest else "", *_history(studio, project)]
+        shown = evaluate_models.choices(studio, project)
+        return [*boxes, *shown, latest.id if latest else "", *_history(studio, project)]
 
     def again(name: str, tuned: str | None) -> list[Any]:
         if not name:  # the page is still loading: what opens the project must not be undone
             return [gr.update()] * len(pickers)
-        model, *others = _pickers(studio, _project(studio, name), tuned or "")
+        model, *others = evaluate_models.choices(studio, _project(studio, name), tuned or "")
         if model["value"] in (None, tuned):  # nothing new to choose: what is being typed now stays
             del model["value"]
         return [model, *others]
 
     def wanted(name: str, wish: tuple[str, float] | None) -> list[Any]:
-        return _pickers(studio, _project(studio, name), wish[0] if wish else "", change=True)
+        return evaluate_models.choices(studio, _project(studio, name), wish[0] if wish else "", change=True)
 
     def picked(name: str, tuned: str | None) -> list[Any]:
-        return _pickers(studio, _project(studio, name), tuned or "", change=True)[1:]
+        return evaluate_models.choices(studio, _project(studio, name), tuned or "", change=True)[1:]
 
     def show(source: str) -> Any:
         return gr.update(visible=source == FILE)
@@ -197,9 +210,11 @@ def _wire_choice(tab: EvaluateTab, studio: Studio, page: Page) -> None:
         [tab.empty, tab.body, *pickers, tab.view.run, tab.history_box, tab.history],
         **QUIET,
     )
-    page.items["evaluate"].select(handle(again), [page.project, tab.tuned], pickers, **QUIET)
+    tuned = tab.models.tuned
+    page.items["evaluate"].select(handle(again), [page.project, tuned], pickers, **QUIET)
     page.model.change(handle(wanted), [page.project, page.model], pickers, **QUIET)
-    tab.tuned.input(handle(picked), [page.project, tab.tuned], pickers[1:], **QUIET)
+    tuned.input(handle(picked), [page.project, tuned], pickers[1:], **QUIET)
+    evaluate_models.wire(tab.models, studio, page.project)
     tab.source.change(handle(show), [tab.source], [tab.file_box], **QUIET)
     tab.reviewed.change(handle(toggle), [tab.reviewed], [tab.dataset], **QUIET)
     tab.truthful.change(handle(toggle), [tab.truthful], [tab.source], **QUIET)
@@ -209,31 +224,44 @@ def _wire_start(tab: EvaluateTab, studio: Studio, page: Page) -> None:
     def checked(name: str, *values: Any) -> list[Any]:
         return _checked(studio, tab, _project(studio, name), values)
 
-    def start(name: str, *values: Any) -> str:
-        return evaluate.start(studio.ledger, find(studio.home, name), _read(tab, values)).id
+    def ask(name: str, *values: Any) -> Question | None:
+        options, where = _read(tab, values)
+        project = find(studio.home, name)
+        found = evaluate.preflight(studio.ledger, project, options, where=where)
+        found.stop_if_blocked()
+        if found.numbers.offer is None:
+            return None
+        return Question(found.numbers.offer, _question(project, options), found.warnings, "evaluate")
+
+    def go(name: str, *values: Any) -> list[Any]:
+        options, where = _read(tab, values)
+        return [evaluate.start(studio.ledger, find(studio.home, name), options, where).id]
 
     def take(name: str, cached: str) -> str:
         return str(_keep(find(studio.home, name), Path(cached)))
 
     everything = [page.project, *tab.inputs]
     changes = [component.change for component in tab.inputs]
-    looks = [page.items["evaluate"].select, tab.view.run.change, tab.view.ended.change]
-    gr.on([*changes, *looks], handle(checked), everything, [tab.check, tab.start], **CHECK)
-    tab.start.click(handle(start), everything, [tab.view.run], **BUSY)
+    looks = [page.items["evaluate"].select, page.account.change, tab.view.run.change, tab.view.ended.change]
+    outputs = [tab.check, tab.start, *tab.hardware.outputs]
+    gr.on([*changes, *looks], handle(checked), everything, outputs, **CHECK)
+    hardware.wire(tab.confirm, tab.start, everything, [tab.view.run], ask=ask, go=go)
     tab.upload.upload(handle(take), [page.project, tab.upload], [tab.file], **BUSY)
 
 
 def _wire_run(tab: EvaluateTab, studio: Studio, page: Page) -> None:
     def draw(name: str, run_id: str) -> list[Any]:
         run = studio.ledger.get(run_id) if run_id else None
-        return [*evaluate_result.draw(run), *_history(studio, _project(studio, name))]
+        return [*evaluate_result.draw(run), *evaluate_card.draw(run), *_history(studio, _project(studio, name))]
 
     def select(name: str, event: gr.SelectData) -> str:
         return next(run.id for run in _runs(studio, name) if str(run.number) == event.row_value[0])
 
     run_view.wire(tab.view, studio, also=lambda seen: [evaluate_result.key(seen)], also_outputs=[tab.drawn])
     shown = [tab.result_box, tab.banner, tab.table, tab.counts, tab.plot, tab.commands_box, tab.commands]
-    tab.drawn.change(handle(draw), [page.project, tab.view.run], [*shown, tab.history_box, tab.history], **QUIET)
+    outputs = [*shown, *tab.card.outputs, tab.history_box, tab.history]
+    tab.drawn.change(handle(draw), [page.project, tab.view.run], outputs, **QUIET)
+    evaluate_card.wire(tab.card, studio, tab.view)
     tab.history.select(handle(select), [page.project], [tab.view.run], **QUIET)
 
 
@@ -252,60 +280,40 @@ def _keep(project: Project, cached: Path) -> Path:
     return Path(shutil.move(cached, folder / cached.name))
 
 
-def _pickers(studio: Studio, project: Project | None, tuned: str = "", *, change: bool = False) -> list[Any]:
-    """Return updates for the pickers of trained model, base model and export.
-
-    Args:
-        studio: Names the ledger.
-        project: The project shown.
-        tuned: The trained model chosen so far; the newest is chosen when there is none.
-        change: Whether base model and export follow the trained model.
-    """
-    if project is None:
-        return [gr.update(choices=[], value=None), gr.update(), gr.update(choices=[], value=None)]
-    models = train.models(studio.ledger, project)
-    choices = [(say("evaluate.model", name=model.name, dataset=model.dataset), str(model.path)) for model in models]
-    fresh = change or not tuned
-    path = tuned or (str(models[0].path) if models else "")
-    model = next((model for model in models if str(model.path) == path), None)
-    exports = exported.names(project)
-    bases = dict.fromkeys([*(found.base_model for found in models), project.read().base_model, DEFAULT_BASE_MODEL])
-    base: dict[str, Any] = {"choices": list(bases)}
-    dataset: dict[str, Any] = {"choices": exports}
-    if fresh:
-        base["value"] = model.base_model if model else project.read().base_model
-        dataset["value"] = model.dataset if model and model.dataset in exports else next(iter(exports), None)
-    return [gr.update(choices=choices, value=path or None), gr.update(**base), gr.update(**dataset)]
-
-
-def _read(tab: EvaluateTab, values: tuple[Any, ...]) -> EvaluateOptions:
-    tuned, base, reviewed, dataset, truthful, source, file, *speed = values
-    files = {HUB: None, FILE: file, BUNDLED: str(evaluate_result.SAMPLE)}
-    filled: dict[str, Any] = dict(zip(tab.form.components, speed, strict=True))
-    return EvaluateOptions.model_validate(
+def _read(tab: EvaluateTab, values: tuple[Any, ...]) -> tuple[EvaluateOptions, JobOptions]:
+    tuned, base, further, reviewed, dataset, truthful, source, file, *others = values
+    files = {HUB: None, FILE: file, BUNDLED: str(SAMPLE)}
+    filled: dict[str, Any] = dict(zip(tab.form.components, others[: len(tab.form.components)], strict=True))
+    options = EvaluateOptions.model_validate(
         {
             **filled,
             "tuned": tuned or "",
             "base": base or "",
+            "further": further or [],
             "tasks": [task for task, on in ((REVIEWED, reviewed), (TRUTHFULQA, truthful)) if on],
             "dataset": dataset or "",
             "truthfulqa_data": files[source] if truthful else None,
         }
     )
+    return options, hardware.read(others[len(tab.form.components) :])
 
 
 def _checked(studio: Studio, tab: EvaluateTab, project: Project | None, values: tuple[Any, ...]) -> list[Any]:
-    """Return the summary of what would be scored, and whether it can be started."""
+    """Return the summary of what would be scored, whether it can be started, and which hardware fits."""
+    reviewed, truthful, source, file = values[3], values[5], values[6], values[7]
+    where, flavor, _ = values[-3:]
+    idle = gr.update(interactive=False)
     if project is None:
-        return ["", gr.update(interactive=False)]
-    tasks_on, file_wanted = values[2] or values[4], values[4] and values[5] == FILE and not values[6]
+        return ["", idle, *hardware.show(where, flavor, Need(gpu=False))]
+    tasks_on, file_wanted = reviewed or truthful, truthful and source == FILE and not file
     if not tasks_on or file_wanted:
-        return [notice(say("evaluate.no_file" if tasks_on else "evaluate.no_task")), gr.update(interactive=False)]
+        words = notice(say("evaluate.no_file" if tasks_on else "evaluate.no_task"))
+        return [words, idle, *hardware.show(where, flavor, Need(gpu=False))]
     try:
-        options = _read(tab, values)
+        options, place = _read(tab, values)
     except ValidationError as error:
-        return [wrong_values(error, "evaluate"), gr.update(interactive=False)]
-    found = evaluate.preflight(studio.ledger, project, options)
+        return [wrong_values(error, "evaluate"), idle, *hardware.show(where, flavor, Need(gpu=False))]
+    found = evaluate.preflight(studio.ledger, project, options, where=place)
     queued = bool(studio.ledger.list(project=project.name, kind="evaluate", active=True))
     latest = studio.ledger.latest(project.name, "evaluate")
     again = queued or (latest is not None and latest.state is State.SUCCEEDED)
@@ -314,7 +322,7 @@ def _checked(studio: Studio, tab: EvaluateTab, project: Project | None, values: 
         value=say("evaluate.start.also" if queued else "evaluate.start"),
         variant="secondary" if again else "primary",
     )
-    return [_summary(found, options), button]
+    return [_summary(found, options), button, *hardware.show(where, flavor, found.numbers.need or Need(gpu=False))]
 
 
 def _summary(found: Preflight[EvaluateNumbers], options: EvaluateOptions) -> str:
@@ -323,12 +331,37 @@ def _summary(found: Preflight[EvaluateNumbers], options: EvaluateOptions) -> str
     if REVIEWED in options.tasks:
         lines[say("evaluate.reviewed")] = say("evaluate.pairs", count=numbers.samples[REVIEWED])
     if TRUTHFULQA in options.tasks:
-        lines[evaluate_result.task_name(TRUTHFULQA, options.truthfulqa_data)] = say(
+        lines[task_name(TRUTHFULQA, options.truthfulqa_data)] = say(
             "evaluate.questions", count=numbers.samples[TRUTHFULQA]
         )
     unknown = say("evaluate.time.unknown")
-    lines[say("evaluate.time")] = say("evaluate.about", time=duration(numbers.seconds)) if numbers.seconds else unknown
+    about = say("evaluate.about", time=duration(numbers.seconds)) if numbers.seconds else unknown
+    if numbers.offer is not None:
+        rough = numbers.offer.estimate is not None and numbers.offer.estimate.source == "formula"
+        about = say("evaluate.time.rough", time=about) if rough else about
+        lines[say("evaluate.memory")] = _memory(numbers)
+        lines[say("evaluate.most")] = money(numbers.offer.at_most)
+    lines[say("evaluate.time")] = about
     return notices(found.blockers, "evaluate", bad=True) + facts(lines) + notices(found.warnings, "evaluate")
+
+
+def _memory(numbers: EvaluateNumbers) -> str:
+    need = numbers.need.memory if numbers.need else None
+    return say("evaluate.memory.unknown") if need is None else say("evaluate.about", time=f"{need / 1e9:.1f} GB")
+
+
+def _question(project: Project, options: EvaluateOptions) -> dict[str, str]:
+    """Return what a Job would read and where its results go, for the question before it is paid."""
+    lines = {say("evaluate.confirm.models"): say("evaluate.comma").join(options.models.values())}
+    data = []
+    there = exported.published(project, options.dataset) if REVIEWED in options.tasks else None
+    if there is not None:
+        data.append(f"{there.repository}@{there.revision[:8]}")
+    if TRUTHFULQA in options.tasks:
+        data.append(TRUTHFULQA_REPOSITORY)
+    lines[say("evaluate.confirm.data")] = say("evaluate.comma").join(data)
+    lines[say("evaluate.confirm.results")] = say("evaluate.confirm.store", name=store.name(user()))
+    return lines
 
 
 def _history(studio: Studio, project: Project | None) -> list[Any]:

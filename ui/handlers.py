@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import StudioError
 from pipeline.forms import readable
+from pipeline.hub import client
 from ui.text import say, speak
 
 LOG = logging.getLogger("align_studio")
@@ -25,8 +26,18 @@ QUIET: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None,
 BUSY: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 8}
 
 
+def _nobody(request: gr.Request) -> str | None:
+    return None
+
+
+# Says whose token the calls to the Hub of a visitor's request use; `layout.build` puts the studio's answer here.
+identify: Callable[[gr.Request], str | None] = _nobody
+
+
 def handle(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a handler: `say` speaks the visitor's language and a StudioError becomes a message on the page.
+    """Wrap a handler: it speaks and acts for its visitor, and a StudioError becomes a message on the page.
+
+    `say` speaks the visitor's language; the Hub is asked with the visitor's token.
 
     Args:
         function: Plain function, values in, values out; may ask for `*, request: gr.Request`.
@@ -41,7 +52,8 @@ def handle(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(request: gr.Request, *values: Any) -> Any:
         speak(request.headers.get("accept-language", "") if request else "")
         try:
-            return function(*values, request=request) if asks else function(*values)
+            with client.acting_as(identify(request)):
+                return function(*values, request=request) if asks else function(*values)
         except StudioError as error:
             raise message(error) from error
         except ValidationError as error:

@@ -9,13 +9,20 @@ import gradio as gr
 from pipeline import project as projects
 from pipeline.errors import StudioError
 from pipeline.studio import Studio
-from ui import dataset, evaluate, export, filter, status_bar, train
+from ui import account, dataset, evaluate, export, filter, handlers, status_bar, train
 from ui.handlers import QUIET, handle
 from ui.page import Page
 from ui.text import say, t
 
 STEPS = {"dataset": dataset, "filter": filter, "export": export, "train": train, "evaluate": evaluate}
-TAB_OF = {"import": "dataset", "export": "export", "train": "train", "evaluate": "evaluate", "answer": "evaluate"}
+TAB_OF = {
+    "import": "dataset",
+    "export": "export",
+    "publish": "export",
+    "train": "train",
+    "evaluate": "evaluate",
+    "answer": "evaluate",
+}
 
 
 def build(studio: Studio) -> gr.Blocks:
@@ -24,16 +31,19 @@ def build(studio: Studio) -> gr.Blocks:
     Args:
         studio: The services behind it.
     """
+    handlers.identify = lambda request: studio.sign_in.token  # one trusted person: whoever reaches the page
     with gr.Blocks(title="Align Studio", analytics_enabled=False, fill_width=True) as demo:
         project = gr.State("")
         bar = status_bar.build()
+        signed_in = account.build()
         items, built = {}, {}
         with gr.Tabs() as tabs:
             for name, step in STEPS.items():
                 with gr.Tab(t(f"tab.{name}"), id=name, elem_id=f"tab-{name}") as items[name]:
                     built[name] = step.build(studio)
-        page = Page(project, tabs, items, gr.State(None))
+        page = Page(project, tabs, items, gr.State(None), signed_in.name)
         status_bar.wire(bar, studio, project)
+        account.wire(signed_in, studio, bar.account, bar.timer)
         for name, step in STEPS.items():
             step.wire(built[name], studio, page)
 

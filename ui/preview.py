@@ -36,6 +36,7 @@ def facts(record: DatasetRecord, summary: Summary, lengths: str = "") -> str:
     kind = say(f"dataset.kind.{record.kind}")
     items = [
         (say("dataset.fact.origin"), kind if record.kind == "sample" else f"{kind}: {record.name}"),
+        (say("dataset.fact.part"), _part(record)),
         (say("dataset.fact.recognised"), record.recognised),
         (say("dataset.fact.pairs"), _pairs(record, summary)),
         (say("dataset.fact.sources"), _listed(summary.sources) or say("dataset.fact.sources.none")),
@@ -45,6 +46,17 @@ def facts(record: DatasetRecord, summary: Summary, lengths: str = "") -> str:
     ]
     inside = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in items if value)
     return f'<dl class="facts">{inside}</dl>'
+
+
+def _part(record: DatasetRecord) -> str:
+    """Return which part of a Hub dataset was read, and at which commit."""
+    if not record.revision:
+        return ""
+    parts = [say("dataset.fact.config", name=record.config), say("dataset.fact.split", name=record.split)]
+    parts.append(say("dataset.fact.commit", sha=record.revision[:12]))
+    if record.limit is not None and record.rows >= record.limit:
+        parts.append(say("dataset.fact.first", rows=f"{record.limit:,}"))
+    return " · ".join(parts)
 
 
 def _pairs(record: DatasetRecord, summary: Summary) -> str:

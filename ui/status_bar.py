@@ -1,4 +1,4 @@
-"""The slim bar above the tabs: project, Argilla, what is running, what is billed."""
+"""The slim bar above the tabs: project, account, Argilla, what is running, what is billed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import gradio as gr
 from pipeline import project as projects
 from pipeline.runs import supervisor
 from pipeline.studio import Studio
+from ui import account
 from ui.handlers import QUIET, handle
 from ui.text import say, t
 
@@ -22,6 +23,7 @@ class StatusBar:
     project: gr.Dropdown
     items: gr.HTML
     retry: gr.Button
+    account: gr.Button
     timer: gr.Timer
 
 
@@ -34,7 +36,8 @@ def build() -> StatusBar:
         )
         items = gr.HTML(elem_id="status-items", scale=4)
         retry = gr.Button(t("status.retry"), size="sm", visible=False, elem_id="status-retry", min_width=90)
-    return StatusBar(project, items, retry, gr.Timer(2.0))
+        open_account = gr.Button(t("account.open"), size="sm", elem_id="status-account", min_width=90)
+    return StatusBar(project, items, retry, open_account, gr.Timer(2.0))
 
 
 def wire(bar: StatusBar, studio: Studio, project: gr.State) -> None:
@@ -69,6 +72,7 @@ def items(studio: Studio) -> str:
     titles = ", ".join(run.title for run in active)
     running = say("status.running", count=len(active), titles=titles) if active else say("status.idle")
     shown = [
+        account.item(studio),
         (dots.get(argilla.state, "busy"), words),
         ("busy" if active else "idle", running),
         ("idle", say("status.billing")),

@@ -24,6 +24,16 @@ CSS = """
 .status-items .dot { display: inline-block; width: 8px; height: 8px; border-radius: 50%; margin-right: 6px; }
 .dot.good { background: #0d9488; } .dot.busy { background: #d97706; } .dot.bad { background: #dc2626; }
 .dot.idle { background: #94a3b8; }
+#status-account, #status-retry { flex: 0 0 auto; width: max-content !important; }
+#account-panel .block { border: none; } #account-form, #account-buttons { padding: 0 12px 10px; align-items: end; }
+.account-head { font-weight: 600; margin-bottom: 6px; } #account-status .dot { display: inline-block; width: 8px;
+  height: 8px; border-radius: 50%; margin-right: 8px; } #account-status .facts { margin: 10px 0; }
+#account-buttons button { flex: 0 0 auto; width: max-content; }
+.picker-note { padding: 0 16px 10px !important; background: var(--block-background-fill); }
+.picker-note .notice { margin: 0; } .unfit summary { cursor: pointer; font-size: var(--text-sm); }
+.unfit ul { margin: 6px 0 0; padding: 0; list-style: none; font-size: var(--text-sm); }
+.unfit li { padding: 2px 0; color: var(--body-text-color-subdued); } .unfit label { opacity: .75; }
+.confirm { border: 2px solid var(--color-accent); border-radius: var(--radius-lg); padding: 12px 16px; }
 .run-card { border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 12px 16px; }
 .gr-group:has(.run-card), .gr-group:has(.run-card) > .styler, .block:has(> * .run-card), .block:has(> .run-card) {
   background: var(--block-background-fill) !important; }
@@ -65,6 +75,8 @@ CSS = """
 .pair-chat .md { white-space: pre-wrap; overflow-wrap: anywhere; }
 .pair-chat .bubble-wrap { padding-top: 34px; } .pair-chat .top-panel { display: none; }
 #dataset-table *, #dataset-raw *, #dataset-bad-table * { font-family: var(--font); }
+#dataset-hub-hits .wrap { flex-direction: column; align-items: stretch; gap: 4px; max-height: 330px; flex-wrap: nowrap;
+  overflow-y: auto; } #dataset-hub-hits label { overflow-wrap: anywhere; }
 .plain-table thead, .plain-table tr { border: none !important; } .plain-table .number { white-space: nowrap; }
 .wide { overflow-x: auto; } .wide table { min-width: 860px; }
 #train-history *, #evaluate-history * { font-family: var(--font); }

@@ -11,20 +11,24 @@ import gradio as gr
 from gradio.components import Component
 from pydantic import ValidationError
 
-from pipeline import hardware, train
+from pipeline import train
 from pipeline.export import exported
-from pipeline.preflight import Preflight, spec_of
+from pipeline.hardware.flavors import Need
+from pipeline.preflight import spec_of
 from pipeline.project import Project, find
+from pipeline.remote import JobOptions
 from pipeline.runs.ledger import Run, State
 from pipeline.runs.view import look
 from pipeline.studio import Studio
-from pipeline.train import OrpoParams, TrainNumbers, TrainOptions
-from ui import run_view, train_result
+from pipeline.train import OrpoParams, TrainOptions
+from ui import hardware as places
+from ui import run_view, train_check, train_result
 from ui.forms import ParameterForm, control, parameter_form
 from ui.handlers import BUSY, QUIET, handle
-from ui.notice import facts, notices, wrong_values
+from ui.hardware import Confirmation, HardwarePicker, Question
+from ui.notice import wrong_values
 from ui.page import Page
-from ui.run_view import RunView, duration
+from ui.run_view import RunView
 from ui.text import say, t
 
 # A check may ask the Hub and count tokens: queued, but without a spinner, and only the last of several changes counts.
@@ -45,10 +49,12 @@ class TrainTab:
     go: gr.Button
     body: gr.Column
     options: ParameterForm
+    hardware: HardwarePicker
     machine: gr.HTML
     form: ParameterForm
     check: gr.HTML
     start: gr.Button
+    confirm: Confirmation
     view: RunView
     newest: gr.State
     based: gr.State
@@ -65,8 +71,8 @@ class TrainTab:
 
     @property
     def inputs(self) -> list[Component]:
-        """All controls of a run, options first."""
-        return [*self.options.inputs, *self.form.inputs]
+        """All controls of a run: options, parameters, hardware."""
+        return [*self.options.inputs, *self.form.inputs, *self.hardware.inputs]
 
 
 def build(studio: Studio) -> TrainTab:
@@ -76,10 +82,12 @@ def build(studio: Studio) -> TrainTab:
     with gr.Column(visible=False) as body:
         gr.Markdown(t("train.intro"))
         options = _options()
+        picker = places.build("train")
         machine = gr.HTML(elem_id="train-machine")
         form = parameter_form(OrpoParams, "train", folded=["optimizer", "lengths", "adapter", "output"])
         check = gr.HTML(elem_id="train-check")
         start = gr.Button(t("train.start"), variant="primary", interactive=False, elem_id="train-start")
+        confirm = places.build_confirmation("train")
     view = run_view.build("train")
     note = gr.HTML(visible=False, elem_id="train-note")
     with gr.Column(visible=False, elem_id="train-curves") as curves_box:
@@ -112,10 +120,12 @@ def build(studio: Studio) -> TrainTab:
         go,
         body,
         options,
+        picker,
         machine,
         form,
         check,
         start,
+        confirm,
         view,
         gr.State(""),
         gr.State(""),
@@ -165,23 +175,27 @@ def _wire_form(tab: TrainTab, studio: Studio, page: Page) -> None:
     def checked(name: str, *values: Any) -> list[Any]:
         return _checked(studio, tab, _project(studio, name), values)
 
+    def ask(name: str, *values: Any) -> Question | None:
+        return _question(studio, find(studio.home, name), *_read(tab, values))
+
     def start(name: str, *values: Any) -> list[Any]:
         project = find(studio.home, name)
-        options, params = _read(tab, values)
-        run = train.start(studio.ledger, project, options, params)
+        run = train.start(studio.ledger, project, *_read(tab, values))
         return [run.id, _free_name(studio, project), *_history(studio, project)]
 
-    chosen = [tab.empty, tab.go, tab.body, tab.machine, tab.newest, *_pickers(tab), tab.based]
+    chosen = [tab.empty, tab.go, tab.body, tab.newest, *_pickers(tab), tab.based]
     chosen += [tab.history_box, tab.history]
     name_field = tab.options.components["project_name"]
     page.project.change(handle(opened), [page.project], [*chosen, name_field, tab.view.run], **QUIET)
     again_inputs = [page.project, tab.options.components["dataset"], tab.newest, tab.based]
     page.items["train"].select(handle(again), again_inputs, chosen, **QUIET)
-    check = [tab.check, tab.start]
+    check = [tab.check, tab.start, tab.machine, *tab.hardware.outputs]
     everything = [page.project, *tab.inputs]
     changes = [component.change for component in tab.inputs]
-    gr.on([*changes, page.items["train"].select, tab.view.ended.change], handle(checked), everything, check, **CHECK)
-    tab.start.click(handle(start), everything, [tab.view.run, name_field, tab.history_box, tab.history], **BUSY)
+    others = [page.items["train"].select, tab.view.ended.change, page.account.change]
+    gr.on([*changes, *others], handle(checked), everything, check, **CHECK)
+    started = [tab.view.run, name_field, tab.history_box, tab.history]
+    places.wire(tab.confirm, tab.start, everything, started, ask=ask, go=start)
     tab.go.click(
         handle(lambda name: gr.Tabs(selected="export" if name else "dataset")), [page.project], [page.tabs], **QUIET
     )
@@ -205,8 +219,8 @@ def _wire_run(tab: TrainTab, studio: Studio, page: Page) -> None:
         return next(run.id for run in _runs(studio, name) if str(run.number) == event.row_value[0])
 
     def evaluate(run_id: str) -> list[Any]:
-        result = studio.ledger.get(run_id).result or {}
-        return [gr.Tabs(selected="evaluate"), (str(result["model_path"]), time.time())]
+        path = train.loaded_from(studio.ledger.get(run_id))
+        return [gr.Tabs(selected="evaluate"), (path, time.time())]
 
     run_view.wire(tab.view, studio, also=lambda seen: [train_result.key(seen)], also_outputs=[tab.drawn])
     outputs = [
@@ -252,7 +266,6 @@ def _chosen(studio: Studio, project: Project | None, dataset: str, newest: str, 
             go,
             hidden,
             "",
-            "",
             gr.update(choices=[], value=None),
             gr.update(),
             "",
@@ -263,7 +276,6 @@ def _chosen(studio: Studio, project: Project | None, dataset: str, newest: str, 
         gr.update(visible=False),
         gr.update(visible=False),
         gr.update(visible=True),
-        machine_line(),
         exports[0],
         gr.update(choices=exports, value=chosen),
         gr.update(choices=_base_models(studio, project), **({} if base is None else {"value": base})),
@@ -275,16 +287,10 @@ def _chosen(studio: Studio, project: Project | None, dataset: str, newest: str, 
 def _base_models(studio: Studio, project: Project) -> list[tuple[str, str]]:
     """Return what a training can start from without typing: the project's base model, the default, its own models."""
     names = dict.fromkeys([project.read().base_model, TrainOptions().base_model])
-    own = [(say("train.own", name=model.name), str(model.path)) for model in train.models(studio.ledger, project)]
+    # A training starts from the newest version of a model on the Hub.
+    made = {model.path.partition("@")[0]: model.name for model in reversed(train.models(studio.ledger, project))}
+    own = [(say("train.own", name=name), path) for path, name in reversed(made.items())]
     return [*((name, name) for name in names), *own]
-
-
-def machine_line() -> str:
-    """Return what this machine has, as one line of HTML."""
-    machine = hardware.this_machine()
-    gpus = ", ".join(f"{gpu.name} ({hardware.size(gpu.memory)})" for gpu in machine.gpus) or say("train.no_gpu")
-    words = say("train.machine", cpus=machine.cpus, memory=hardware.size(machine.memory), gpus=gpus)
-    return f'<div class="run-line">{escape(words)}</div>'
 
 
 def _free_name(studio: Studio, project: Project | None) -> str:
@@ -292,7 +298,8 @@ def _free_name(studio: Studio, project: Project | None) -> str:
     default = TrainOptions().project_name
     if project is None:
         return default
-    used = {str(spec_of(run).get("project_name")) for run in _runs(studio, project.name) if run.active}
+    taken = (run for run in _runs(studio, project.name) if run.active or run.place == "job")
+    used = {str(spec_of(run).get("project_name")) for run in taken}
     number, name = 1, default
     while name in used or (project.models / name).exists():
         number += 1
@@ -300,60 +307,58 @@ def _free_name(studio: Studio, project: Project | None) -> str:
     return name
 
 
-def _read(tab: TrainTab, values: tuple[Any, ...]) -> tuple[TrainOptions, OrpoParams]:
-    count = len(tab.options.components)
+def _read(tab: TrainTab, values: tuple[Any, ...]) -> tuple[TrainOptions, OrpoParams, JobOptions]:
+    count, parameters = len(tab.options.components), len(tab.form.components)
     given = dict(zip(tab.options.components, values[:count], strict=True))
     options = TrainOptions.model_validate({name: value or "" for name, value in given.items()})
-    params = tab.form.read(values[count:])
+    params = tab.form.read(values[count : count + parameters])
     assert isinstance(params, OrpoParams)
-    return options, params
+    return options, params, places.read(values[count + parameters :])
+
+
+def _question(
+    studio: Studio, project: Project, options: TrainOptions, params: OrpoParams, where: JobOptions
+) -> Question | None:
+    """Return what to ask before a run on a Job; None for one that costs nothing, or that is running already."""
+    if not where.remote or train.asked_already(studio.ledger, project, options, params, where):
+        return None
+    found = train.preflight(studio.ledger, project, options, params, where=where)
+    found.stop_if_blocked()
+    planned = found.numbers.job
+    if planned is None or planned.destination is None:  # it would have been a blocker
+        return None
+    lines = {
+        "dataset": say("train.confirm.dataset.at", name=planned.dataset, revision=planned.revision[:12]),
+        "base": options.base_model,
+        "steps": f"{found.numbers.steps:,}",
+        "model": say(f"train.confirm.model.{planned.destination.state}", name=planned.destination.repository),
+    }
+    return Question(planned.offer, {say(f"train.confirm.{name}"): text for name, text in lines.items()}, found.warnings)
 
 
 def _checked(studio: Studio, tab: TrainTab, project: Project | None, values: tuple[Any, ...]) -> list[Any]:
-    """Return the summary of what would happen, and whether it can be started."""
+    """Return the summary of what would happen, whether it can be started, and which hardware fits."""
+    place, flavor, _ = values[-len(tab.hardware.inputs) :]
+    machine = gr.update(value=train_check.machine_line(), visible=place != "job")
     if project is None:
-        return ["", gr.update(interactive=False)]
+        return ["", gr.update(interactive=False), machine, *places.show(place, flavor, Need())]
     try:
-        options, params = _read(tab, values)
+        options, params, where = _read(tab, values)
     except ValidationError as error:
-        return [wrong_values(error, "train"), gr.update(interactive=False)]
-    found = train.preflight(studio.ledger, project, options, params)
+        wrong = wrong_values(error, "train")
+        return [wrong, gr.update(interactive=False), machine, *places.show(place, flavor, Need())]
+    found = train.preflight(studio.ledger, project, options, params, where=where)
     latest = studio.ledger.latest(project.name, "train")
-    queued = latest is not None and latest.active
+    queued = latest is not None and latest.active and not where.remote
+    label = "train.start.job" if where.remote else "train.start.also" if queued else "train.start"
     button = gr.update(
         interactive=not found.blockers,
-        value=say("train.start.also" if queued else "train.start"),
+        value=say(label),
         # With a model there, evaluating it is what comes next.
         variant="secondary" if queued or (latest and latest.state is State.SUCCEEDED) else "primary",
     )
-    return [_summary(found, params), button]
-
-
-def _summary(found: Preflight[TrainNumbers], params: OrpoParams) -> str:
-    """Return what a check found as HTML: numbers, what stops the run, what to beware of."""
-    numbers = found.numbers
-    unit = say(f"train.unit.{'tokens' if numbers.unit == 'tokens' else 'words'}")
-    step = params.batch_size * params.gradient_accumulation
-    cuts = [
-        say(f"train.cut.{name}", count=count, share=f"{count / numbers.pairs:.0%}")
-        for name in ("prompts", "completions", "sequences")
-        if (count := getattr(numbers, f"{name}_cut"))
-    ]
-    memory = say("train.memory.unknown")
-    if numbers.memory is not None:
-        total = hardware.size(hardware.this_machine().training_memory)
-        memory = say("train.memory.about", need=hardware.size(numbers.memory), total=total)
-    lines = {
-        "pairs": f"{numbers.pairs:,}",
-        "steps": say("train.steps.of", steps=f"{numbers.steps:,}", pairs=step, epochs=params.epochs)
-        + (say("train.steps.unused", count=numbers.unused) if numbers.unused else ""),
-        "longest": f"{numbers.longest:,} {unit}",
-        "cuts": say("train.comma").join(cuts) or say("train.cut.none"),
-        "memory": memory,
-        "seconds": say("train.about", time=duration(numbers.seconds)) if numbers.seconds else say("train.time.unknown"),
-    }
-    shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()}) if numbers.pairs else ""
-    return notices(found.blockers, "train", bad=True) + shown + notices(found.warnings, "train")
+    fitting = places.show(place, flavor, train.need(params, found.numbers.memory))
+    return [train_check.summary(found, params), button, machine, *fitting]
 
 
 def _history(studio: Studio, project: Project | None) -> list[Any]:

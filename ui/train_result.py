@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pandas as pd
 
-from pipeline import hardware, train
+from pipeline import hardware, remote, train
 from pipeline.preflight import spec_of
+from pipeline.remote import money
 from pipeline.runs.ledger import Run, State
 from pipeline.runs.view import View, fold
 from ui.notice import facts, notice
@@ -24,8 +26,8 @@ CURVES = {
     "accuracy": ("rewards/accuracies",),
     "margin": ("rewards/margins",),
 }
-WIDTHS: list[str | int] = ["60px", "160px", "240px", "230px", "190px", "100px", "110px", "120px"]
-COLUMNS = ("number", "started", "model", "dataset", "state", "steps", "loss", "time")
+WIDTHS: list[str | int] = ["60px", "150px", "220px", "210px", "120px", "180px", "80px", "100px", "110px"]
+COLUMNS = ("number", "started", "model", "dataset", "where", "state", "steps", "loss", "time")
 
 
 def build_curves() -> dict[str, gr.LinePlot]:
@@ -54,7 +56,8 @@ def key(seen: View | None) -> str:
     """Return a text that changes when curves, note or result have to be drawn again."""
     if seen is None:
         return ""
-    return f"{seen.run.id} {seen.run.state} {seen.folded.stage} {len(seen.folded.metrics)}"
+    worker = bool(seen.run.worker)  # from when on a Job has a page
+    return f"{seen.run.id} {seen.run.state} {seen.folded.stage} {len(seen.folded.metrics)} {worker}"
 
 
 def draw(seen: View | None) -> list[Any]:
@@ -74,14 +77,46 @@ def draw(seen: View | None) -> list[Any]:
 def _note(seen: View) -> str:
     """Return what a run's state means, where the state alone does not say it."""
     run, result = seen.run, seen.run.result or {}
-    if run.state is State.STARTING and seen.folded.stage == "install":
-        return notice(say("train.installing"))
-    if run.state is State.CANCELLED:
-        return notice(say("train.cancelled"))
-    if run.state is State.SUCCEEDED and result.get("stopped"):
+    said = ""
+    if run.state is State.WAITING:
+        said = notice(say("train.waiting", user=run.user))
+    elif run.state is State.STARTING and seen.folded.stage == "install" and run.place == "local":
+        said = notice(say("train.installing"))
+    elif run.state is State.CANCELLED:
+        said = notice(say("train.cancelled"))
+    elif run.state is State.SUCCEEDED and result.get("stopped"):
         wanted = seen.folded.metrics[-1]["max_steps"] if seen.folded.metrics else "?"
-        return notice(say("train.stopped", steps=result.get("steps"), of=wanted))
-    return ""
+        said = notice(say("train.stopped", steps=result.get("steps"), of=wanted))
+    return said + _job(run)
+
+
+def _job(run: Run) -> str:
+    """Return where a run on a Job goes on, or what it has cost: the fear to pay on is answered wherever it is seen."""
+    if run.place != "job":
+        return ""
+    job = run.worker or {}
+    page = _link(str(job.get("url") or ""), say("train.job.page"))
+    spent = remote.spent(run)
+    if run.active:
+        if not job.get("job"):
+            return f'<div class="run-line">{escape(say("train.job.none_yet"))}</div>'
+        limit = duration(float(job.get("timeout") or 0))
+        price = money(60 * float(job.get("price_per_minute") or 0))
+        words = say("train.job.running", flavor=job.get("flavor"), price=price, time=limit)
+        return f'<div class="run-line">{escape(words)} {page}</div>'
+    if run.state is State.LOST:
+        return f'<div class="notice bad">{escape(say("train.job.lost"))} {page}</div>'
+    if spent is None:
+        return f'<div class="run-line">{escape(say("train.job.free"))} {page}</div>'
+    words = say("train.job.cost", time=duration(spent.seconds), flavor=spent.flavor, cost=money(spent.usd))
+    return f'<div class="run-line">{escape(words)} {page}</div>'
+
+
+def _link(url: str, words: str) -> str:
+    """Return a link that opens beside the studio, "" without an address of the web."""
+    if not url.startswith(("https://", "http://")):
+        return ""
+    return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(words)}</a>'
 
 
 def _curve(metrics: list[dict[str, Any]], name: str) -> Any:
@@ -99,22 +134,32 @@ def _curve(metrics: list[dict[str, Any]], name: str) -> Any:
 def _result(seen: View) -> list[Any]:
     """Return updates for what a finished run made."""
     run, result = seen.run, seen.run.result or {}
-    path = str(result.get("model_path") or "")
+    remote_model = run.place == "job" and bool(result.get("repo"))
+    path = str(result.get("repo" if remote_model else "model_path") or "")
     if run.state is not State.SUCCEEDED or not path:
         return [gr.update(visible=False), "", "", gr.update()]
-    there = Path(path).is_dir()
+    there = train.loaded_from(run) is not None
     loss = (result.get("metrics") or {}).get("loss")
     lines = {
-        "path": path if there else say("train.gone", path=path),
         "size": hardware.size(int(result.get("size_bytes") or 0)),
         "steps_done": f"{result.get('steps')}",
         "took": duration(float(result.get("seconds") or 0)),
         "loss": f"{loss:.4g}" if isinstance(loss, int | float) else "–",
     }
-    if result.get("adapter_path"):
-        lines["adapter"] = str(result["adapter_path"])
+    spent = remote.spent(run)
+    if spent is not None:
+        lines["cost"] = say("train.about", time=money(spent.usd))
+    if remote_model:
+        lines = {"repository": path, "revision": str(result.get("revision") or ""), **lines}
+        snippet = train.snippet(path, "merged" if result.get("adapter_path") else "", str(result.get("revision") or ""))
+        link = _link(str(result.get("url") or ""), say("train.open"))
+    else:
+        lines = {"path": path if Path(path).is_dir() else say("train.gone", path=path), **lines}
+        if result.get("adapter_path"):
+            lines["adapter"] = str(result["adapter_path"])
+        snippet, link = train.snippet(path), ""
     shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()})
-    return [gr.update(visible=True), shown, train.snippet(path), gr.update(visible=there)]
+    return [gr.update(visible=True), shown + (f"<p>{link}</p>" if link else ""), snippet, gr.update(visible=there)]
 
 
 def history(runs: list[Run]) -> list[Any]:
@@ -137,6 +182,7 @@ def _line(run: Run) -> list[str]:
         time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created)),
         str(asked.get("project_name", "")),
         str(asked.get("dataset", "")),
+        str((asked.get("job") or {}).get("flavor") or "–") if run.place == "job" else say("train.here"),
         say("train.state.stopped") if result.get("stopped") else state,
         str(result.get("steps") or (metrics[-1]["step"] if metrics else "–")),
         f"{loss:.4g}" if loss is not None else "–",

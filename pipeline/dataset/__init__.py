@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import statistics
@@ -14,12 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.dataset.recognise import Layout, Loaded, Mapping, normalise, recognise
-from pipeline.dataset.rows import BadRow, Row, Rows, columns_of, read_rows, unreadable
+from pipeline.dataset.rows import BadRow, Row, Rows, TableRows, read_rows, unreadable
 from pipeline.errors import StudioError
+from pipeline.hub import datasets as hub
+from pipeline.hub.datasets import Chosen
 from pipeline.pair import SCHEMA, Messages, Pair, from_table, text_of, to_table
 
 __all__ = [
     "DEFAULT_DATASET",
+    "MOST_BYTES",
     "SAMPLE",
     "BadRow",
     "Layout",
@@ -31,7 +35,6 @@ __all__ = [
     "Rows",
     "Summary",
     "load_file",
-    "load_hub",
     "load_rows",
     "load_sample",
     "normalise",
@@ -49,8 +52,8 @@ SAMPLE = Path(__file__).resolve().parents[2] / "samples" / "preferences.jsonl"
 
 Progress = Callable[[int, int | None], None]
 
+MOST_BYTES = 2 << 30  # of rows read from the Hub, compressed
 _BATCH = 1000  # rows between two reports of progress, and pairs written or read at once
-_HUB_TIMEOUT_S = 8.0
 
 
 class LayoutUnknown(StudioError):
@@ -101,66 +104,29 @@ def load_sample() -> Loaded:
     return load_file(SAMPLE)
 
 
-def load_hub(
-    dataset_id: str,
-    split: str = "train",
-    limit: int | None = None,
-    token: str | None = None,
-    mapping: Mapping | None = None,
-    progress: Progress | None = None,
-) -> Loaded:
-    """Load a preference dataset from the Hugging Face Hub; for the arguments see `read_hub`.
-
-    Raises:
-        LayoutUnknown: The layout is not recognised and no mapping is given.
-        StudioError: The Hub is not reached, or the dataset is missing, gated or unusable.
-    """
-    return load_rows(read_hub(dataset_id, split, limit, token, progress), mapping)
-
-
-def read_hub(
-    dataset_id: str,
-    split: str = "train",
-    limit: int | None = None,
-    token: str | None = None,
-    progress: Progress | None = None,
-) -> Rows:
+def read_hub(chosen: Chosen, progress: Progress | None = None) -> Rows:
     """Stream rows of a dataset on the Hugging Face Hub.
 
     Args:
-        dataset_id: owner/name.
-        split: Its split.
-        limit: Read at most this many rows; None: all.
-        token: The user's access token; None: anonymous, whatever token the machine has stored.
-        progress: Called with rows read and the limit now and then.
+        chosen: Which rows; see `pipeline.hub.datasets.choose`.
+        progress: Called with rows read and the rows expected after every table; what it raises ends the reading.
 
     Raises:
-        StudioError: The Hub is not reached (within seconds), or the dataset is missing, gated or unreadable.
+        StudioError: The Hub is not reached any more, a file cannot be read, or the rows are too many.
     """
-    # huggingface_hub 2.4 speaks through httpx2, older ones through httpx: this name of the base error holds for both.
-    from huggingface_hub.errors import HTTPError  # noqa: PLC0415
-
-    try:
-        _ask_hub(dataset_id, token)
-    except (HTTPError, OSError, ValueError) as error:
-        raise _hub_error(dataset_id, split, error) from error
-
-    # Imported on use: `datasets` takes seconds to import, and a file or the sample does not need it.
-    from datasets import load_dataset  # noqa: PLC0415
-    from datasets.exceptions import DatasetsError  # noqa: PLC0415
-
-    try:
-        stream = load_dataset(dataset_id, split=split, streaming=True, token=token or False)
-        rows: list[Row] = []
-        for row in itertools.islice(stream, limit):
-            rows.append(row)
-            if progress and len(rows) % _BATCH == 0:
-                progress(len(rows), limit)
-    except (HTTPError, DatasetsError, OSError, ValueError, pa.ArrowException) as error:
-        raise _hub_error(dataset_id, split, error) from error
-    if progress:
-        progress(len(rows), limit)
-    return Rows(columns_of(rows), rows, list(range(1, len(rows) + 1)), format="Hub dataset")
+    rows = TableRows()
+    with contextlib.closing(hub.stream(chosen)) as stream:
+        for table in stream:
+            rows.append(table)
+            if progress:
+                progress(len(rows), chosen.expected)
+            if rows.bytes > MOST_BYTES:
+                raise StudioError(
+                    f"{chosen.name} is too large to be read whole.",
+                    f"After {len(rows):,} rows it takes more than {MOST_BYTES >> 30} GiB.",
+                    f"Set “Rows at most” to {len(rows) // 2:,} or less.",
+                )
+    return Rows(rows.columns, rows, range(1, len(rows) + 1), format="Hub dataset")
 
 
 def save(pairs: Iterable[Pair], path: Path) -> None:
@@ -267,44 +233,3 @@ def _script(pair: Pair) -> str:
     letters = sum(character.isalpha() for character in text)
     # A tenth of the letters: a quoted word in another script does not decide; a Chinese text full of code does.
     return next((name for name, script in _SCRIPTS.items() if 10 * len(script.findall(text)) > letters), "other")
-
-
-def _ask_hub(dataset_id: str, token: str | None) -> None:
-    """Ask for the dataset once with a short limit: `datasets` 5.2 itself retries for minutes before it gives up."""
-    from huggingface_hub import HfApi  # noqa: PLC0415
-
-    HfApi(token=token or False).dataset_info(dataset_id, timeout=_HUB_TIMEOUT_S)
-
-
-def _hub_error(dataset_id: str, split: str, error: Exception) -> StudioError:
-    """Say which of the things that go wrong with a dataset on the Hub has gone wrong."""
-    from huggingface_hub import errors  # noqa: PLC0415
-
-    causes = _causes(error)
-    status = next((c.response.status_code for c in causes if isinstance(c, errors.HfHubHTTPError)), 0)
-    what = f"{dataset_id} could not be loaded from the Hugging Face Hub."
-    if isinstance(error, errors.HFValidationError):
-        return StudioError(what, "A dataset's name looks like owner/name.", "Correct the name.")
-    gated = any(isinstance(c, errors.GatedRepoError) for c in causes)
-    if not gated and any(isinstance(c, errors.RepositoryNotFoundError) for c in causes):
-        return StudioError(what, "It does not exist, or it is private.", "Check the name, or sign in to see it.")
-    if gated or "gated dataset" in str(error):  # datasets 5.2 says so in words where its own check comes first
-        advice = f"Sign in, and accept its terms on the page of {dataset_id}."
-        return StudioError(what, "It is gated: its owner asks for consent first.", advice)
-    if status:
-        return StudioError(what, f"The Hub answered with status {status}.", "Try again in a few minutes.")
-    if isinstance(error, errors.HTTPError | errors.OfflineModeIsEnabled | ConnectionError | TimeoutError):
-        why = f"The Hub is not reached ({str(error)[:150] or type(error).__name__})."
-        return StudioError(what, why, "Check the connection, or load a file or the bundled sample.")
-    if isinstance(error, ValueError) and "split" in str(error).lower():
-        return StudioError(what, f"It has no split “{split}” ({str(error)[:200]}).", "Choose another split.")
-    return StudioError(what, str(error)[:300], "Download a file of it, and load that.")
-
-
-def _causes(error: BaseException | None) -> list[BaseException]:
-    """Return an error and everything it was raised from."""
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
-        error = error.__cause__ or error.__context__
-    return found

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pipeline.dataset import Mapping, Progress, Rows
 from pipeline.dataset.recognise import Loaded
 from pipeline.errors import StudioError
 from pipeline.home import Home
+from pipeline.hub.datasets import Chosen
 from pipeline.project import Project
 from pipeline.workbench import Kind
 
@@ -30,12 +32,14 @@ class Source:
         kind: file, sample or hub.
         name: File name or Hub id.
         sha256: SHA-256 of the file, "" for a Hub dataset.
+        chosen: Configuration, split and commit of a Hub dataset.
     """
 
     rows: Rows
     kind: Kind
     name: str
     sha256: str = ""
+    chosen: Chosen | None = None
 
 
 def sample() -> Source:
@@ -85,20 +89,17 @@ def upload(home: Home, cached: Path) -> Source:
         shutil.rmtree(folder)
 
 
-def hub(dataset_id: str, split: str, limit: int | None, progress: Progress | None = None) -> Source:
+def hub(chosen: Chosen, progress: Progress | None = None) -> Source:
     """Read a dataset on the Hugging Face Hub.
 
     Args:
-        dataset_id: owner/name.
-        split: Its split.
-        limit: Rows to read at most; None: all.
-        progress: Called with rows read and the limit.
+        chosen: Which rows; see `pipeline.hub.datasets.choose`.
+        progress: Called with rows read and the rows expected; what it raises ends the reading.
 
     Raises:
-        StudioError: The Hub is not reached, or the dataset is missing, gated or unreadable.
+        StudioError: The Hub is not reached any more, or a file cannot be read.
     """
-    name = dataset_id.strip()
-    return Source(dataset.read_hub(name, split.strip() or "train", limit, progress=progress), "hub", name)
+    return Source(dataset.read_hub(chosen, progress), "hub", chosen.name, chosen=chosen)
 
 
 def guess(rows: Rows) -> Mapping | None:
@@ -125,20 +126,24 @@ def guess(rows: Rows) -> Mapping | None:
     )
 
 
-def load(home: Home, source: Source, mapping: Mapping | None = None) -> tuple[Project, Loaded]:
+def load(
+    home: Home, source: Source, mapping: Mapping | None = None, check: Callable[[], None] = lambda: None
+) -> tuple[Project, Loaded]:
     """Make a project of a source.
 
     Args:
         home: The studio's home.
         source: What was read.
         mapping: Which column is what; None: recognise it.
+        check: Called before the project is made; what it raises prevents that.
 
     Raises:
         LayoutUnknown: The layout is not recognised and no mapping is given.
         StudioError: No row is a pair, or the project cannot be written.
     """
     loaded = dataset.load_rows(source.rows, mapping)
-    return workbench.start_project(home, loaded, source.kind, source.name, source.sha256), loaded
+    check()
+    return workbench.start_project(home, loaded, source.kind, source.name, source.sha256, source.chosen), loaded
 
 
 _held: OrderedDict[str, Source] = OrderedDict()

@@ -15,13 +15,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import command_line, model_folder, train
+from pipeline import command_line, model_folder, remote, train
 from pipeline.errors import StudioError
-from pipeline.evaluate.check import AnswerOptions, EvaluateNumbers, EvaluateOptions, model_entry, preflight, spec
-from pipeline.evaluate.comparison import Row, compare, rounded, verdict
+from pipeline.evaluate import job
+from pipeline.evaluate.check import EvaluateNumbers, preflight
+from pipeline.evaluate.comparison import BASE, TUNED, Row, compare, rounded, verdict
+from pipeline.evaluate.options import AnswerOptions, EvaluateOptions
+from pipeline.evaluate.spec import model_entry, spec, uses_hub
 from pipeline.home import open_home
+from pipeline.hub import account, client, store
+from pipeline.hub.account import SignIn
 from pipeline.preflight import spec_of
 from pipeline.project import Project, find
+from pipeline.remote import JobOptions
 from pipeline.runs import events, supervisor
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.settings import Settings
@@ -50,45 +56,77 @@ class Evaluation:
         run_id: The run.
         created: When it was asked for.
         state: How it stands.
-        base: The model before training.
-        tuned: The trained model.
+        models: The models of its spec by role: name, path (a folder or Hub id), revision.
+        tasks: The tasks of its spec by name: data, chat_template.
+        dataset: The export whose test split was scored; "" for none.
         folder: Its files: results.json, and samples.jsonl of each role.
         results: The worker's `result` events.
         commands: Equivalent lighteval command lines; empty until it has finished.
+        link: The page on the Hub where a Job left its files; "" where there is none.
     """
 
     run_id: str
     created: datetime
     state: State
-    base: str
-    tuned: str
+    models: dict[str, dict[str, Any]]
+    tasks: dict[str, dict[str, Any]]
+    dataset: str
     folder: Path
     results: list[dict[str, Any]]
     commands: list[str]
+    link: str = ""
 
-    def rows(self) -> list[Row]:
-        """Return base against tuned."""
-        return compare(self.results, self.folder)
+    @property
+    def base(self) -> str:
+        """Name of the model before training; "" where nothing is compared."""
+        return self.name(BASE)
+
+    @property
+    def tuned(self) -> str:
+        """Name of the trained model."""
+        return self.name(TUNED)
+
+    @property
+    def compared(self) -> list[str]:
+        """Roles of the models that are compared with the base model, or scored alone."""
+        return [role for role in self.models if role != BASE]
+
+    def name(self, role: str) -> str:
+        """Return what the model of a role is called; "" where there is none."""
+        return str(self.models.get(role, {}).get("name", ""))
+
+    def rows(self, role: str = TUNED) -> list[Row]:
+        """Return base against another model."""
+        return compare(self.results, self.folder, role)
 
 
-def start(ledger: Ledger, project: Project, options: EvaluateOptions) -> Run:
+def start(ledger: Ledger, project: Project, options: EvaluateOptions, where: JobOptions | None = None) -> Run:
     """Check an evaluation and start it; asked for the same again while it is active, return the one there is.
 
     Args:
         ledger: The home's ledger.
         project: Holds models and exports; gets the results.
         options: Which models on which tasks.
+        where: This machine by default, or a Job and what it may cost.
 
     Raises:
         StudioError: Something stops it; see `preflight`.
     """
-    preflight(ledger, project, options).stop_if_blocked()
-    path = model_folder.path_for_worker(options.tuned)
+    found = preflight(ledger, project, options, where=where)
+    found.stop_if_blocked()
     known = {str(model.path): model.name for model in train.models(ledger, project)}
-    wanted = spec(project, options, known.get(path, ""))
+    wanted = spec(project, options, known)
+    offer = found.numbers.offer
+    if offer is not None:
+        wanted |= remote.placed(offer, account.require_jobs())
+    elif uses_hub(options):
+        wanted["user"] = remote.user()
     wanted["output_dir"] = str(output_folder(ledger, project, wanted))
+    if offer is not None:
+        wanted["remote"] = job.remote(project, options, wanted, fetch=wanted["output_dir"])
     project.evaluations.mkdir(mode=0o700, exist_ok=True)
-    return supervisor.launch(ledger, "evaluate", project.name, f"Evaluate {wanted['models'][1]['name']}", wanted)
+    title = f"Evaluate {next(model['name'] for model in wanted['models'] if model['role'] == TUNED)}"
+    return supervisor.launch(ledger, "evaluate", project.name, title, wanted)
 
 
 def output_folder(ledger: Ledger, project: Project, wanted: dict[str, Any]) -> Path:
@@ -126,16 +164,20 @@ def result(run: Run) -> Evaluation | None:
     asked = spec_of(run)
     if not asked:
         return None
-    names = {model["role"]: str(model["name"]) for model in asked["models"]}
+    # What another disk knows of a Job's run has no paths of the machine that started it.
+    told = {task["name"]: task for task in (asked.get("remote") or {}).get("overrides", {}).get("tasks", [])}
+    tasks = [told.get(task["name"], {}) | task for task in asked.get("tasks", [])]
     return Evaluation(
         run_id=run.id,
         created=datetime.fromtimestamp(run.created, UTC),
         state=run.state,
-        base=names.get("base", ""),
-        tuned=names.get("tuned", ""),
-        folder=Path(asked["output_dir"]),
+        models={str(model["role"]): model for model in asked.get("models", [])},
+        tasks={str(task["name"]): task for task in tasks},
+        dataset=str(asked.get("dataset") or ""),
+        folder=Path(asked.get("output_dir") or run.folder / "output"),
         results=[event for event in events.read(run.events).events if event["event"] == "result"],
         commands=list((run.result or {}).get("commands", [])),
+        link=store.page(run.user, run.id) if run.place == "job" and run.user else "",
     )
 
 
@@ -169,8 +211,10 @@ def answer(
 
 def answer_spec(models: Mapping[str, str], prompt: str, options: AnswerOptions) -> dict[str, Any]:
     """Return the spec of an answer, as `pipeline/engines/lighteval/worker.py` reads it; see `answer`."""
+    user = {} if all(model_folder.refer(name).local for name in models.values()) else {"user": remote.user()}
     return {
         "models": [model_entry(role, name) for role, name in models.items()],
+        **user,
         "messages": [{"role": "user", "content": prompt}],
         "chat_template": None,  # the worker takes the trained model's
         **options.model_dump(mode="json"),
@@ -183,14 +227,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("project", help="Name of the project.")
     parser.add_argument("--check", action="store_true", help="Only check: print numbers, warnings and what stops it.")
     command_line.add_options(parser, EvaluateOptions)
+    command_line.add_options(parser, JobOptions)
     given = parser.parse_args(arguments)
     try:
-        home = open_home(Settings().home)
+        settings = Settings()
+        home = open_home(settings.home)
         ledger, project = Ledger(home), find(home, given.project)
-        options = command_line.fill(EvaluateOptions, given)
-        if given.check:
-            return command_line.show(preflight(ledger, project, options))
-        print(start(ledger, project, options).id)
+        options, where = command_line.fill(EvaluateOptions, given), command_line.fill(JobOptions, given)
+        sign_in = SignIn(settings.hf_token.get_secret_value())
+        sign_in.start()
+        sign_in.wait()
+        with client.acting_as(sign_in.token):
+            if given.check:
+                return command_line.show(preflight(ledger, project, options, where=where))
+            print(start(ledger, project, options, where).id)
     except StudioError as error:
         print(command_line.tell(error), file=sys.stderr)
         return 1

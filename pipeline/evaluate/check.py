@@ -1,103 +1,34 @@
-"""What is known of an evaluation before it starts: options, samples, time, and what stops it."""
+"""What is known of an evaluation before it starts: samples, time, and what stops it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, Field, field_validator
-from pydantic.config import JsonDict
-
-from pipeline import hardware, model_folder, train
+from pipeline import hardware, model_folder, remote, train
 from pipeline.engines.lighteval import local_data
 from pipeline.errors import StudioError
+from pipeline.evaluate import job
 from pipeline.evaluate.comparison import BASE, TUNED
+from pipeline.evaluate.options import (
+    REVIEWED,
+    SAMPLES_ON_CPU,
+    TRUTHFULQA,
+    TRUTHFULQA_QUESTIONS,
+    TRUTHFULQA_REPOSITORY,
+    EvaluateOptions,
+)
+from pipeline.evaluate.spec import spec
 from pipeline.export import exported
-from pipeline.hardware import Hardware
+from pipeline.hardware import Hardware, flavors, pace
+from pipeline.hardware.flavors import Need
 from pipeline.pair import Pair
 from pipeline.preflight import Notice, Preflight, spec_of
-from pipeline.project import DEFAULT_BASE_MODEL, Project
+from pipeline.project import Project
+from pipeline.remote import Estimate, JobOptions, Quote
 from pipeline.runs import events
 from pipeline.runs.ledger import Ledger
-
-Task = Literal["truthfulqa:mc", "reviewed_pairs"]
-
-TRUTHFULQA, REVIEWED = "truthfulqa:mc", "reviewed_pairs"
-TRUTHFULQA_QUESTIONS = 817  # rows of the Hub's truthfulqa/truthful_qa, config multiple_choice
-TRUTHFULQA_REPOSITORY = "truthfulqa/truthful_qa"
-SAMPLES_ON_CPU = 40  # questions two processor cores score in about half an hour with 135 million parameters
-_SPEED: JsonDict = {"group": "speed"}
-
-
-class EvaluateOptions(BaseModel, extra="forbid", validate_assignment=True):
-    """Which models are scored on which tasks; every setting is the same for both."""
-
-    base: str = Field(DEFAULT_BASE_MODEL, description="The model before training: a Hub id or a folder.")
-    tuned: str = Field("", description="The trained model: a folder or a Hub id.")
-    tasks: list[Task] = Field(
-        ["truthfulqa:mc", "reviewed_pairs"],
-        min_length=1,
-        description=(
-            "truthfulqa:mc: TruthfulQA's multiple choice, as lighteval has it; reviewed_pairs: does the model prefer "
-            "what the reviewers preferred, on the export's test split."
-        ),
-    )
-    dataset: str = Field(
-        "", pattern=r"^[A-Za-z0-9_-]*$", description="The export whose test split reviewed_pairs scores."
-    )
-    truthfulqa_data: Path | None = Field(
-        None,
-        description=(
-            "A local file of TruthfulQA's multiple-choice configuration (question, mc1_targets, mc2_targets; Parquet, "
-            "JSONL, JSON or CSV); empty: from the Hub."
-        ),
-        json_schema_extra={"group": "data"},
-    )
-    max_samples: int | None = Field(
-        None,
-        ge=1,
-        description=(
-            "Score only so many samples of each task, the same ones for both models; empty: all. A result of some "
-            "samples is marked as partial."
-        ),
-        json_schema_extra={**_SPEED, "unit": "samples"},
-    )
-    batch_size: int = Field(
-        8, ge=1, le=512, description="Sequences per batch.", json_schema_extra={**_SPEED, "unit": "sequences"}
-    )
-    dtype: Literal["float32", "bfloat16"] = Field(
-        "float32",
-        description=(
-            "Number format of the weights and the computation. bfloat16 is 2 to 3 times as fast on processors that "
-            "know it, but with its 8 significant bits it rounds small changes made by training away."
-        ),
-        json_schema_extra=_SPEED,
-    )
-
-    @field_validator("base", "tuned")
-    @classmethod
-    def _without_spaces(cls, name: str) -> str:
-        return name.strip()
-
-    @field_validator("truthfulqa_data", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return None if value == "" else value
-
-    @field_validator("tasks")
-    @classmethod
-    def _each_once(cls, tasks: list[Task]) -> list[Task]:
-        return list(dict.fromkeys(tasks))
-
-
-class AnswerOptions(BaseModel, extra="forbid", validate_assignment=True):
-    """How models answer a prompt; every setting is the same for all."""
-
-    max_new_tokens: int = Field(128, ge=1, le=4096, description="Longest answer.", json_schema_extra={"unit": "tokens"})
-    temperature: float = Field(0.0, ge=0, le=2, description="0: the most likely token each time.")
-    seed: int = Field(42, ge=0, le=4294967295, description="Seed of the sampling, where temperature is above 0.")
-    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Number format of weights and computation.")
 
 
 @dataclass(frozen=True)
@@ -106,87 +37,94 @@ class EvaluateNumbers:
 
     Attributes:
         samples: Samples each model is scored on, by task; for TruthfulQA from the Hub, what it has there.
-        seconds: Time by the pace of the last finished evaluation of the same models and settings; None without one.
+        seconds: Time by the pace of the last finished evaluation of the same models and settings at the same place;
+            on a Job by a rough calculation where there is none; else None.
+        need: What a Job's hardware has to have; None on this machine.
+        offer: What a Job would cost; None on this machine, or where the hardware is not known.
     """
 
     samples: dict[str, int]
     seconds: float | None
+    need: Need | None = None
+    offer: Quote | None = None
 
 
 def preflight(
-    ledger: Ledger, project: Project, options: EvaluateOptions, machine: Hardware | None = None
+    ledger: Ledger,
+    project: Project,
+    options: EvaluateOptions,
+    machine: Hardware | None = None,
+    where: JobOptions | None = None,
 ) -> Preflight[EvaluateNumbers]:
-    """Check an evaluation before anything is loaded.
+    """Check an evaluation before anything is loaded, sent or paid.
 
     Args:
         ledger: The home's ledger: what models were trained on, times of former runs.
         project: Holds models and exports.
         options: Which models on which tasks.
-        machine: Where it runs; this machine by default.
+        machine: What this machine has; it is looked at by default.
+        where: Where it runs; on this machine by default.
     """
     machine = machine or hardware.this_machine()
     available: dict[str, int] = {}
-    blockers = [model_folder.problem(options.base), _tuned_problem(options)]
+    blockers = _model_problems(options)
     for task in options.tasks:
         count, problem = _truthfulqa(options) if task == TRUTHFULQA else _reviewed(project, options)
         available[task] = count
         blockers.append(problem)
     samples = {task: min(count, options.max_samples or count) for task, count in available.items()}
-    numbers = EvaluateNumbers(samples, _former_pace(ledger, project, options, samples))
-    warnings = [
-        _slow(samples, machine),
-        *_origin_warnings(ledger, project, options),
-        _few(samples.get(REVIEWED)),
-    ]
+    warnings = [*_origin_warnings(ledger, project, options), _few(samples.get(REVIEWED))]
+    if where is not None and where.remote:
+        numbers, stops, cares = _job(ledger, project, options, samples, where)
+        blockers += stops
+        warnings = [*cares, *warnings]
+    else:
+        numbers = EvaluateNumbers(samples, _former_pace(ledger, project, options, samples))
+        warnings = [_slow(samples, machine), *warnings]
     return Preflight(numbers, [notice for notice in blockers if notice], [notice for notice in warnings if notice])
 
 
-def spec(project: Project, options: EvaluateOptions, tuned_name: str = "") -> dict[str, Any]:
-    """Return the spec of a run but for its output_dir, as `pipeline/engines/lighteval/worker.py` reads it.
-
-    Args:
-        project: Holds the export.
-        options: Which models on which tasks.
-        tuned_name: What the trained model is called; by default its folder's name.
-    """
-    tasks: list[dict[str, Any]] = []
-    for task in options.tasks:
-        if task == TRUTHFULQA:
-            file = options.truthfulqa_data
-            tasks.append({"name": task, "data": str(file.expanduser().resolve()) if file else None})
-        else:
-            test = project.exports / options.dataset / "test.jsonl"
-            template = model_folder.template_of(options.tuned)
-            tasks.append({"name": task, "data": str(test), "chat_template": template})
-    return {
-        "models": [model_entry(BASE, options.base), model_entry(TUNED, options.tuned, tuned_name)],
-        "tasks": tasks,
-        "dataset": options.dataset,
-        "max_samples": options.max_samples,
-        "batch_size": options.batch_size,
-        "dtype": options.dtype,
-    }
+def _job(
+    ledger: Ledger, project: Project, options: EvaluateOptions, samples: dict[str, int], where: JobOptions
+) -> tuple[EvaluateNumbers, list[Notice], list[Notice | None]]:
+    """Return numbers, blockers and warnings of an evaluation on a Job."""
+    asked = job.load(project, options, samples)
+    need = job.need(asked, options)
+    flavor = flavors.listing().find(where.flavor)
+    estimate = None
+    former = _former_pace(ledger, project, options, samples, where.flavor)
+    if former is not None:
+        estimate = Estimate(former + pace.START_S, "former")
+    elif flavor is not None and (rough := job.seconds(asked, options, flavor)) is not None:
+        estimate = Estimate(rough, "formula")
+    stops = job.blockers(project, options)
+    try:
+        offer = remote.quote(where, estimate)
+    except StudioError as error:
+        return EvaluateNumbers(samples, None, need), [*stops, Notice(error.what, error.why, error.next)], []
+    numbers = EvaluateNumbers(samples, estimate.seconds if estimate else None, need, offer)
+    slow = None if offer.flavor.gpus else _slow(samples, Hardware(1, 0))
+    return numbers, [*stops, *remote.blockers(offer, need)], [slow, *remote.warnings(offer)]
 
 
-def model_entry(role: str, name: str, title: str = "") -> dict[str, Any]:
-    """Return a spec's model: a folder, or a Hub id with the revision of its snapshot where it is cached."""
-    path = model_folder.path_for_worker(name)
-    local = Path(path).is_dir()
-    snapshot = None if local else model_folder.locate(name)
-    return {
-        "role": role,
-        "name": title or (Path(path).name if local else name),
-        "path": path,
-        "revision": snapshot.name if snapshot else None,
-    }
-
-
-def _tuned_problem(options: EvaluateOptions) -> Notice | None:
+def _model_problems(options: EvaluateOptions) -> list[Notice | None]:
+    """Return what is wrong with each model, the base model first."""
     if not options.tuned:
-        return Notice("No trained model is chosen.", "", "Train one in the Train tab, or name a folder or a Hub id.")
-    if model_folder.path_for_worker(options.tuned) == model_folder.path_for_worker(options.base):
+        none = Notice("No trained model is chosen.", "", "Train one in the Train tab, or name a folder or a Hub id.")
+        return [model_folder.problem(options.base) if options.base else None, none]
+    problems: list[Notice | None] = []
+    seen: dict[str, str] = {}
+    for role, name in options.models.items():
+        first = next((seen[other] for other in seen if model_folder.same(name, other)), None)
+        problems.append(_twice(name, first, role) if first else model_folder.problem(name))
+        seen[name] = role
+    return problems
+
+
+def _twice(name: str, first: str, role: str) -> Notice:
+    if (first, role) == (BASE, TUNED):
         return Notice("The base model and the trained model are the same.", "", "Choose another trained model.")
-    return model_folder.problem(options.tuned)
+    return Notice(f"{name} is chosen twice.", "", "Take it off the further models.")
 
 
 def _truthfulqa(options: EvaluateOptions) -> tuple[int, Notice | None]:
@@ -255,12 +193,11 @@ def _few(pairs: int | None) -> Notice | None:
 
 def _origin_warnings(ledger: Ledger, project: Project, options: EvaluateOptions) -> list[Notice]:
     """Say where the trained model's training data and the tasks touch, as far as this project knows."""
-    path = model_folder.path_for_worker(options.tuned)
-    model = next((model for model in train.models(ledger, project) if str(model.path) == path), None)
+    model = next((m for m in train.models(ledger, project) if model_folder.same(str(m.path), options.tuned)), None)
     if model is None:
         return []
     found = []
-    if model.base_model != model_folder.path_for_worker(options.base):
+    if options.base and not model_folder.same(model.base_model, options.base):
         found.append(
             Notice(
                 f"{model.name} was trained from another base model.",
@@ -300,15 +237,18 @@ def _pairs(file: Path | None) -> list[Pair]:
         return []
 
 
-def _former_pace(ledger: Ledger, project: Project, options: EvaluateOptions, samples: dict[str, int]) -> float | None:
-    """Return the seconds the tasks take by the pace of the last run that scored each with this base model and speed."""
+def _former_pace(
+    ledger: Ledger, project: Project, options: EvaluateOptions, samples: dict[str, int], flavor: str = ""
+) -> float | None:
+    """Return the seconds the tasks take by the pace of the last run of as many models from this one on, as fast.
+
+    On this machine, or on a Job of the flavor named; without loading the first model and what comes before it.
+    """
     wanted = spec(project, options)
     pace: dict[str, float] = {}
     for run in ledger.list(project=project.name, kind="evaluate"):
         former = spec_of(run)
-        if not former or any(former.get(name) != wanted[name] for name in ("batch_size", "dtype")):
-            continue
-        if former["models"][0]["path"] != wanted["models"][0]["path"]:
+        if former.get("job", {}).get("flavor", "") != flavor or not _as_fast(former, wanted):
             continue
         data = {task["name"]: task["data"] for task in former["tasks"]}
         scored: dict[str, list[float]] = {}
@@ -322,3 +262,11 @@ def _former_pace(ledger: Ledger, project: Project, options: EvaluateOptions, sam
     if any(task not in pace for task in samples):
         return None
     return sum(pace[task] * count for task, count in samples.items())
+
+
+def _as_fast(former: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Return whether two specs have the same first model, as many models, and the same settings of speed."""
+    if not former or any(former.get(name) != wanted[name] for name in ("batch_size", "dtype")):
+        return False
+    models, others = former["models"], wanted["models"]
+    return len(models) == len(others) and models[0]["path"] == others[0]["path"]

@@ -1,4 +1,4 @@
-"""Base against tuned: differences with their standard errors, in numbers and in words. Nothing is read but samples."""
+"""A model against its base: differences with their standard errors, in numbers and words. Only samples are read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Result = Mapping[str, Any]  # a `result` event of the evaluation worker
 Samples = dict[str, float | None]
 Finding = Literal["none", "undirected", "few", "unknown", "same", "better", "worse"]
 
-BASE, TUNED = "base", "tuned"  # roles
+BASE, TUNED, FURTHER = "base", "tuned", "further-"  # roles; the last has a number behind it: further-1
 
 
 HEADLINES = {
@@ -36,7 +36,7 @@ _Z = 1.96  # two-sided 95 % of the normal distribution
 
 @dataclass(frozen=True)
 class Row:
-    """One metric of one task, base against tuned; values are the engine's to the last digit.
+    """One metric of one task, base against tuned or a further model; values are the engine's to the last digit.
 
     Attributes:
         task: lighteval's name of the task.
@@ -45,7 +45,7 @@ class Row:
         headline: Whether it is one to look at first.
         base: The base model's score; None when it is not a number.
         base_stderr: Its standard error.
-        tuned: The tuned model's score.
+        tuned: The score of the model compared with it.
         tuned_stderr: Its standard error.
         difference: Tuned minus base; None when they cannot be compared.
         difference_stderr: Its standard error: of the differences per sample where both models' samples are there,
@@ -79,26 +79,29 @@ class Row:
         return self.samples < self.available
 
 
-def compare(results: Sequence[Result], folder: Path | None = None) -> list[Row]:
-    """Put the base model's and the tuned model's scores side by side.
+def compare(results: Sequence[Result], folder: Path | None = None, role: str = TUNED) -> list[Row]:
+    """Put the base model's scores and another's side by side.
 
     Args:
         results: The `result` events of one evaluation.
         folder: The evaluation's folder with <role>/samples.jsonl; None: no comparison per sample.
+        role: Which model is compared with the base model.
 
     Returns:
-        Rows in the order of the tasks, each task's headlines first. Where one model
-        failed a task, the other's scores stand alone.
+        Rows in the order of the tasks, each task's headlines first. Where one model failed a task, or there is no base
+        model, the other's scores stand alone.
     """
-    by_role = {role: {str(r["task"]): r for r in results if r["role"] == role} for role in (BASE, TUNED)}
-    samples = {role: read_samples(folder / role / "samples.jsonl") if folder else {} for role in (BASE, TUNED)}
+    by_role = {each: {str(r["task"]): r for r in results if r["role"] == each} for each in (BASE, role)}
+    samples = {each: read_samples(folder / each / "samples.jsonl") if folder else {} for each in (BASE, role)}
     rows = []
     for task in dict.fromkeys(str(result["task"]) for result in results):
-        one, other = by_role[BASE].get(task), by_role[TUNED].get(task)
+        one, other = by_role[BASE].get(task), by_role[role].get(task)
+        if one is None and other is None:
+            continue
         headlines = HEADLINES.get(task, ())
         metrics = dict.fromkeys([*headlines, *((one or {}).get("scores", {})), *((other or {}).get("scores", {}))])
         for metric in metrics:
-            pair = (samples[BASE].get((task, metric)), samples[TUNED].get((task, metric)))
+            pair = (samples[BASE].get((task, metric)), samples[role].get((task, metric)))
             rows.append(_row(task, metric, one, other, pair, metric in headlines))
     return rows
 
@@ -112,7 +115,7 @@ def _row(
     headline: bool,
 ) -> Row:
     """Compare one metric; the difference is refused where the models were not given the same samples."""
-    first = base or tuned or {}
+    first = tuned or base or {}
     scores = [_value(result, "scores", metric) for result in (base, tuned)]
     errors = [_value(result, "stderr", metric) for result in (base, tuned)]
     difference = error = None

@@ -22,7 +22,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import StudioError
+from pipeline.errors import StudioError, disk_full
 from pipeline.export import card
 from pipeline.export.options import ExportFile, ExportOptions, ExportPlan, ExportResult, Provenance, Row, Split
 from pipeline.filter import PARTS
@@ -281,7 +281,7 @@ def _not_written(error: OSError, name: str) -> StudioError:
     """Say why the folder could not be written."""
     if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # made by somebody else while this one was being written
         return _name_in_use(name)
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    full = disk_full(error)
     return StudioError(
         f"The export “{name}” was not written; nothing of it is left behind.",
         f"{'The disk is full' if full else 'Its folder cannot be written'}: {error.strerror or error}.",

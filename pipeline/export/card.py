@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from statistics import median
@@ -11,6 +12,10 @@ from pipeline.export.options import ExportOptions, ExportPlan, Provenance, Row
 from pipeline.filter import NO_SOURCE, PARTS
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))  # the Hub's size categories
+
+_LOAD = re.compile(r"^pairs = load_dataset\(.*$", re.MULTILINE)
+_LICENSE = re.compile(r"^license: (.*)$", re.MULTILINE)
+_LICENSE_TEXT = "Whoever publishes this states the license; the source dataset's own license applies to its texts."
 
 _COLUMNS = {
     "record_id": "Id of the pair, the same in every export of it",
@@ -40,10 +45,24 @@ def render(rows: Sequence[Row], planned: ExportPlan, options: ExportOptions, pro
             "## Origin",
             *_origin(planned, options, provenance),
             "## License",
-            "Whoever publishes this states the license; the source dataset's own license applies to its texts.",
+            _LICENSE_TEXT,
             "",
         ]
     )
+
+
+def for_repository(text: str, repository: str, license: str) -> str:
+    """Return a card as it stands in a repository on the Hub.
+
+    Args:
+        text: What `render` made.
+        repository: Id of the dataset.
+        license: The Hub's id of its license.
+    """
+    stated = f"This dataset is published under {license}. The texts of its source keep the source's own license."
+    text = _LOAD.sub(lambda _: f"pairs = load_dataset({json.dumps(repository)})", text, count=1)
+    text = _LICENSE.sub(lambda _: f"license: {license}", text, count=1)
+    return text.replace(_LICENSE_TEXT, stated) if license != "unknown" else text
 
 
 def _front_matter(planned: ExportPlan, options: ExportOptions, provenance: Provenance) -> str:
@@ -58,6 +77,7 @@ def _front_matter(planned: ExportPlan, options: ExportOptions, provenance: Prove
             *([f"language: {json.dumps(provenance.languages)}"] if provenance.languages else []),
             "tags: [preference, orpo, align-studio]",
             f"size_categories: [{size}]",
+            *([f"source_datasets: [{json.dumps(provenance.dataset)}]"] if provenance.kind == "hub" else []),
             "configs:",
             "- config_name: default",
             "  data_files:",
@@ -89,7 +109,7 @@ def _content(rows: Sequence[Row], planned: ExportPlan, options: ExportOptions, u
 
 def _origin(planned: ExportPlan, options: ExportOptions, provenance: Provenance) -> list[str]:
     """Return how the pairs came here: source, filter, settling, what became of each verdict."""
-    source = [("Source dataset", provenance.dataset), ("Kind", provenance.kind)]
+    source = _source(provenance)
     if provenance.sha256:
         source.append(("SHA-256 of its file", provenance.sha256))
     effects = [(effect.label, effect.removes_alone, effect.removes_first) for effect in provenance.rule_effects]
@@ -106,6 +126,23 @@ def _origin(planned: ExportPlan, options: ExportOptions, provenance: Provenance)
         *([_table(["Several answers became one", "By"], policy)] if policy else []),
         _table(["Reviewers say", "What was done", "Pairs dropped or exchanged"], verdicts),
     ]
+
+
+def _source(provenance: Provenance) -> list[tuple[str, str]]:
+    """Return names and values that say which rows of what were read."""
+    if provenance.kind != "hub":
+        kind = {"file": "a file", "sample": "the sample that comes with Align Studio"}.get(provenance.kind, "")
+        return [("Source dataset", provenance.dataset), ("Kind", kind or provenance.kind)]
+    name, revision = provenance.dataset, provenance.revision
+    where = f"https://huggingface.co/datasets/{name}"
+    lines = [
+        ("Source dataset", f"[{name}]({where})"),
+        ("Configuration", provenance.config),
+        ("Split", provenance.split),
+        ("Revision", f"[{revision}]({where}/tree/{revision})" if revision else ""),
+        ("Rows read", f"the first {provenance.limit:,}" if provenance.limit else "all"),
+    ]
+    return [(name, value) for name, value in lines if value]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,8 @@ from pipeline.pair import Pair, as_messages
 from pipeline.project import Project
 
 Split = Literal["train", "test"]
+
+PUBLISHED = "published.json"  # in the export's folder; never among the files that are published
 
 
 def names(project: Project) -> list[str]:
@@ -64,15 +66,65 @@ def read(project: Project, name: str) -> Exported:
         ) from error
 
 
-def snippet(folder: Path) -> str:
-    """Return Python that loads an export's folder.
+@dataclass(frozen=True)
+class Published:
+    """Where an export was last published, and what is there of it.
+
+    Attributes:
+        repository: Id of the dataset on the Hub.
+        revision: Commit that holds the export.
+        url: Address of that commit.
+        private: Whether the repository was private then.
+        when: ISO 8601.
+        by: Account that published it.
+    """
+
+    repository: str
+    revision: str
+    url: str
+    private: bool
+    when: str
+    by: str
+
+
+def published(project: Project, name: str) -> Published | None:
+    """Return where an export was last published; None: nowhere that is known.
 
     Args:
-        folder: See `Exported`.
+        project: Holds the export.
+        name: The export.
     """
+    try:
+        return Published(**json.loads((project.exports / name / PUBLISHED).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def remember(project: Project, name: str, where: Published) -> None:
+    """Note where an export was published, beside its files.
+
+    Args:
+        project: Holds the export.
+        name: The export.
+        where: The repository and its commit.
+    """
+    file = project.exports / name / PUBLISHED
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(where), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    partial.replace(file)
+
+
+def snippet(where: Path | str, revision: str = "") -> str:
+    """Return Python that loads an export.
+
+    Args:
+        where: Its folder, or its repository on the Hub.
+        revision: Commit on the Hub; empty: the newest.
+    """
+    options = f", revision={json.dumps(revision)}" if revision else ""
     return (
         "from datasets import load_dataset\n\n"
-        f"pairs = load_dataset({json.dumps(str(folder), ensure_ascii=False)})\n"
+        f"pairs = load_dataset({json.dumps(str(where), ensure_ascii=False)}{options})\n"
         'print(pairs["train"][0])\n'
     )
 

@@ -7,8 +7,10 @@ import re
 from huggingface_hub import errors
 
 from pipeline.errors import StudioError
+from pipeline.hub import client
 
 _SECRETS = re.compile(r"\bhf_[A-Za-z0-9_]{8,}|\beyJ[\w-]{8,}\.[\w-]+(\.[\w-]+)?|(?<=__sign=)[^&\s\"']+", re.ASCII)
+_STORAGE = re.compile(r"(?i)storage (limit|quota)|out of storage")
 _BEARER = re.compile(r"(?i)(bearer|authorization:?\s*(?:bearer)?)\s+[^\s\"',]+")
 
 # What the libraries raise when the Hub is not reached or answers with an error. huggingface_hub 2.4 speaks through
@@ -56,6 +58,8 @@ def explain(error: BaseException, what: str, subject: str = "") -> StudioError:
         return StudioError(what, "A repository's name looks like owner/name.", "Correct the name.")
     if any(isinstance(cause, errors.GatedRepoError) for cause in chain):
         return StudioError(what, "It is gated: its owner asks for consent first.", f"Sign in, and accept on {page}.")
+    if code == 401 and client.token():  # huggingface_hub 2.4 takes an expired token for a missing repository
+        return StudioError(what, *_answered(code, ""))
     if any(isinstance(cause, errors.RepositoryNotFoundError) for cause in chain):
         return StudioError(
             what, "It does not exist, or it is private.", "Check the name, or sign in with an account that may see it."
@@ -76,6 +80,9 @@ def _answered(code: int, said: str) -> tuple[str, str]:
         return "The Hub does not know the token: it is wrong, or it has expired.", "Sign in again."
     if code == 402:
         return "The account's credit or payment method does not cover it.", "Add credit on the Hub's billing page."
+    if code == 403 and _STORAGE.search(said):
+        more = "Free some, or get more, in the account's storage settings on the Hub; or publish it openly."
+        return "The account's storage for private repositories is full.", more
     if code == 403:
         return f"The token may not do this ({said[:150]}).", "Sign in with a token that may write."
     if code == 429:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from huggingface_hub import errors
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from pipeline.hub.problems import causes, status
 
@@ -25,7 +25,14 @@ def passing(error: BaseException) -> bool:
     return isinstance(error, errors.HTTPError | ConnectionError | TimeoutError)
 
 
-def retrying(call: Callable[[], T], *, attempts: int = ATTEMPTS, first: float = 1.0, longest: float = 30.0) -> T:
+def retrying(
+    call: Callable[[], T],
+    *,
+    attempts: int = ATTEMPTS,
+    first: float = 1.0,
+    longest: float = 30.0,
+    patience: float = 10.0,
+) -> T:
     """Return what a call returns, tried again while its error may pass; the last error is raised as it is.
 
     Only for calls that are harmless when made twice. One that is not (a commit, a Job) must first look whether the
@@ -35,12 +42,29 @@ def retrying(call: Callable[[], T], *, attempts: int = ATTEMPTS, first: float = 
         call: The call.
         attempts: Tries in all.
         first: Seconds before the second try, doubled each time, with jitter.
-        longest: Longest wait, seconds.
+        longest: Longest of these waits, seconds.
+        patience: Longest wait that the Hub may ask for (Retry-After), seconds; one that asks for more is not obeyed.
     """
+    doubled = wait_exponential_jitter(initial=first, max=longest)
+
+    def wait(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = _asked(error) if error else 0.0
+        return max(doubled(state), asked if asked <= patience else 0.0)
+
     again = Retrying(
         retry=retry_if_exception(passing),
         stop=stop_after_attempt(attempts),
-        wait=wait_exponential_jitter(initial=first, max=longest),
+        wait=wait,
         reraise=True,
     )
     return again(call)
+
+
+def _asked(error: BaseException) -> float:
+    """Return the seconds that the Hub asks to wait (Retry-After), 0 where it does not say."""
+    for cause in causes(error):
+        asked = getattr(getattr(cause, "response", None), "headers", {}).get("retry-after", "")
+        if asked.isdecimal():
+            return float(asked)
+    return 0.0

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 
-from pipeline.errors import StudioError
+from pipeline.errors import StudioError, disk_full
 from pipeline.pair import Messages, Pair
 from pipeline.review.annotators import (
     NewAnnotator,
@@ -25,7 +25,7 @@ from pipeline.review.annotators import (
     remove_annotator,
     reset_password,
 )
-from pipeline.review.api import Api, Refused, ReviewError, ServerUnreachable
+from pipeline.review.api import Api, Refused, ReviewError, ServerUnreachable, server_full
 from pipeline.review.plan import FIELDS, ReviewPlan, planned_shape, settings_of, suggest
 from pipeline.review.readback import AnnotatorProgress, Changes, Progress, changes, progress, read_answers
 from pipeline.tokens import PairCounts
@@ -200,6 +200,8 @@ def _create_dataset(endpoint: Endpoint, plan: ReviewPlan) -> str:
         ) from error
     except ArgillaError as error:
         reason = str(error.__cause__ or error)
+        if disk_full(reason):
+            raise server_full() from error
         raise ReviewError("The dataset could not be made on the review server.", reason, "Change the plan.") from error
 
 

@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import httpx
 
-from pipeline.errors import StudioError
+from pipeline.errors import StudioError, disk_full
 
 if TYPE_CHECKING:
     from pipeline.engines.argilla_server.service import Endpoint
 
 OLDEST = (2, 8)
 """The version this was tested with, and the last there is; earlier ones lack calls that are used here."""
-
-_FULL = ("disk is full", "no space left", "quota")
 
 
 class ReviewError(StudioError):
@@ -192,13 +190,24 @@ class Api:
             )
         if status == 403:
             raise NotOwner("The API key's user may not do this on the review server.", detail, "Use an owner's key.")
-        if status in (429, 507) or (status >= 500 and any(sign in detail.lower() for sign in _FULL)):
+        if status >= 500 and disk_full(detail):
+            raise server_full()
+        if status in (429, 507):
             raise ServerFull("The review server takes no more at the moment.", detail, "Make room there, or wait.")
         if status in (502, 503, 504) or 300 <= status < 400:
             self._unreachable(f"HTTP {status}: {detail}")
         if status >= 500:
             raise ReviewError("The review server failed.", f"HTTP {status}: {detail}", "See its log, then try again.")
         raise Refused(status, detail)
+
+
+def server_full() -> ServerFull:
+    """Return the error of a server whose disk is full."""
+    return ServerFull(
+        "The review server has no space left.",
+        "The disk is full.",
+        "Free some space, then do it again: an import goes on where it stopped.",
+    )
 
 
 def _detail(answer: httpx.Response) -> str:

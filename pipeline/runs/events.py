@@ -13,6 +13,7 @@ Every line is one JSON object with `ts` (Unix seconds) and `event`. Kinds shared
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -22,20 +23,23 @@ from typing import Any
 
 ENDS = frozenset({"done", "error", "cancelled"})
 Event = dict[str, Any]
+_BEGINNING = b'{"ts": '
 
 
-def append(path: Path, event: str, **values: Any) -> None:
+def append(path: Path, event: str, /, **values: Any) -> None:
     """Append one event; a single write, so that readers never see half a line of two writers mixed.
 
     Args:
         path: The run's events.jsonl.
         event: Kind of the event.
-        **values: Its JSON values.
+        **values: Its JSON values; `ts` where it happened elsewhere.
     """
     line = json.dumps({"ts": time.time(), "event": event, **values}, ensure_ascii=False, default=str) + "\n"
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    data = line.encode("utf-8", "replace")
     try:
-        os.write(handle, line.encode("utf-8", "replace"))
+        if os.write(handle, data) < len(data):  # the last bytes of a disk; `read` copes with the torn line
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     finally:
         os.close(handle)
 
@@ -68,10 +72,15 @@ def read(path: Path, offset: int = 0) -> Tail:
     whole = data[: data.rfind(b"\n") + 1]
     events = []
     for line in whole.splitlines():
-        try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # a line torn by a crash in mid-write
-        if isinstance(event, dict) and "event" in event:
+        event = _event(line) or _event(line[max(0, line.rfind(_BEGINNING)) :])  # behind what a full disk or crash tore
+        if event is not None:
             events.append(event)
     return Tail(events, offset + len(whole))
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import re
 import secrets
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import StudioError, disk_full
 from pipeline.home import Home
 
 
@@ -34,6 +37,10 @@ class State(StrEnum):
 
 ACTIVE = (State.QUEUED, State.WAITING, State.STARTING, State.RUNNING, State.STOPPING)
 COMPUTE = frozenset({"train", "evaluate", "answer"})  # kinds that wait for each other: one at a time on this machine
+PATIENCE = 2.0  # seconds between two tries to write down on a full disk how a run ended
+_RESERVE = 128 << 10  # bytes kept for the ledger on a disk that others fill
+_CHECKPOINT = 8  # pages in the write-ahead log before it is used from its beginning again
+_RUN_ID = re.compile(r"[a-z]+-\d{8}-\d{6}-[0-9a-f]{4,16}")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -49,9 +56,21 @@ CREATE TABLE IF NOT EXISTS runs (
     ended REAL,
     worker TEXT,
     problem TEXT,
-    result TEXT
+    result TEXT,
+    place TEXT NOT NULL DEFAULT 'local',
+    user TEXT NOT NULL DEFAULT ''
 )
 """
+_ADDED = {"place": "TEXT NOT NULL DEFAULT 'local'", "user": "TEXT NOT NULL DEFAULT ''"}  # columns an older ledger lacks
+
+
+class LedgerFull(StudioError):
+    """The ledger cannot be written: its disk is full."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The ledger of runs cannot be written.", "The disk is full.", "Free some space, then try again."
+        )
 
 
 @dataclass(frozen=True)
@@ -65,7 +84,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Run:
-    """One row of the ledger; times are Unix seconds."""
+    """One row of the ledger; times are Unix seconds.
+
+    Attributes:
+        place: Where it runs: "local", or "job" for a Hugging Face Job.
+        user: Name of the account whose token it needs; "" for none.
+        worker: Identity of its process (`process.Identity`), or of its Job: job, namespace, flavor, price_per_minute,
+            timeout, url.
+    """
 
     number: int
     id: str
@@ -80,6 +106,13 @@ class Run:
     problem: Problem | None
     result: dict[str, Any] | None
     folder: Path
+    place: str = "local"
+    user: str = ""
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether it needs this machine for itself: those runs go one after another."""
+        return self.kind in COMPUTE and self.place == "local"
 
     @property
     def active(self) -> bool:
@@ -107,6 +140,11 @@ class Run:
         return self.folder / "stop"
 
     @property
+    def launch_file(self) -> Path:
+        """Its existence says that a Job may have been started: the Hub is asked before anything else is done."""
+        return self.folder / "launch"
+
+    @property
     def kill_file(self) -> Path:
         """Its existence asks the supervisor to end the worker at once."""
         return self.folder / "kill"
@@ -120,6 +158,12 @@ class Ledger:
         with self._connect() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(_SCHEMA)
+            _migrate(connection)
+        # Held open: the last connection's end removes the write-ahead log, and without space for a new one SQLite cannot
+        # even read.
+        held = sqlite3.connect(home.ledger, timeout=30, isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, held.close)
+        _reserve(held, home.ledger)
 
     def add(self, kind: str, project: str, title: str, spec: dict[str, Any]) -> tuple[Run, bool]:
         """Add a run; asking for the same while it is active gives the run there is, so a double click starts one.
@@ -128,7 +172,8 @@ class Ledger:
             kind: import, export, train, evaluate or answer.
             project: Name of the project it belongs to.
             title: What people see.
-            spec: What the worker needs; `events` and `stop_file` are added here.
+            spec: What the worker needs, with `place` ("job" for a Hub Job) and `user` where it has them; `events` and
+                `stop_file` are added here.
 
         Returns:
             The run and whether it is new.
@@ -142,22 +187,87 @@ class Ledger:
                 connection.rollback()
                 return self.get(row["id"]), False
             run_id = f"{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-            folder = self.home.runs / run_id
-            folder.mkdir(mode=0o700)
-            full = spec | {
-                "kind": kind,
-                "project": project,
-                "run": run_id,
-                "events": str(folder / "events.jsonl"),
-                "stop_file": str(folder / "stop"),
-            }
-            (folder / "spec.json").write_text(json.dumps(full, ensure_ascii=False, indent=2, default=str))
-            connection.execute(
-                "INSERT INTO runs (id, request, kind, project, title, state, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (run_id, request, kind, project, title, State.QUEUED, time.time()),
+            self._insert(connection, run_id, request, kind, project, title, State.QUEUED, time.time(), spec)
+            connection.commit()
+        return self.get(run_id), True
+
+    def adopt(
+        self,
+        run_id: str,
+        kind: str,
+        project: str,
+        title: str,
+        created: float,
+        spec: dict[str, Any],
+        worker: dict[str, Any],
+    ) -> tuple[Run, bool]:
+        """Take in the run of a Job that this ledger does not know: it was started from another disk.
+
+        Args:
+            run_id: Id of the run, as the Job's label says it.
+            kind: train or evaluate.
+            project: Name of its project, whose folder is there.
+            title: What people see.
+            created: When it was asked for, Unix seconds.
+            spec: What is known of its spec, without paths.
+            worker: The Job; see `Run.worker`.
+
+        Returns:
+            The run and whether it is new here.
+
+        Raises:
+            ValueError: The id is none that this program gives.
+        """
+        if not _RUN_ID.fullmatch(run_id):  # it names a folder, and comes from the outside
+            raise ValueError(f"{run_id!r} is no id of a run.")
+        with self._connect() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            if connection.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone():
+                connection.rollback()
+                return self.get(run_id), False
+            self._insert(
+                connection, run_id, f"adopted-{run_id}", kind, project, title, State.STARTING, created, spec, worker
             )
             connection.commit()
         return self.get(run_id), True
+
+    def _insert(
+        self,
+        connection: sqlite3.Connection,
+        run_id: str,
+        request: str,
+        kind: str,
+        project: str,
+        title: str,
+        state: State,
+        created: float,
+        spec: dict[str, Any],
+        worker: dict[str, Any] | None = None,
+    ) -> None:
+        folder = self.home.runs / run_id
+        folder.mkdir(mode=0o700, exist_ok=True)
+        full = spec | {
+            "kind": kind,
+            "project": project,
+            "run": run_id,
+            "events": str(folder / "events.jsonl"),
+            "stop_file": str(folder / "stop"),
+        }
+        (folder / "spec.json").write_text(json.dumps(full, ensure_ascii=False, indent=2, default=str))
+        values = {
+            "id": run_id,
+            "request": request,
+            "kind": kind,
+            "project": project,
+            "title": title,
+            "state": state,
+            "created": created,
+            "worker": json.dumps(worker) if worker else None,
+            "place": str(spec.get("place") or "local"),
+            "user": str(spec.get("user") or ""),
+        }
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        connection.execute(f"INSERT INTO runs ({names}) VALUES ({marks})", tuple(values.values()))
 
     def get(self, run_id: str) -> Run:
         """Return one run.
@@ -198,35 +308,50 @@ class Ledger:
     def set_state(self, run_id: str, state: State) -> None:
         """Record that an active run has gone on; a run that has ended stays as it ended."""
         started = time.time() if state is State.RUNNING else None
-        with self._connect() as connection:
-            connection.execute(
-                f"UPDATE runs SET state = ?, started = coalesce(started, ?) WHERE id = ? AND state IN {_marks()}",
-                (state, started, run_id, *ACTIVE),
-            )
+        self._update(
+            f"UPDATE runs SET state = ?, started = coalesce(started, ?) WHERE id = ? AND state IN {_marks()}",
+            (state, started, run_id, *ACTIVE),
+        )
 
     def set_worker(self, run_id: str, worker: dict[str, Any]) -> None:
-        """Record the identity of the run's worker process."""
-        with self._connect() as connection:
-            connection.execute("UPDATE runs SET worker = ? WHERE id = ?", (json.dumps(worker), run_id))
+        """Record the identity of the run's worker, see `Run.worker`; waits while the disk is full."""
+        self._update("UPDATE runs SET worker = ? WHERE id = ?", (json.dumps(worker), run_id), patient=True)
 
     def end(
         self, run_id: str, state: State, *, problem: Problem | None = None, result: dict[str, Any] | None = None
     ) -> None:
-        """Record how an active run ended; the first end wins."""
+        """Record how an active run ended; the first end wins. Waits while the disk is full."""
         words = json.dumps(problem.__dict__, ensure_ascii=False) if problem else None
         outcome = json.dumps(result, ensure_ascii=False, default=str) if result is not None else None
-        with self._connect() as connection:
-            connection.execute(
-                f"UPDATE runs SET state = ?, ended = ?, problem = ?, result = ? WHERE id = ? AND state IN {_marks()}",
-                (state, time.time(), words, outcome, run_id, *ACTIVE),
-            )
+        self._update(
+            f"UPDATE runs SET state = ?, ended = ?, problem = ?, result = ? WHERE id = ? AND state IN {_marks()}",
+            (state, time.time(), words, outcome, run_id, *ACTIVE),
+            patient=True,
+        )
 
-    @contextmanager
+    def _update(self, statement: str, values: tuple[object, ...], *, patient: bool = False) -> None:
+        """Change rows; patient: on a full disk wait for space, since nobody else knows what is to be written down."""
+        while True:
+            try:
+                with self._connect() as connection:
+                    connection.execute(statement, values)
+                return
+            except LedgerFull:
+                if not patient:
+                    raise
+                time.sleep(PATIENCE)
+
+    @contextlib.contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
         connection = sqlite3.connect(self.home.ledger, timeout=30, isolation_level=None)
         connection.row_factory = sqlite3.Row
         try:
+            connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")
             yield connection
+        except (sqlite3.OperationalError, OSError) as error:
+            if disk_full(error):
+                raise LedgerFull from error
+            raise
         finally:
             connection.close()
 
@@ -245,7 +370,39 @@ class Ledger:
             problem=Problem(**json.loads(row["problem"])) if row["problem"] else None,
             result=json.loads(row["result"]) if row["result"] else None,
             folder=self.home.runs / row["id"],
+            place=row["place"],
+            user=row["user"],
         )
+
+
+def _reserve(connection: sqlite3.Connection, ledger: Path) -> None:
+    """Make the write-ahead log and the ledger large enough to note on a full disk how runs ended.
+
+    What was written and deleted stays part of both files, and is written over.
+    """
+    connection.execute("SELECT count(*) FROM runs").fetchone()
+    log = ledger.with_name(f"{ledger.name}-wal")
+    if log.exists() and log.stat().st_size >= _RESERVE:
+        return
+    with contextlib.suppress(sqlite3.OperationalError):  # the disk is full already
+        connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")
+        connection.execute("CREATE TABLE IF NOT EXISTS space (filler BLOB)")
+        connection.execute(f"INSERT INTO space VALUES (zeroblob({_RESERVE}))")
+        connection.execute("DELETE FROM space")
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Add the columns that a ledger of an earlier version lacks."""
+
+    def missing() -> dict[str, str]:
+        there = {row["name"] for row in connection.execute("PRAGMA table_info(runs)")}
+        return {name: kind for name, kind in _ADDED.items() if name not in there}
+
+    if missing():
+        connection.execute("BEGIN IMMEDIATE")  # another process may be at it
+        for name, kind in missing().items():
+            connection.execute(f"ALTER TABLE runs ADD COLUMN {name} {kind}")
+        connection.commit()
 
 
 def _marks() -> str:

@@ -12,12 +12,15 @@ import psutil
 
 from pipeline import engines
 from pipeline.engines import install
+from pipeline.errors import disk_full, no_space
+from pipeline.hub import client
 from pipeline.runs import events
 from pipeline.runs.ledger import Problem, Run, State
 from pipeline.settings import Settings
 
 ENGINE_OF = {"train": "autotrain", "evaluate": "lighteval", "answer": "lighteval"}
 ROOT = Path(__file__).resolve().parents[2]
+IMPLICIT = "HF_HUB_DISABLE_IMPLICIT_TOKEN"  # keeps Hugging Face's libraries from a token stored on the machine
 CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
 
 
@@ -40,14 +43,18 @@ def command(run: Run, settings: Settings, on_line: install.Lines, check: install
     return [str(python), str(Path(engines.__file__).parent / engine / "worker.py"), str(run.spec)]
 
 
-def environment() -> dict[str, str]:
-    """Return the worker's environment: ours, able to import pipeline, and never that of a Space.
+def environment(run: Run) -> dict[str, str]:
+    """Return the environment of a run's processes: ours, able to import pipeline, and never that of a Space.
 
+    It holds a token only for a run that names a user, and nothing of the machine's stored ones is used unasked.
     AutoTrain 0.8.36 pauses the Space named in SPACE_ID when it ends.
     """
-    ours = {key: value for key, value in os.environ.items() if key not in {"SPACE_ID", "ENDPOINT_ID"}}
+    left_out = {"SPACE_ID", "ENDPOINT_ID", IMPLICIT, *client.TOKEN_VARIABLES}
+    ours = {key: value for key, value in os.environ.items() if key not in left_out}
+    token = client.token() if run.user else None
     path = os.pathsep.join(filter(None, [str(ROOT), ours.get("PYTHONPATH", "")]))
-    return ours | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    signed = {"HF_TOKEN": token} if token else {IMPLICIT: "1"}
+    return ours | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"} | signed
 
 
 def oom_kills() -> int | None:
@@ -86,11 +93,19 @@ def conclude(
         return State.CANCELLED, None, None
     if end and kind == "error":
         return State.FAILED, _reported(end), None
+    if _out_of_space(run):
+        full = Problem("The disk is full.", "The worker could not write.", "Free some space, then start it again.")
+        return State.FAILED, full, None
     if code is None:
         return State.LOST, Problem("The run ended without a trace.", "The machine may have been switched off."), None
     if code < 0:
         return State.FAILED, _killed(signal.Signals(-code), peak, ooms), None
     return State.FAILED, Problem(f"The worker ended with exit code {code}.", tail(run.log)), None
+
+
+def _out_of_space(run: Run) -> bool:
+    """Return whether a worker that did not say how it ended had no space left to say it."""
+    return no_space(run.folder) or disk_full(tail(run.log))
 
 
 def _reported(end: events.Event) -> Problem:

@@ -2,6 +2,8 @@
 
     python -m pipeline.runs.supervisor HOME RUN_ID
 
+It has the token of the run's user, where the run names one, in its environment and nowhere else.
+
 It holds the run's lock while it lives; the lock, which the system frees at any kind of death, is how others know. A
 supervisor started for a run whose worker still lives takes it over.
 """
@@ -20,16 +22,18 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from pipeline.errors import StudioError
+from pipeline.errors import StudioError, disk_full
 from pipeline.home import Home
-from pipeline.runs import events, local
-from pipeline.runs.ledger import COMPUTE, Ledger, Problem, Run, State
+from pipeline.hub import account, client
+from pipeline.runs import events, job, local
+from pipeline.runs.ledger import Ledger, Problem, Run, State
 from pipeline.runs.process import Identity, end_group, start_detached
 from pipeline.runs.task import Cancelled
 from pipeline.settings import Settings
 
 TICK = 0.3  # seconds between looks at the worker and the stop file
 TEND = 5.0  # seconds between looks at other runs' supervisors while waiting
+DOUBT = 30.0  # seconds between two questions to a Hub that does not say who is signed in
 TERM_GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 
 
@@ -50,10 +54,50 @@ def launch(ledger: Ledger, kind: str, project: str, title: str, spec: dict[str, 
 
 
 def supervise(home: Home, run: Run) -> None:
-    """Start a supervisor for a run, unless it has one."""
-    if not has_supervisor(run):
+    """Start a supervisor for a run, unless it has one; a run that needs another user's token waits for that user."""
+    if has_supervisor(run):
+        return
+    mine = _is_users(run)
+    if run.state is State.WAITING and time.monotonic() - _woken.get(run.id, float("-inf")) < DOUBT:
+        return  # the Hub has just refused its token; it may be long before whoami is asked again
+    if mine or not _needs_token(run):
+        _woken[run.id] = time.monotonic()
         command = [sys.executable, "-m", "pipeline.runs.supervisor", str(home.path), run.id]
-        start_detached(command, log=run.folder / "supervisor.txt", cwd=local.ROOT, environment=local.environment())
+        with client.acting_as(client.token() if mine else None):
+            environment = local.environment(run)
+        start_detached(command, log=run.folder / "supervisor.txt", cwd=local.ROOT, environment=environment)
+    elif mine is False and run.state is not State.WAITING:
+        Ledger(home).set_state(run.id, State.WAITING)
+
+
+def _needs_token(run: Run) -> bool:
+    """Return whether the next thing to do for a run needs its user's token.
+
+    A worker on this machine has it already, and a run stopped before it began only has its end to be written down.
+    """
+    if run.worker is None and not run.launch_file.exists():
+        return bool(run.user) and not run.stop_file.exists()
+    return run.place == "job"
+
+
+_woken: dict[str, float] = {}  # run: when its supervisor was started
+_doubts: dict[str, float] = {}  # run: when the Hub did not say who is signed in; a page's tick must not ask at once
+
+
+def _is_users(run: Run) -> bool | None:
+    """Return whether a run needs no token or the one at hand is its user's; None: the Hub does not say at present."""
+    if not run.user:
+        return True
+    if client.token() is None:
+        return False
+    if time.monotonic() - _doubts.get(run.id, float("-inf")) < DOUBT:
+        return None
+    try:
+        asking = account.current()
+    except StudioError:
+        _doubts[run.id] = time.monotonic()
+        return None
+    return asking is not None and asking.name == run.user
 
 
 def has_supervisor(run: Run) -> bool:
@@ -97,29 +141,40 @@ class Supervisor:
         """Carry the run: take over its worker if it has one, else wait its turn and start it."""
         if not self.run.active:
             return
-        if self.run.worker is not None:
+        if client.token() is None and _needs_token(self.run):
+            self.ledger.set_state(self.run.id, State.WAITING)  # its user's next sign-in starts us again
+            return
+        if self.run.worker is not None and self.run.place == "local":
             self._finish(self._watch(Identity.from_dict(self.run.worker), None), 0)
             return
         try:
             with self._turn():
-                self._start_and_watch()
+                if self.run.place == "job":
+                    job.Carrier(self.ledger, self.run).carry()
+                else:
+                    self._start_and_watch()
         except Cancelled:
-            events.append(self.run.events, "cancelled")
+            self._tell("cancelled")
             self.ledger.end(self.run.id, State.CANCELLED)
         except StudioError as error:
             self._fail(Problem(error.what, error.why, error.next))
         except OSError as error:
-            self._fail(Problem("The run could not be started.", str(error), "Check the disk, then start it again."))
+            full = disk_full(error)
+            next_step = "Free some space, then start it again." if full else "Check the disk, then start it again."
+            self._fail(Problem("The run could not be started.", "The disk is full." if full else str(error), next_step))
 
     def _fail(self, problem: Problem) -> None:
         self.ledger.end(self.run.id, State.FAILED, problem=problem)
-        with contextlib.suppress(OSError):  # the disk may be what failed; the ledger has the problem already
-            events.append(self.run.events, "error", message=problem.what, why=problem.why, next=problem.next)
+        self._tell("error", message=problem.what, why=problem.why, next=problem.next)
+
+    def _tell(self, event: str, **values: object) -> None:
+        with contextlib.suppress(OSError):  # the disk may be what failed; the ledger has the end
+            events.append(self.run.events, event, **values)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         """Hold the machine's compute lock while the run needs it; others of its kind go in ledger order."""
-        if self.run.kind not in COMPUTE:
+        if not self.run.takes_turns:
             yield
             return
         lock = FileLock(self.ledger.home.locks / "compute.lock")
@@ -129,8 +184,8 @@ class Supervisor:
             if time.monotonic() - tended > TEND:
                 tend(self.ledger)  # a run ahead of us whose supervisor was killed would hold everybody up
                 tended = time.monotonic()
-            active = self.ledger.list(active=True)
-            if not any(run.kind in COMPUTE and run.number < self.run.number for run in active):
+            active = [run for run in self.ledger.list(active=True) if run.takes_turns]
+            if not any(run.number < self.run.number and run.state is not State.WAITING for run in active):
                 with contextlib.suppress(Timeout):
                     lock.acquire(timeout=0)
                     break
@@ -152,7 +207,9 @@ class Supervisor:
         command = local.command(self.run, self.settings, self._build_line, self._check_stop)
         self._check_stop()
         ooms = local.oom_kills()
-        process = start_detached(command, log=self.run.log, cwd=self.run.folder, environment=local.environment())
+        process = start_detached(
+            command, log=self.run.log, cwd=self.run.folder, environment=local.environment(self.run)
+        )
         with contextlib.suppress(psutil.NoSuchProcess):  # ended within a millisecond: its exit code tells
             self.ledger.set_worker(self.run.id, Identity.of(process.pid).as_dict())
         self.ledger.set_state(self.run.id, State.RUNNING)
@@ -196,9 +253,9 @@ class Supervisor:
         state, problem, result = local.conclude(self.run, code, peak=self.peak, ooms=ooms)
         if local.last_end(self.run) is None:
             if problem:
-                events.append(self.run.events, "error", message=problem.what, why=problem.why, next=problem.next)
+                self._tell("error", message=problem.what, why=problem.why, next=problem.next)
             else:
-                events.append(self.run.events, "cancelled")
+                self._tell("cancelled")
         self.ledger.end(self.run.id, state, problem=problem, result=result)
 
 
@@ -211,7 +268,8 @@ def main(home: str, run_id: str) -> int:
         lock.acquire(timeout=0)
     except Timeout:
         return 0
-    with lock:
+    # Taken out of the environment: of our children only the run's worker is given it.
+    with lock, client.acting_as(os.environ.pop("HF_TOKEN", None)):
         Supervisor(ledger, run_id, Settings()).carry()
     return 0
 

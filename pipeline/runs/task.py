@@ -5,6 +5,7 @@ It speaks the workers' protocol (events, stop file, true exit code) for function
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -16,11 +17,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pipeline.errors import StudioError
+from pipeline.errors import StudioError, disk_full
+from pipeline.hub import client
 from pipeline.runs import events
 
 # Where each kind's function is; imported only in its own process: one task does not pay for another's libraries.
-TASKS = {"import": "pipeline.runs.tasks:import_pairs", "export": "pipeline.runs.tasks:export_pairs"}
+TASKS = {
+    "import": "pipeline.runs.tasks:import_pairs",
+    "export": "pipeline.runs.tasks:export_pairs",
+    "publish": "pipeline.runs.tasks:publish_export",
+}
 
 
 class Cancelled(Exception):
@@ -70,19 +76,29 @@ def main(path: str) -> int:
     try:
         module, function = TASKS[spec["kind"]].split(":")
         task: Task = getattr(importlib.import_module(module), function)
-        result = task(spec, reporter)
+        with client.acting_as(os.environ.pop("HF_TOKEN", None)):  # taken out: what a task starts has no token
+            result = task(spec, reporter)
     except (Cancelled, KeyboardInterrupt):
         reporter.emit("cancelled")
         return 130
     except StudioError as error:
-        reporter.emit("error", type=type(error).__name__, message=error.what, why=error.why, next=error.next)
-        return 1
+        return _failed(reporter, type=type(error).__name__, message=error.what, why=error.why, next=error.next)
     except Exception as error:  # the boundary of the process: whatever it is, the user must see it
-        traceback.print_exc()
-        reporter.emit("error", type=type(error).__name__, message=str(error), next="", traceback=traceback.format_exc())
-        return 1
+        with contextlib.suppress(OSError):  # the log may be on the disk that is full
+            traceback.print_exc()
+        full, trace = disk_full(error), traceback.format_exc()
+        message, next_step = (
+            ("The disk is full.", "Free some space, then start it again.") if full else (str(error), "")
+        )
+        return _failed(reporter, type=type(error).__name__, message=message, next=next_step, traceback=trace)
     reporter.emit("done", **result)
     return 0
+
+
+def _failed(reporter: Reporter, **values: Any) -> int:
+    with contextlib.suppress(OSError):  # without space for the event the supervisor sees the full disk
+        reporter.emit("error", **values)
+    return 1
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

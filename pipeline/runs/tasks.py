@@ -11,6 +11,7 @@ from pipeline import __version__, dataset, export, project, review, tokens, work
 from pipeline.engines import install
 from pipeline.engines.argilla_server.service import ArgillaService, Endpoint
 from pipeline.errors import StudioError
+from pipeline.export import publish
 from pipeline.filter import RuleEffect
 from pipeline.home import Home, open_home
 from pipeline.project import Project, Record
@@ -111,6 +112,39 @@ def export_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     return {"folder": str(written.folder), "name": options.name, "files": files, **asdict(written.plan)}
 
 
+def publish_export(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Put a finished export into a dataset repository on the Hub, acting for the account that the run names.
+
+    Args:
+        spec: With run, project (its name), name (of the export), options (PublishOptions) and agreed (Agreed).
+        reporter: Gets stages and progress.
+
+    Returns:
+        Where it is: repository, revision, url, and whether anything had to change.
+
+    Raises:
+        Cancelled: The user asked for a stop; the repository is as it was.
+        StudioError: See `pipeline.export.publish.publish`.
+    """
+    of = project.find(open_home(Settings().home), spec["project"])
+
+    def sent(done: int, total: int) -> None:
+        reporter.progress("publish", done, total, "bytes")
+        if reporter.should_stop():
+            raise Cancelled
+
+    where, changed = publish.publish(
+        of,
+        spec["name"],
+        publish.PublishOptions.model_validate(spec["options"]),
+        publish.Agreed(**spec["agreed"]),
+        f"align-studio-run: {spec['run']}",
+        lambda message: reporter.stage("publish", message),
+        sent,
+    )
+    return publish.result(where, changed)
+
+
 def _provenance(of: Project, removed: list[RuleEffect], counted: workbench.Counted) -> export.Provenance:
     """Return where a project's pairs come from and what was done to them."""
     record = of.read()
@@ -123,6 +157,10 @@ def _provenance(of: Project, removed: list[RuleEffect], counted: workbench.Count
         dataset=record.dataset.name,
         kind=record.dataset.kind,
         sha256=record.dataset.sha256 or None,
+        config=record.dataset.config,
+        split=record.dataset.split,
+        revision=record.dataset.revision,
+        limit=record.dataset.limit,
         recipe=workbench.recipe_of(of).model_dump(mode="json"),
         rule_effects=removed,
         settle_policy=SettlePolicy().model_dump(),

@@ -6,7 +6,6 @@ python -m pipeline.train PROJECT --dataset EXPORT [options]     start a run; wit
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -18,15 +17,33 @@ from typing import Any
 from pipeline import command_line, model_folder
 from pipeline.errors import StudioError
 from pipeline.home import open_home
+from pipeline.hub import client
+from pipeline.hub.account import SignIn
 from pipeline.preflight import spec_of, twin
 from pipeline.project import Project, find
+from pipeline.remote import JobOptions
 from pipeline.runs import supervisor
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.settings import Settings
+from pipeline.train.card import snippet
 from pipeline.train.check import TrainNumbers, preflight, spec
+from pipeline.train.job import JobPlan, need
 from pipeline.train.orpo import OrpoParams, TrainOptions
 
-__all__ = ["OrpoParams", "TrainNumbers", "TrainOptions", "TrainedModel", "models", "preflight", "snippet", "start"]
+__all__ = [
+    "JobPlan",
+    "OrpoParams",
+    "TrainNumbers",
+    "TrainOptions",
+    "TrainedModel",
+    "asked_already",
+    "loaded_from",
+    "models",
+    "need",
+    "preflight",
+    "snippet",
+    "start",
+]
 
 
 @dataclass(frozen=True)
@@ -35,8 +52,10 @@ class TrainedModel:
 
     Attributes:
         name: Its name within the project.
-        path: The folder of the whole model; with merge_adapter off, a folder inside that of the adapter.
-        size: Bytes of that folder's files.
+        path: What loads it: the folder of the whole model (with merge_adapter off, a folder inside that of the
+            adapter), or its id on the Hub with @revision where a Job made it.
+        place: Where it was made: "local" or "job".
+        size: Bytes of the whole model's files.
         base_model: What it was trained from.
         run_id: The run that made it.
         created: When that run ended.
@@ -45,7 +64,8 @@ class TrainedModel:
     """
 
     name: str
-    path: Path
+    path: str
+    place: str
     size: int
     base_model: str
     run_id: str
@@ -54,7 +74,9 @@ class TrainedModel:
     result: dict[str, Any]
 
 
-def start(ledger: Ledger, project: Project, options: TrainOptions, params: OrpoParams) -> Run:
+def start(
+    ledger: Ledger, project: Project, options: TrainOptions, params: OrpoParams, where: JobOptions | None = None
+) -> Run:
     """Check a run and start it; asked for the same again while it is active, return the one there is.
 
     Args:
@@ -62,64 +84,90 @@ def start(ledger: Ledger, project: Project, options: TrainOptions, params: OrpoP
         project: Holds the export; gets the model.
         options: What is trained on what.
         params: The hyperparameters.
+        where: Where it runs; by default here.
 
     Raises:
         StudioError: Something stops it; see `preflight`.
     """
-    wanted = spec(project, options, params)
-    active = twin(ledger, "train", project.name, wanted)
-    if active is not None:
-        return active
-    preflight(ledger, project, options, params).stop_if_blocked()
-    remains = project.models / options.project_name
-    if remains.exists():  # of a run that failed or was cancelled, else preflight would have said so
-        shutil.rmtree(remains)
-    project.models.mkdir(mode=0o700, exist_ok=True)
+    where = where or JobOptions()
+    same = asked_already(ledger, project, options, params, where)
+    if same is not None:
+        return same
+    found = preflight(ledger, project, options, params, where=where)
+    found.stop_if_blocked()
+    if not where.remote:
+        remains = project.models / options.project_name
+        if remains.exists():  # of a run that failed or was cancelled, else preflight would have said so
+            shutil.rmtree(remains)
+        project.models.mkdir(mode=0o700, exist_ok=True)
+    wanted = spec(project, options, params, found.numbers.job)
     return supervisor.launch(ledger, "train", project.name, f"Train {options.project_name}", wanted)
 
 
+def asked_already(
+    ledger: Ledger, project: Project, options: TrainOptions, params: OrpoParams, where: JobOptions
+) -> Run | None:
+    """Return the active run of the same training, None when there is none.
+
+    Args:
+        ledger: The home's ledger.
+        project: Holds the export.
+        options: What is trained on what.
+        params: The hyperparameters.
+        where: Where it runs.
+    """
+    wanted = {name: value for name, value in spec(project, options, params).items() if name != "user"}
+    return twin(ledger, "train", project.name, wanted | {"place": "job" if where.remote else None})
+
+
 def models(ledger: Ledger, project: Project) -> list[TrainedModel]:
-    """Return the models of finished runs that are still there, newest first.
+    """Return the models of finished runs, newest first: here those that are still there, and those on the Hub.
 
     Args:
         ledger: The home's ledger.
         project: Whose models.
     """
-    found: dict[Path, TrainedModel] = {}
+    found: dict[str, TrainedModel] = {}
     for run in ledger.list(project=project.name, kind="train"):
-        path = Path(str((run.result or {}).get("model_path") or "missing"))
-        if run.state is not State.SUCCEEDED or path in found or not path.is_dir() or model_folder.missing(path):
+        path = loaded_from(run)
+        if path is None or path in found:
             continue
-        asked = spec_of(run)
+        asked, result = spec_of(run), run.result or {}
         found[path] = TrainedModel(
-            name=str(asked.get("project_name", path.name)),
+            name=str(asked.get("project_name") or path),
             path=path,
-            size=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
+            place=run.place,
+            size=_bytes(run, path),
             base_model=str(asked.get("base_model", "")),
             run_id=run.id,
             created=datetime.fromtimestamp(run.ended or run.created, UTC),
             dataset=str(asked.get("dataset", "")),
-            result=run.result or {},
+            result=result,
         )
     return list(found.values())
 
 
-def snippet(path: str | Path) -> str:
-    """Return Python that loads a trained model and lets it answer, for use elsewhere.
+def loaded_from(run: Run) -> str | None:
+    """Return what loads the model that a run made: a folder, or a Hub id with its revision; None without one.
 
     Args:
-        path: The model's folder or Hub id.
+        run: Of kind train.
     """
-    return f"""from transformers import AutoModelForCausalLM, AutoTokenizer
+    result = run.result or {}
+    if run.state is not State.SUCCEEDED:
+        return None
+    if run.place == "job":
+        if not result.get("repo") or result.get("adapter_path"):  # the whole model is in a folder of its repository
+            return None
+        return "@".join(filter(None, [str(result["repo"]), str(result.get("revision") or "")]))
+    path = Path(str(result.get("model_path") or "missing"))
+    return str(path) if path.is_dir() and not model_folder.missing(path) else None
 
-name = {json.dumps(str(path), ensure_ascii=False)}
-tokenizer = AutoTokenizer.from_pretrained(name)
-model = AutoModelForCausalLM.from_pretrained(name)
-messages = [{{"role": "user", "content": "What is a river?"}}]
-inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-output = model.generate(inputs["input_ids"], attention_mask=inputs["attention_mask"], max_new_tokens=128)
-print(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
-"""
+
+def _bytes(run: Run, path: str) -> int:
+    if run.place == "job":
+        return int((run.result or {}).get("size_bytes") or 0)
+    return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,14 +177,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="Only check: print numbers, warnings and what stops it.")
     command_line.add_options(parser, TrainOptions)
     command_line.add_options(parser, OrpoParams)
+    command_line.add_options(parser, JobOptions)
     given = parser.parse_args(arguments)
     try:
-        home = open_home(Settings().home)
+        settings = Settings()
+        home = open_home(settings.home)
         ledger, project = Ledger(home), find(home, given.project)
         options, params = command_line.fill(TrainOptions, given), command_line.fill(OrpoParams, given)
-        if given.check:
-            return command_line.show(preflight(ledger, project, options, params))
-        print(start(ledger, project, options, params).id)
+        where = command_line.fill(JobOptions, given)
+        sign_in = SignIn(settings.hf_token.get_secret_value())
+        sign_in.start()
+        sign_in.wait()
+        with client.acting_as(sign_in.token):
+            if given.check:
+                return command_line.show(preflight(ledger, project, options, params, where=where))
+            print(start(ledger, project, options, params, where).id)
     except StudioError as error:
         print(command_line.tell(error), file=sys.stderr)
         return 1

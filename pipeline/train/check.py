@@ -8,15 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import hardware, model_folder, tokens
+from pipeline import hardware, model_folder, remote, tokens
 from pipeline.errors import StudioError
 from pipeline.export import exported
 from pipeline.hardware import Hardware, ModelShape
+from pipeline.hub import look
 from pipeline.preflight import Notice, Preflight, spec_of
 from pipeline.project import Project
+from pipeline.remote import Estimate, JobOptions
 from pipeline.runs import events
-from pipeline.runs.ledger import Ledger, State
+from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.tokens import PairCounts
+from pipeline.train import job
+from pipeline.train.job import JobPlan
 from pipeline.train.orpo import OrpoParams, TrainOptions, cuts, steps_per_epoch
 
 _ADAPTER_FIELDS = ("lora_r", "lora_alpha", "lora_dropout")
@@ -51,8 +55,9 @@ class TrainNumbers:
         sequences_cut: Pairs that exceed block_size even then.
         unit: What lengths count: "tokens" of the base model, or "words (estimate)".
         memory: Estimated peak, bytes; None where the model's shape is unknown.
-        seconds: Time by the pace of the last finished run on this machine with the same data, model and settings of
-            size; None without one.
+        seconds: Time by the pace of the last finished run on the same hardware with the same data, model and settings
+            of size; None without one.
+        job: What the run is going to be on a Job; None on this machine, or where it cannot be told.
     """
 
     pairs: int
@@ -66,10 +71,19 @@ class TrainNumbers:
     unit: str
     memory: int | None
     seconds: float | None
+    job: JobPlan | None = None
 
 
-def spec(project: Project, options: TrainOptions, params: OrpoParams) -> dict[str, Any]:
-    """Return the spec of a run, as `pipeline/engines/autotrain/worker.py` reads it."""
+def spec(project: Project, options: TrainOptions, params: OrpoParams, planned: JobPlan | None = None) -> dict[str, Any]:
+    """Return the spec of a run, as `pipeline/engines/autotrain/worker.py` reads it.
+
+    Args:
+        project: Holds the export; gets the model.
+        options: What is trained on what.
+        params: The hyperparameters.
+        planned: What the run is going to be on a Job; None: it runs here.
+    """
+    who = "" if planned else _reader(options)
     return {
         "base_model": model_folder.path_for_worker(options.base_model),
         "project_name": options.project_name,
@@ -78,11 +92,27 @@ def spec(project: Project, options: TrainOptions, params: OrpoParams) -> dict[st
         "data_dir": str(project.exports / options.dataset),
         "output_dir": str(project.models),
         "params": params.model_dump(mode="json"),
+        **({"user": who} if who else {}),
+        **(job.spec(planned, options, params) if planned else {}),
     }
 
 
+def _reader(options: TrainOptions) -> str:
+    """Return whose token a run here needs to read the base model, "" where everybody may read it."""
+    model = model_folder.refer(options.base_model)
+    if not model.on_hub:
+        return ""
+    seen = look.at("model", model.path)
+    return remote.user() if seen.state == "there" and not seen.public else ""
+
+
 def preflight(
-    ledger: Ledger, project: Project, options: TrainOptions, params: OrpoParams, machine: Hardware | None = None
+    ledger: Ledger,
+    project: Project,
+    options: TrainOptions,
+    params: OrpoParams,
+    machine: Hardware | None = None,
+    where: JobOptions | None = None,
 ) -> Preflight[TrainNumbers]:
     """Check a run before anything is loaded.
 
@@ -91,31 +121,62 @@ def preflight(
         project: Holds the export.
         options: What is trained on what.
         params: The hyperparameters.
-        machine: Where it runs; this machine by default.
+        machine: This machine, where the run is to go there.
+        where: Where it runs; by default here.
     """
+    where = where or JobOptions()
     machine = machine or hardware.this_machine()
-    folder = model_folder.locate(options.base_model)
-    shape = model_folder.shape(folder) if folder else None
-    counter = tokens.counter(str(folder) if folder else options.base_model)
+    shape = model_folder.shape(options.base_model)
+    counter = tokens.counter(options.base_model)
     counts, dataset_problem = _counts(project, options, counter)
     numbers = _numbers(counts, counter.unit, params, shape)
-    seconds = _former_pace(ledger, project, spec(project, options, params), numbers.steps)
+    seconds = _former_pace(ledger, project, options, params, numbers.steps, where)
     numbers = replace(numbers, seconds=seconds)
     blockers = [
         dataset_problem,
         model_folder.problem(options.base_model),
-        _name_in_use(ledger, project, options),
+        _revision_problem(options),
+        _name_in_use(ledger, project, options, where),
         _too_few(numbers, params),
-        _context_problem(folder, params),
-        _precision_problem(params, machine),
+        _context_problem(options, params),
     ]
-    warnings = [
-        *_cut_warnings(numbers, params),
-        _idle_settings(params),
-        _memory_warning(numbers, machine),
-        _disk_warning(project, shape),
-    ]
+    warnings = [*_cut_warnings(numbers, params), _idle_settings(params)]
+    if where.remote:
+        estimate = Estimate(seconds, "former") if seconds else None
+        numbers, found = _on_job(project, options, params, numbers, where, shape, counts, estimate)
+        blockers, warnings = [*blockers, *found.blockers], [*warnings, *found.warnings]
+    else:
+        blockers.append(_precision_problem(params, machine))
+        warnings += [_memory_warning(numbers, machine), _disk_warning(project, shape)]
     return Preflight(numbers, [notice for notice in blockers if notice], [notice for notice in warnings if notice])
+
+
+def _on_job(
+    project: Project,
+    options: TrainOptions,
+    params: OrpoParams,
+    numbers: TrainNumbers,
+    where: JobOptions,
+    shape: ModelShape | None,
+    counts: Sequence[PairCounts],
+    estimate: Estimate | None,
+) -> tuple[TrainNumbers, Preflight[None]]:
+    """Return the numbers with the Job's, and what stops the run there or is to beware of."""
+    try:
+        planned = job.plan(project, options, where, estimate)
+    except StudioError as error:
+        return numbers, Preflight(None, [Notice(error.what, error.why, error.next)])
+    if planned.offer.estimate is None and numbers.steps:
+        batches = numbers.steps * params.gradient_accumulation
+        longest = (min(params.block_size, one.prompt + max(one.chosen, one.rejected)) for one in counts)
+        read = params.epochs * 2 * sum(longest)  # a batch is filled up to its longest sequence
+        rough = job.formula(shape, planned.offer.flavor, params, tokens=read, batches=batches)
+        planned = replace(planned, offer=replace(planned.offer, estimate=rough))
+    wanted = job.need(params, numbers.memory)
+    found: Preflight[None] = Preflight(
+        None, job.blockers(planned, options, wanted), job.warnings(planned, params, numbers.memory)
+    )
+    return replace(numbers, job=planned), found
 
 
 def lengths(file: Path, counter: tokens.TokenCounter) -> list[PairCounts]:
@@ -176,32 +237,41 @@ def _numbers(counts: Sequence[PairCounts], unit: str, params: OrpoParams, shape:
     )
 
 
-def _former_pace(ledger: Ledger, project: Project, wanted: dict[str, Any], steps: int) -> float | None:
-    """Return the seconds that many steps take by the last finished run of the same data, model and sizes.
+def _former_pace(
+    ledger: Ledger, project: Project, options: TrainOptions, params: OrpoParams, steps: int, where: JobOptions
+) -> float | None:
+    """Return the seconds that many steps take by the last finished run of the same data, model, sizes and hardware.
 
     Its loading and saving are taken as they were, the time between the first and the last step in proportion.
     """
+    wanted = spec(project, options, params)
     for run in ledger.list(project=project.name, kind="train"):
         if run.state is not State.SUCCEEDED or run.result is None:
             continue
         former = spec_of(run)
         same = all(former.get(name) == wanted[name] for name in ("base_model", "data_dir"))
         same = same and all(former.get("params", {}).get(name) == wanted["params"][name] for name in _PACE)
-        done, seconds = run.result.get("steps"), run.result.get("seconds")
+        same = same and (former.get("job") or {}).get("flavor") == (where.flavor if where.remote else None)
+        done, seconds = run.result.get("steps"), _seconds(run)
         marks = [event["ts"] for event in events.read(run.events).events if event["event"] in ("begin", "step")]
         if same and done and seconds and len(marks) > 1:
             training = float(marks[-1] - marks[0])
-            return max(0.0, float(seconds) - training) + training / int(done) * steps
+            return max(0.0, seconds - training) + training / int(done) * steps
     return None
 
 
-def _name_in_use(ledger: Ledger, project: Project, options: TrainOptions) -> Notice | None:
-    """Say who has the model's folder; what a run that came to nothing left there does not count."""
+def _seconds(run: Run) -> float:
+    """Return how long a finished run took: the worker's own time here, all that was paid for on a Job."""
+    spent = remote.spent(run)
+    return spent.seconds if spent else float((run.result or {}).get("seconds") or 0)
+
+
+def _name_in_use(ledger: Ledger, project: Project, options: TrainOptions, where: JobOptions) -> Notice | None:
+    """Say who has the model's name here; what a run that came to nothing left there does not count."""
     what = f"The name “{options.project_name}” is in use."
     folder = project.models / options.project_name
     for run in ledger.list(project=project.name, kind="train"):
-        asked = spec_of(run)
-        if (asked.get("output_dir"), asked.get("project_name")) != (str(project.models), options.project_name):
+        if spec_of(run).get("project_name") != options.project_name:
             continue
         if run.active:
             return Notice(
@@ -209,10 +279,12 @@ def _name_in_use(ledger: Ledger, project: Project, options: TrainOptions) -> Not
                 f"“{run.title}” is training a model of this name.",
                 "Wait for its end, stop it, or choose another project_name.",
             )
+        if run.place == "job":
+            continue  # its model is on the Hub, whatever became of it
         if run.state is not State.SUCCEEDED:
-            return None  # the newest run of this name failed or was cancelled: the folder holds its remains
+            return None  # the newest run of this name here failed or was cancelled: the folder holds its remains
         break
-    if not folder.exists():
+    if where.remote or not folder.exists():
         return None
     return Notice(what, "A model of this name is there already.", "Choose another project_name.")
 
@@ -232,8 +304,20 @@ def _too_few(numbers: TrainNumbers, params: OrpoParams) -> Notice | None:
     )
 
 
-def _context_problem(folder: Path | None, params: OrpoParams) -> Notice | None:
-    limit = model_folder.context(folder) if folder else None
+def _revision_problem(options: TrainOptions) -> Notice | None:
+    """Refuse a revision: AutoTrain loads a model's default branch, whatever was asked for."""
+    model = model_folder.refer(options.base_model)
+    if not model.revision:
+        return None
+    return Notice(
+        "A training starts from the newest version of a model.",
+        f"“@{model.revision}” would have no effect.",
+        f"Choose {model.path}.",
+    )
+
+
+def _context_problem(options: TrainOptions, params: OrpoParams) -> Notice | None:
+    limit = model_folder.context(options.base_model)
     if limit is None or params.block_size <= limit:
         return None
     return Notice(

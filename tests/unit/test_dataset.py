@@ -2,12 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.dataset import (
-    SAMPLE,
     BadRow,
     LayoutUnknown,
     Mapping,
@@ -26,7 +21,9 @@ from pipeline.dataset import (
     save,
     summarise,
 )
+from pipeline.dataset.rows import TableRows
 from pipeline.errors import StudioError
+from pipeline.hub.datasets import choose
 
 ROOT = Path(__file__).resolve().parents[2]
 Row = dict[str, Any]
@@ -325,106 +322,26 @@ def test_summary_counts_what_is_there(tmp_path: Path) -> None:
     assert summarise([]).lengths["prompt"].longest == 0
 
 
-class HubHandler(BaseHTTPRequestHandler):
-    """As much of the Hub's interface as one dataset of one file, a missing, a gated and a broken one need."""
-
-    body = SAMPLE.read_bytes()
-    sha = "a" * 40
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the tests' output quiet."""
-
-    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def do_GET(self) -> None:
-        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path = self.path.split("?")[0]
-        name, _, rest = path.removeprefix("/api").removeprefix("/datasets/a/").partition("/")
-        file = {"type": "file", "path": "train.jsonl", "size": len(self.body), "oid": "b" * 40}
-        if self.headers.get("Authorization"):
-            self.answer(400)  # nobody gave a token for this request: the machine's own must stay here
-        elif name == "gated":
-            self.answer(403, X_Error_Code="GatedRepo")
-        elif name == "broken":
-            self.answer(500)
-        elif name != "good":
-            self.answer(404, X_Error_Code="RepoNotFound")
-        elif path.startswith("/api") and rest.startswith("tree"):
-            self.answer(200, json.dumps([file]).encode(), Content_Type="application/json")
-        elif path.startswith("/api") and rest.startswith("paths-info"):
-            self.answer(200, json.dumps([file] if b"train" in sent else []).encode(), Content_Type="application/json")
-        elif path.startswith("/api"):
-            info = {"id": "a/good", "sha": self.sha, "siblings": [{"rfilename": "train.jsonl"}], "gated": False}
-            self.answer(200, json.dumps(info).encode(), Content_Type="application/json")
-        elif rest.endswith("train.jsonl"):
-            self.answer(200, self.body, X_Repo_Commit=self.sha, ETag='"b"')
-        else:
-            self.answer(404, X_Error_Code="EntryNotFound")
-
-    do_HEAD = do_POST = do_GET
+def test_unreachable_hub_is_told_within_seconds() -> None:
+    begun = time.monotonic()
+    with pytest.raises(StudioError) as raised:
+        choose("mlabonne/orpo-dpo-mix-40k")
+    assert "not reached" in raised.value.why and "sample" in raised.value.next
+    assert time.monotonic() - begun < 10
 
 
-HUB = """
-import json, sys, time
-from pipeline.dataset import load_hub
-from pipeline.errors import StudioError
-for name, split in json.loads(sys.argv[1]):
-    start, seen = time.monotonic(), []
-    try:
-        loaded = load_hub(name, split, limit=30, progress=lambda *counts: seen.append(counts))
-        print(json.dumps([len(loaded.pairs), loaded.pairs[0].record_id, loaded.format, seen]))
-    except StudioError as error:
-        print(json.dumps([error.why, error.next, time.monotonic() - start]))
-"""
-
-
-def ask_hub(endpoint: str, home: Path, *wanted: tuple[str, str]) -> list[Any]:
-    """Load datasets in a process of its own: huggingface_hub and datasets read their settings when imported."""
-    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_TOKEN": "hf_must_not_be_used"}
-    done = subprocess.run(
-        [sys.executable, "-c", HUB, json.dumps(wanted)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-@pytest.fixture
-def hub() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), HubHandler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_hub_dataset_is_streamed_and_its_troubles_are_told_apart(hub: str, tmp_path: Path) -> None:
-    wanted = [("a/good", "train"), ("a/good", "other"), ("a/missing", "train"), ("a/gated", "train")]
-    good, split, missing, gated, broken, name = ask_hub(
-        hub, tmp_path, *wanted, ("a/broken", "train"), ("no name", "train")
-    )
-    assert good == [30, load_sample().pairs[0].record_id, "Hub dataset", [[30, 30]]]
-    assert "no split “other”" in split[0] and "train" in split[0]
-    assert "does not exist" in missing[0]
-    assert "gated" in gated[0] and "Sign in" in gated[1]
-    assert "status 500" in broken[0]
-    assert "owner/name" in name[0]
-
-
-def test_unreachable_hub_is_told_within_seconds(tmp_path: Path) -> None:
-    # Port 1 refuses connections.
-    ((why, advice, seconds),) = ask_hub("http://127.0.0.1:1", tmp_path, ("mlabonne/orpo-dpo-mix-40k", "train"))
-    assert "not reached" in why and "sample" in advice
-    assert seconds < 10
+def test_table_rows_read_like_a_list() -> None:
+    rows = TableRows()
+    assert len(rows) == 0 and list(rows) == [] and rows[:5] == []
+    written: list[Row] = [{"a": n, "turns": [{"role": "user", "content": f"text {n} 猫"}]} for n in range(450)]
+    rows.append(pa.Table.from_pylist(written[:201]))
+    rows.append(pa.Table.from_pylist([]))
+    rows.append(pa.Table.from_pylist([{**row, "b": "more"} for row in written[201:]]))
+    written[201:] = [{**row, "b": "more"} for row in written[201:]]
+    assert list(rows) == written == list(rows) and len(rows) == 450  # twice: it can be read again
+    assert [rows[0], rows[200], rows[201], rows[-1]] == [written[0], written[200], written[201], written[-1]]
+    assert rows[198:204] == written[198:204] and rows[:3] == written[:3] and rows[::-150] == written[::-150]
+    assert rows.columns == ["a", "turns", "b"]
+    for index in (450, -451):
+        with pytest.raises(IndexError):
+            rows[index]

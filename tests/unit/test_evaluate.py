@@ -8,16 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import ModelCard
 from pydantic import ValidationError
 
-from pipeline import evaluate, model_folder, project
+from pipeline import evaluate, project
 from pipeline.errors import StudioError
-from pipeline.evaluate.check import EvaluateOptions, preflight, spec
+from pipeline.evaluate import job, publish
+from pipeline.evaluate.check import preflight
 from pipeline.evaluate.comparison import Row, compare, paired_stderr, read_samples, rounded, verdict
+from pipeline.evaluate.options import EvaluateOptions
+from pipeline.evaluate.spec import model_entry, spec
 from pipeline.forms import readable
 from pipeline.hardware import Gpu, Hardware
+from pipeline.hardware.flavors import Flavor
 from pipeline.home import open_home
+from pipeline.hub import look
 from pipeline.project import Project
+from pipeline.remote import JobOptions
 from pipeline.runs import events
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.train.check import spec as train_spec
@@ -165,7 +172,7 @@ def test_the_spec_holds_data_template_and_equal_settings(work: Project, options:
     test = str(work.exports / "first" / "test.jsonl")
     assert made["tasks"] == [
         {"name": "truthfulqa:mc", "data": str(options.truthfulqa_data)},
-        {"name": "reviewed_pairs", "data": test, "chat_template": CHATML},
+        {"name": "reviewed_pairs", "data": test, "chat_template": CHATML, "published": None},
     ]
     assert (made["batch_size"], made["dtype"], made["max_samples"]) == (8, "float32", None)
 
@@ -222,10 +229,10 @@ def test_truthfulqa_without_a_file_needs_the_hub(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    model_folder._asked.clear()
+    look.Memory.forget()
     (notice,) = preflight(ledger, work, change(options, truthfulqa_data=""), CPU).blockers
     assert "the Hub cannot be reached" in notice.what and "truthfulqa_data" in notice.next
-    model_folder._asked.clear()
+    look.Memory.forget()
 
 
 def test_a_long_evaluation_on_a_cpu_is_warned_of(ledger: Ledger, work: Project, options: EvaluateOptions) -> None:
@@ -275,6 +282,169 @@ def test_an_answer_is_asked_of_all_models_alike(options: EvaluateOptions) -> Non
     assert {model["role"]: model["path"] for model in made["models"]} == models
     assert made["messages"] == [{"role": "user", "content": "Why?"}]
     assert (made["max_new_tokens"], made["temperature"], made["seed"], made["dtype"]) == (5, 0.0, 42, "float32")
+
+
+# Several models, one model, revisions
+
+
+def test_further_models_have_roles_of_their_own_and_are_named_once(options: EvaluateOptions, tmp_path: Path) -> None:
+    several = change(options, further=[" ada/one@v2 ", "ada/one@v2", "", str(tmp_path)])
+    assert list(several.models) == ["base", "tuned", "further-1", "further-2"]
+    assert several.models["further-1"] == "ada/one@v2"
+    assert list(change(options, base="").models) == ["tuned"]
+    assert change(options, further=None).further == []
+
+
+def test_a_model_chosen_twice_stops_the_evaluation(
+    ledger: Ledger, work: Project, options: EvaluateOptions, base: Path, tmp_path: Path
+) -> None:
+    assert blockers(ledger, work, change(options, further=[options.tuned])) == [f"{options.tuned} is chosen twice."]
+    other = shutil.copytree(base, tmp_path / "other")
+    assert blockers(ledger, work, change(options, further=[str(other)])) == []
+
+
+def test_one_model_can_be_scored_alone(ledger: Ledger, work: Project, options: EvaluateOptions) -> None:
+    alone = change(options, base="")
+    assert blockers(ledger, work, alone) == []
+    assert [model["role"] for model in spec(work, alone)["models"]] == ["tuned"]
+    run = evaluated(ledger, work, alone, [result("tuned", "reviewed_pairs", {"pref_acc_norm": 0.25}, {})])
+    found = evaluate.result(run)
+    assert found is not None and (found.base, found.compared) == ("", ["tuned"])
+    first = found.rows()[0]
+    assert (first.base, first.tuned, first.difference) == (None, 0.25, None)
+
+
+def test_a_revision_is_shown_short_and_kept_where_the_hub_does_not_answer() -> None:
+    commit = "0123456789abcdef" * 2 + "01234567"
+    entry = model_entry("tuned", f"ada/one@{commit}")
+    assert entry == {"role": "tuned", "name": "ada/one@0123456", "path": "ada/one", "revision": commit}
+
+
+def test_each_further_model_is_compared_with_the_base_by_its_own_samples(tmp_path: Path) -> None:
+    values = {f"s{i}": float(i % 2) for i in range(20)}
+    write_samples(tmp_path, "base", "pref_acc_norm", values, "reviewed_pairs|0")
+    for role, changed in (("tuned", 2), ("further-1", 4)):
+        better = {name: 1.0 if int(name[1:]) in range(0, 2 * changed, 2) else value for name, value in values.items()}
+        write_samples(tmp_path, role, "pref_acc_norm", better, "reviewed_pairs|0")
+    scores = {"base": 0.5, "tuned": 0.6, "further-1": 0.7}
+    results = [result(role, "reviewed_pairs", {"pref_acc_norm": value}, {}) for role, value in scores.items()]
+    differences = {role: compare(results, tmp_path, role)[0] for role in ("tuned", "further-1")}
+    assert differences["tuned"].difference == pytest.approx(0.1)
+    assert differences["further-1"].difference == pytest.approx(0.2)
+    assert all(each.paired for each in differences.values())
+    expected = statistics.stdev([1.0] * 4 + [0.0] * 16) / math.sqrt(20)
+    assert differences["further-1"].difference_stderr == pytest.approx(expected)
+    assert compare(results[:1], tmp_path, "further-1")[0].note == "The tuned model has no result of this task."
+
+
+# On a Job
+
+
+def test_a_job_is_told_nothing_of_this_machine_but_what_is_sent_along(work: Project, options: EvaluateOptions) -> None:
+    only = change(options, tasks=["truthfulqa:mc"])
+    wanted = spec(work, only)
+    told = job.remote(work, only, wanted, fetch="/here/results")
+    assert told["overrides"]["tasks"] == [{"name": "truthfulqa:mc", "data": "data/truthful.jsonl"}]
+    assert told["files"] == {"data/truthful.jsonl": str(options.truthfulqa_data)}
+    assert (told["upload"], told["fetch"], told["overrides"]["output_dir"]) == (None, "/here/results", "output")
+    assert wanted["tasks"][0]["data"] == str(options.truthfulqa_data)  # the run's own spec stays
+
+
+def test_a_job_reads_no_folder_of_this_machine_and_no_unpublished_export(
+    work: Project, options: EvaluateOptions
+) -> None:
+    said = [notice.what for notice in job.blockers(work, options)]
+    assert said == [
+        f"{options.base} is a folder on this machine.",
+        f"{options.tuned} is a folder on this machine.",
+        "The export “first” is not on the Hub.",
+    ]
+
+
+def test_without_an_account_nothing_is_sent(ledger: Ledger, work: Project, options: EvaluateOptions) -> None:
+    found = preflight(ledger, work, options, CPU, JobOptions(where="job"))
+    assert found.blockers[2].what == "The export “first” is not on the Hub."
+    assert "You are not signed in to Hugging Face." in [notice.what for notice in found.blockers]
+    with pytest.raises(StudioError):
+        evaluate.start(ledger, work, options, JobOptions(where="job"))
+    assert ledger.list() == ledger.list(kind="train")
+
+
+def test_memory_and_time_follow_model_batch_and_format(work: Project, options: EvaluateOptions) -> None:
+    asked = job.load(work, options, {"reviewed_pairs": 8, "truthfulqa:mc": 50})
+    (shape,) = {each for each in asked.shapes.values() if each}  # base and tuned have one shape
+    assert asked.total["truthfulqa:mc"] == 50 * 12 * 250
+    assert 0 < asked.longest["reviewed_pairs"] < asked.total["reviewed_pairs"]
+    need = job.memory(asked, options)
+    assert need is not None and need > 2e9 + 4 * shape.parameters
+    larger = job.memory(asked, change(options, batch_size=512))
+    assert larger is not None and larger > need
+    l40s = Flavor("l40sx1", "L40S", "L40S", 1, 48 << 30, 0.03)
+    time = job.seconds(asked, options, l40s)
+    twice = job.seconds(job.load(work, options, {"reviewed_pairs": 8, "truthfulqa:mc": 100}), options, l40s)
+    assert time is not None and twice is not None and time < twice
+    assert job.seconds(asked, options, Flavor("cpu-basic", "CPU", "", 0, 16 << 30, 0.001)) is None
+    assert job.need(asked, change(options, dtype="bfloat16")).bf16
+
+
+# On a model's card
+
+
+CARD = """---
+license: mit
+model-index:
+- name: mine
+  results:
+  - task:
+      type: text-generation
+    dataset:
+      name: HellaSwag
+      type: hellaswag
+    metrics:
+    - type: acc
+      value: 0.3
+---
+
+# My model
+
+Trained at home | with a pipe.
+"""
+
+
+def test_results_join_the_card_and_take_the_place_of_older_ones(
+    ledger: Ledger, work: Project, options: EvaluateOptions
+) -> None:
+    def card(before: str, value: float) -> str:
+        both = [
+            result("base", "reviewed_pairs", {"pref_acc_norm": 0.5}, {"pref_acc_norm": 0.1}),
+            result("tuned", "reviewed_pairs", {"pref_acc_norm": value}, {"pref_acc_norm": 0.1}, samples=12),
+        ]
+        found = evaluate.result(evaluated(ledger, work, change(options, batch_size=int(value * 100)), both))
+        assert found is not None
+        rows = [row for row in found.rows() if row.headline and row.tuned is not None]
+        return publish._with_results(before, "ada/mine", found, "tuned", rows)
+
+    once = card(CARD, 0.7512345678901234)
+    twice = card(once, 0.8)
+    data = ModelCard(once).data
+    assert data.license == "mit" and data.model_name == "mine"
+    assert [(each.dataset_type, each.metric_value) for each in data.eval_results or []] == [
+        ("hellaswag", 0.3),
+        ("first", 0.7512345678901234),
+    ]
+    assert "(12 of 20 samples)" in once and "Trained at home | with a pipe." in once
+    assert [each.metric_value for each in ModelCard(twice).data.eval_results or []] == [0.3, 0.8]
+    assert twice.count("## Evaluation") == 1 and twice.count("# My model") == 1
+    assert card(twice, 0.8) == twice
+    fresh = ModelCard(card("", 0.6))
+    assert fresh.data.model_name == "mine" and fresh.text.strip().startswith(publish.BEGIN)
+
+
+def test_a_card_with_broken_metadata_is_left_alone(ledger: Ledger, work: Project, options: EvaluateOptions) -> None:
+    found = evaluate.result(evaluated(ledger, work, options, []))
+    assert found is not None
+    with pytest.raises(StudioError, match="metadata that cannot be read"):
+        publish._with_results("---\nlicense: [mit\n---\nText", "ada/mine", found, "tuned", [row()])
 
 
 # History and comparison

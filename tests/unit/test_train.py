@@ -314,7 +314,7 @@ def test_models_are_those_of_finished_runs_that_are_still_there(
     ran(ledger, work, options.model_copy(update={"project_name": "failed"}), State.FAILED)
     run = ran(ledger, work, options, State.SUCCEEDED, model_path=str(folder), steps=2)
     (model,) = train.models(ledger, work)
-    assert (model.name, model.path, model.run_id, model.dataset) == ("my-autotrain-llm", folder, run.id, "first")
+    assert (model.name, model.path, model.run_id, model.dataset) == ("my-autotrain-llm", str(folder), run.id, "first")
     assert model.size == sum(file.stat().st_size for file in folder.iterdir())
     assert model.base_model == options.base_model and model.result["steps"] == 2
 

@@ -22,6 +22,7 @@ from filelock import FileLock
 
 from pipeline.engines.argilla_server.launcher import EXIT_LOCKED, FOREIGN, HOST, boot_id
 from pipeline.errors import StudioError
+from pipeline.hub.client import TOKEN_VARIABLES
 
 BASE_URL = "/annotate"
 OWNER = "argilla"
@@ -280,9 +281,10 @@ class ArgillaService:
 
 def _environment() -> dict[str, str]:
     """Return our environment without what belongs to another Python, another Argilla or the user's account."""
-    foreign = (*FOREIGN, "PYTHON", "VIRTUAL_ENV")
+    foreign = (*FOREIGN, *TOKEN_VARIABLES, "PYTHON", "VIRTUAL_ENV")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    return {**kept, "PYTHONUNBUFFERED": "1"}
+    # The second one: no token of `hf auth login` either, whatever the server asks of the Hub.
+    return {**kept, "PYTHONUNBUFFERED": "1", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
 
 
 def _health(endpoint: Endpoint) -> int:

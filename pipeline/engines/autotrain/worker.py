@@ -21,6 +21,7 @@ Exit code: 0 done, 1 error, 130 cancelled.
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import json
 import math
@@ -32,7 +33,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,7 @@ class State:
     sequences_cut: int = 0
     tokenized: int = 0
     reported: float = 0.0
+    checkpoints: set[str] = field(default_factory=set)
     chat_template_added: bool = False
     dtype: Any = None
     model: Any = None
@@ -150,8 +152,11 @@ def main(spec_path: str) -> int:
         if SIGNALS:
             emit("cancelled")
             return 130
-        traceback.print_exc()
-        emit("error", **explain(error), traceback=traceback.format_exc()[-4000:])
+        said, trace = explain(error), traceback.format_exc()
+        with suppress(OSError):  # on a full disk neither log nor event may find space; the exit code tells
+            print(trace, file=sys.stderr)
+        with suppress(OSError):
+            emit("error", **said, traceback=trace[-4000:])
         return 1
     _ignore_signals()
     emit("done", **done)
@@ -172,7 +177,9 @@ def event_writer(target: str) -> Emit:
             sys.stdout.write(f"\n@@EVT {line}\n")
             sys.stdout.flush()
         else:
-            os.write(handle, f"{line}\n".encode("utf-8", "replace"))
+            data = f"{line}\n".encode("utf-8", "replace")
+            if os.write(handle, data) < len(data):  # the last bytes of a disk
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     return emit
 
@@ -215,6 +222,10 @@ def run(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
         with _replaced(hooks(job, state, tokenizer, emit)):
             train_clm_orpo.train(config)
         save(job, state, tokenizer, config)
+    except Exception as error:
+        if explain(error)["type"] == "DiskFull":
+            _remove_torn(job.folder, state)
+        raise
     finally:
         _remove_leftovers(job.folder)
     for checkpoint in job.folder.glob("checkpoint-*"):
@@ -670,6 +681,7 @@ def reporter(job: Job, state: State, config: Any, emit: Emit) -> Any:
                 emit("log", step=trainer.global_step, max_steps=trainer.max_steps, **logs)
 
         def on_save(self, args: Any, trainer: Any, control: Any, **parts: Any) -> None:
+            state.checkpoints.add(f"checkpoint-{trainer.global_step}")
             emit("checkpoint", step=trainer.global_step)
 
         def on_train_end(self, args: Any, trainer: Any, control: Any, **parts: Any) -> None:
@@ -757,6 +769,15 @@ def _summary(job: Job, state: State) -> dict[str, Any]:
     }
 
 
+def _remove_torn(folder: Path, state: State) -> None:
+    """Remove what a full disk left unfinished: there must be space to say so. Whole checkpoints stay."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and entry.name not in state.checkpoints:
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.is_file():
+            entry.unlink(missing_ok=True)
+
+
 def _remove_leftovers(folder: Path) -> None:
     for name in ("autotrain-rows", "autotrain-data", "runs"):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -801,7 +822,11 @@ ADVICE: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ("trust_remote_code",),
         "This model brings its own code, which is not run here: choose another base model.",
     ),
-    ("DiskFull", ("no space left on device", "quota exceeded"), "Free disk space and start the run again."),
+    (
+        "DiskFull",
+        ("no space left on device", "quota exceeded", "file too large", "file write failed"),
+        "Free disk space and start the run again.",
+    ),
     (
         "NotSupported",
         ("unrecognized configuration class", "does not recognize this architecture"),
@@ -821,6 +846,8 @@ def explain(error: BaseException) -> dict[str, str]:
     message = f"{type(error).__name__}: {error}"[:2000]
     for kind, signs, advice in ADVICE:
         if any(sign in text for sign in signs):
+            if kind == "DiskFull":
+                return {"type": kind, "message": "The disk is full.", "why": message, "next": advice}
             return {"type": kind, "message": message, "next": advice}
     return {"type": type(error).__name__, "message": message, "next": ""}
 
@@ -859,8 +886,9 @@ def _ignore_signals() -> None:
 
 if __name__ == "__main__":
     code = main(sys.argv[1])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):  # a full disk
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(
         code
     )  # torch's and tokenizers' threads have nothing left to do; a crash in their teardown would alter the code

@@ -1,0 +1,1 @@
+"""The program that carries a run inside a Hugging Face Job."""

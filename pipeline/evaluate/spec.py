@@ -1,0 +1,65 @@
+"""What the evaluation worker is told: models with their revisions, tasks with their data, equal settings for all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from pipeline import model_folder
+from pipeline.evaluate.options import TRUTHFULQA, EvaluateOptions
+from pipeline.export import exported
+from pipeline.project import Project
+
+_COMMIT = re.compile(r"(?<=@)([0-9a-f]{7})[0-9a-f]{33}$")
+
+
+def spec(project: Project, options: EvaluateOptions, titles: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return the spec of a run but for its output_dir, as `pipeline/engines/lighteval/worker.py` reads it.
+
+    Args:
+        project: Holds the export.
+        options: Which models on which tasks.
+        titles: What models are called, by folder or Hub id; by default a folder's name, or the Hub id.
+    """
+    tasks: list[dict[str, Any]] = []
+    for task in options.tasks:
+        if task == TRUTHFULQA:
+            file = options.truthfulqa_data
+            tasks.append({"name": task, "data": str(file.expanduser().resolve()) if file else None})
+        else:
+            test = project.exports / options.dataset / "test.jsonl"
+            template = model_folder.template_of(options.tuned)
+            there = exported.published(project, options.dataset)
+            where = {"repository": there.repository, "revision": there.revision} if there else None
+            tasks.append({"name": task, "data": str(test), "chat_template": template, "published": where})
+    return {
+        "models": [model_entry(role, name, (titles or {}).get(name, "")) for role, name in options.models.items()],
+        "tasks": tasks,
+        "dataset": options.dataset,
+        "max_samples": options.max_samples,
+        "batch_size": options.batch_size,
+        "dtype": options.dtype,
+    }
+
+
+def model_entry(role: str, name: str, title: str = "") -> dict[str, Any]:
+    """Return a spec's model: a folder, or a Hub id with the commit its revision is now.
+
+    Where the Hub is not reached, that is the commit in the cache: what is scored is what is written down.
+
+    Args:
+        role: base, tuned, or another word for a further model.
+        name: A folder, or a Hub id with `@revision` if need be.
+        title: What it is called; by default its folder's name, or the name given.
+    """
+    model = model_folder.refer(name)
+    revision = None if model.local else model_folder.commit(name) or model.revision or None
+    called = title or (Path(model.path).name if model.local else _COMMIT.sub(r"\1", name))
+    return {"role": role, "name": called, "path": model.path, "revision": revision}
+
+
+def uses_hub(options: EvaluateOptions) -> bool:
+    """Return whether a model or the questions come from the Hub, so that the run acts for who is signed in."""
+    questions = TRUTHFULQA in options.tasks and options.truthfulqa_data is None
+    return questions or not all(model_folder.refer(name).local for name in options.models.values())

@@ -1,0 +1,262 @@
+"""A training on a Hugging Face Job: what it needs, reads, costs and leaves, and what stops it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipeline import model_folder, remote
+from pipeline.errors import StudioError
+from pipeline.export import exported
+from pipeline.hardware import ModelShape, pace
+from pipeline.hardware.flavors import Flavor, Need
+from pipeline.hub import account, look
+from pipeline.preflight import Notice
+from pipeline.project import Project
+from pipeline.remote import Estimate, JobOptions, Quote
+from pipeline.train import card
+from pipeline.train.orpo import OrpoParams, TrainOptions
+
+# Where the program that runs in the Job (pipeline/engines/job/run.py) puts things, within its work folder.
+DATA, OUTPUT = "data", "output"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where the model goes.
+
+    Attributes:
+        repository: owner/name.
+        state: new: it will be made, private; private, public: it is there, and gets a new version.
+    """
+
+    repository: str
+    state: Literal["new", "private", "public"]
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """What a training on a Job is going to be.
+
+    Attributes:
+        offer: Hardware, price, hard stop, estimate.
+        destination: Where the model goes; None: nobody is signed in.
+        dataset: Repository of the pairs, "" while the export is not published.
+        revision: Commit of the pairs.
+        base_revision: Commit of the base model's newest version; "" where it is not known.
+        public: Whether everybody can see the base model.
+    """
+
+    offer: Quote
+    destination: Destination | None = None
+    dataset: str = ""
+    revision: str = ""
+    base_revision: str = ""
+    public: bool = True
+
+    def __str__(self) -> str:
+        """Return the plan as one line for a terminal."""
+        offer = self.offer
+        price, most = remote.money(offer.flavor.price_per_hour), remote.money(offer.at_most)
+        parts = [f"{offer.flavor.name} at {price} per hour"]
+        parts.append(f"stopped after {offer.hard_stop // 60} min, at most {most}")
+        if offer.estimate and offer.cost is not None:
+            kind = "by a former run" if offer.estimate.source == "former" else "rough"
+            parts.append(f"about {offer.estimate.seconds / 60:.0f} min, {remote.money(offer.cost)} ({kind})")
+        if self.destination:
+            parts.append(f"model to {self.destination.repository} ({self.destination.state})")
+        return "; ".join(parts)
+
+
+def need(params: OrpoParams, memory: int | None) -> Need:
+    """Return what a training asks of hardware.
+
+    Args:
+        params: The hyperparameters.
+        memory: Estimated peak, bytes; None: not known.
+    """
+    return Need(memory=memory, bf16=params.mixed_precision == "bf16", gpu=True)
+
+
+def formula(
+    shape: ModelShape | None, flavor: Flavor, params: OrpoParams, *, tokens: int, batches: int
+) -> Estimate | None:
+    """Return the time of a training by calculation; None where model or hardware are not known.
+
+    Args:
+        shape: The base model's.
+        flavor: The hardware.
+        params: The hyperparameters.
+        tokens: Tokens of all batches and epochs, see `pace.training_seconds`.
+        batches: How many batches they come in.
+    """
+    if shape is None:
+        return None
+    half = params.mixed_precision != "none"
+    seconds = pace.training_seconds(shape, flavor, tokens=tokens, batches=batches, lora=params.lora, half=half)
+    return None if seconds is None else Estimate(seconds, "formula")
+
+
+def plan(project: Project, options: TrainOptions, job: JobOptions, estimate: Estimate | None) -> JobPlan:
+    """Return what a training on a Job is going to be, as far as it can be told.
+
+    Args:
+        project: Holds the export.
+        options: What is trained on what.
+        job: Hardware and budget.
+        estimate: How long it may take.
+
+    Raises:
+        StudioError: There is no such hardware.
+    """
+    offer = remote.quote(job, estimate)
+    published = exported.published(project, options.dataset) if options.dataset else None
+    base = model_folder.refer(options.base_model)
+    seen = look.at("model", base.path, base.revision) if base.on_hub else None
+    return JobPlan(
+        offer=offer,
+        destination=_destination(options),
+        dataset=published.repository if published else "",
+        revision=published.revision if published else "",
+        base_revision=seen.sha if seen else "",
+        public=seen is not None and seen.public,
+    )
+
+
+def blockers(planned: JobPlan, options: TrainOptions, wanted: Need) -> list[Notice]:
+    """Return what stops a training on a Job, before anything is sent or paid.
+
+    Args:
+        planned: What it is going to be.
+        options: What is trained on what.
+        wanted: What it asks of the hardware.
+    """
+    found = [*remote.blockers(planned.offer, wanted), _base_problem(options), _dataset_problem(planned, options)]
+    return [notice for notice in found if notice]
+
+
+def warnings(planned: JobPlan, params: OrpoParams, memory: int | None) -> list[Notice]:
+    """Return what to beware of in a training on a Job.
+
+    Args:
+        planned: What it is going to be.
+        params: The hyperparameters.
+        memory: Estimated peak, bytes; None: not known.
+    """
+    found = [*remote.warnings(planned.offer), _destination_warning(planned.destination), _adapter_warning(params)]
+    if memory is None:
+        found.append(
+            Notice(
+                "The memory this run needs is not known.",
+                "The base model's files do not say how large it is.",
+                "Choose hardware with plenty of it.",
+            )
+        )
+    return [notice for notice in found if notice]
+
+
+def spec(planned: JobPlan, options: TrainOptions, params: OrpoParams) -> dict[str, Any]:
+    """Return what a run's spec says of its Job, see the notes of `pipeline/runs/job.py`.
+
+    Args:
+        planned: What was agreed to, with destination and data.
+        options: What is trained on what.
+        params: The hyperparameters.
+    """
+    who = account.require_jobs()
+    assert planned.destination is not None
+    repository = planned.destination.repository
+    origin = card.Origin(planned.dataset, planned.revision, planned.base_revision, planned.public)
+    text = card.render(options, params, repository, origin)
+    return {
+        **remote.placed(planned.offer, who),
+        "remote": {
+            "engine": "autotrain",
+            "overrides": {"data_dir": DATA, "output_dir": OUTPUT},
+            "downloads": [
+                {
+                    "repo": planned.dataset,
+                    "type": "dataset",
+                    "revision": planned.revision,
+                    "file": "train.jsonl",
+                    "to": f"{DATA}/train.jsonl",
+                }
+            ],
+            "upload": {
+                "folder": f"{OUTPUT}/{options.project_name}",
+                "repo": repository,
+                "type": "model",
+                "private": True,
+                "card": text,
+                "message": f"Train {options.base_model} by ORPO on {planned.dataset}",
+            },
+            "fetch": None,
+        },
+    }
+
+
+def _destination(options: TrainOptions) -> Destination | None:
+    """Return where the model goes: a repository of the account, made if it is not there."""
+    try:
+        who = account.current()
+    except StudioError:
+        return None
+    if who is None:
+        return None
+    repository = f"{who.name}/{options.project_name}"
+    seen = look.at("model", repository)
+    if seen.state == "missing":
+        return Destination(repository, "new")
+    return Destination(repository, "public" if seen.state == "there" and not seen.private else "private")
+
+
+def _base_problem(options: TrainOptions) -> Notice | None:
+    if not model_folder.refer(options.base_model).local:
+        return None
+    return Notice(
+        "A Job cannot read the base model: it is a folder on this machine.",
+        "",
+        "Choose a model on the Hub, or train on this machine.",
+    )
+
+
+def _dataset_problem(planned: JobPlan, options: TrainOptions) -> Notice | None:
+    """Refuse an export that the Job cannot read; one that is missing altogether is said elsewhere."""
+    if not options.dataset:
+        return None
+    if not planned.dataset:
+        return Notice(
+            f"The export “{options.dataset}” is not published.",
+            "A Job reads the pairs from the Hub.",
+            "Publish it in the Export tab, then come back.",
+        )
+    if planned.destination is None:  # who may read it is known after the sign-in
+        return None
+    if look.at("dataset", planned.dataset, planned.revision).state in ("missing", "no revision", "gated"):
+        return Notice(
+            f"The published pairs are not at {planned.dataset} any more, or this account may not read them.",
+            "",
+            "Publish the export again, or sign in with the account that published it.",
+        )
+    return None
+
+
+def _destination_warning(destination: Destination | None) -> Notice | None:
+    if destination is None or destination.state == "new":
+        return None
+    seen = "Everybody can see it, and it stays so. " if destination.state == "public" else ""
+    return Notice(
+        f"There is a model {destination.repository} already.",
+        f"{seen}It gets a new version; the present one stays in its history.",
+        "Choose another project_name to leave it alone.",
+    )
+
+
+def _adapter_warning(params: OrpoParams) -> Notice | None:
+    if not params.lora or params.merge_adapter:
+        return None
+    return Notice(
+        "The Evaluate tab will not find this model.",
+        "With merge_adapter off the repository holds the adapter, and the whole model in a folder inside.",
+        "Turn merge_adapter on.",
+    )
