@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from bench import argilla_import, evaluation, page, training_start
+from bench import argilla_import, evaluation, hub, page, training_start
 
-ALL = {"page": page, "import": argilla_import, "training": training_start, "evaluation": evaluation}
+ALL = {"page": page, "import": argilla_import, "training": training_start, "evaluation": evaluation, "hub": hub}
 
 
 def main(names: list[str]) -> int:

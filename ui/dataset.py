@@ -247,8 +247,7 @@ def _start(studio: Studio, by_hand: bool, *chosen: Any) -> list[Any]:
         return sources.hub(hub_dataset.chosen_by(*chosen), progress)
 
     key = loading.start(studio.home, read, by_hand, name)
-    found = loading.find(key)
-    shown = hub_dataset.running(key, found.state() if found else loading.State("asking"))
+    shown = hub_dataset.running(key, loading.State("asking"))
     return [gr.skip(), no_problem(), *_not_picking(), gr.update(interactive=False), *shown]
 
 

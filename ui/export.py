@@ -22,12 +22,13 @@ from pipeline.runs import supervisor
 from pipeline.runs.ledger import State
 from pipeline.runs.view import look
 from pipeline.studio import Studio
-from ui import run_view
+from ui import publish, run_view
 from ui.filter import changed, look_again
 from ui.forms import ParameterForm, control, parameter_form
 from ui.handlers import BUSY, QUIET, handle
 from ui.notice import facts, notice, notices, wrong_values
 from ui.page import Page
+from ui.publish import PublishPart
 from ui.run_view import RunView
 from ui.text import say, t
 
@@ -79,6 +80,7 @@ class ExportTab:
     view: RunView
     note: gr.HTML
     result: Result
+    publish: PublishPart
     history_box: gr.Column
     history: gr.Dataframe
     looked: gr.State
@@ -104,13 +106,16 @@ def build(studio: Studio) -> ExportTab:
     view = run_view.build("export")
     note = gr.HTML(elem_id="export-note", visible=False)
     result = _result_parts()
+    published = publish.build()
     with gr.Column(visible=False) as history_box:
         gr.Markdown(t("export.history"))
         history = gr.Dataframe(
             type="array", interactive=False, datatype="str", wrap=True, buttons=[], elem_id="export-history"
         )
+    looked = gr.State(0.0)
     return ExportTab(
-        empty, go, body, incoming, change, form, plan, start, view, note, result, history_box, history, gr.State(0.0)
+        *(empty, go, body, incoming, change, form, plan, start, view, note),
+        *(result, published, history_box, history, looked),
     )
 
 
@@ -161,6 +166,7 @@ def wire(tab: ExportTab, studio: Studio, page: Page) -> None:
     """Connect the Export tab."""
     _wire_form(tab, studio, page)
     _wire_run(tab, studio, page)
+    publish.wire(tab.publish, studio, page, tab.result.name)
 
 
 def _wire_form(tab: ExportTab, studio: Studio, page: Page) -> None:

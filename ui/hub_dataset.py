@@ -85,9 +85,7 @@ def build() -> HubForm:
     hits = gr.Radio([], label=t("dataset.hub.hits"), elem_id="dataset-hub-hits", visible=False)
     about = gr.HTML(elem_id="dataset-hub-about", padding=False)
     with gr.Row(elem_classes="form-row"):
-        config = _picker("config")
-        split = _picker("split")
-        revision = _picker("revision", allow_custom_value=True)
+        config, split, revision = _picker("config"), _picker("split"), _picker("revision")
         limit = gr.Number(
             1000,
             precision=0,
@@ -100,14 +98,15 @@ def build() -> HubForm:
     return HubForm(name, hits, about, config, split, revision, limit, gr.State(["", ""]))
 
 
-def _picker(name: str, **options: Any) -> gr.Dropdown:
+def _picker(name: str) -> gr.Dropdown:
+    # Any value is taken, and checked with the Hub: Gradio 6.31 checks a value against the choices before the last.
     return gr.Dropdown(
         [],
         label=t(f"dataset.{name}"),
         info=t(f"dataset.{name}.help"),
         elem_id=f"dataset-{name}",
         min_width=180,
-        **options,
+        allow_custom_value=True,
     )
 
 
@@ -206,7 +205,8 @@ def described(name: str, revision: str | None, before: list[str], request: gr.Re
     while len(_asked) > 1000:
         _asked.popitem(last=False)
     nothing = [gr.skip()] * 5
-    emptied = [*[gr.update(choices=[], value=None)] * 3, ["", ""]]  # the pickers of another dataset say nothing of this
+    # The pickers of another dataset say nothing of this one.
+    emptied = [*(gr.update(choices=[], value="") for _ in range(3)), ["", ""]]
     if not final and (wanted.count("/") != 1 or not all(wanted.split("/"))):
         return [gr.skip(), *emptied] if before[0] else nothing
     try:

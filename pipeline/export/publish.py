@@ -229,16 +229,33 @@ def publish(
         message = options.message.strip() or f"Publish {name}"
         head = repositories.commit(planned.repository, "dataset", wanted, message, marker, planned.head)
         _verify(planned, head, options)
-    where = Published(
-        repository=planned.repository,
-        revision=head,
-        url=repositories.page(planned.repository, "dataset", head),
-        private=planned.private,
-        when=datetime.now(UTC).isoformat(timespec="seconds"),
-        by=who.name,
-    )
+    return _remember(project, name, planned, head, who), not planned.nothing
+
+
+def found(project: Project, name: str, planned: Plan) -> Published:
+    """Note where an export is that needs no publishing, because the Hub has all of it.
+
+    Args:
+        project: Holds the export.
+        name: The export.
+        planned: A comparison without a change.
+    """
+    there = exported.published(project, name)
+    if there and (there.repository, there.revision, there.private) == (
+        planned.repository,
+        planned.head,
+        planned.private,
+    ):
+        return there
+    return _remember(project, name, planned, planned.head, account.require_write())
+
+
+def _remember(project: Project, name: str, planned: Plan, head: str, who: Account) -> Published:
+    url = repositories.page(planned.repository, "dataset", head)
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    where = Published(planned.repository, head, url, planned.private, when, who.name)
     exported.remember(project, name, where)
-    return where, not planned.nothing
+    return where
 
 
 def _check(planned: Plan, agreed: Agreed, options: PublishOptions) -> None:

@@ -18,7 +18,7 @@ _PEAK = {
 _USED = (0.15, 0.4)  # share of the peak that a Trainer without compiled kernels reaches; assumed, not measured
 _LAYER_S = 0.003  # a layer's forward, recomputed forward and backward, however small: launching its kernels; assumed
 START_S = 300.0  # a Job's start: its environment with torch (about 5 GB), the base model; assumed
-SAVE_BYTES_PER_S = 20e6  # upload of the model; assumed
+SAVE_BYTES_PER_S = 50e6  # upload of the model, in 16 bits where an adapter was merged, else in 32; assumed
 
 
 def compute_seconds(flavor: Flavor, operations: float, *, half: bool) -> float | None:
@@ -61,4 +61,4 @@ def training_seconds(
     if computing is None:
         return None
     training = max(computing, batches * shape.layers * _LAYER_S)
-    return START_S + training + 4 * shape.parameters / SAVE_BYTES_PER_S
+    return START_S + training + (2 if lora else 4) * shape.parameters / SAVE_BYTES_PER_S

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pyarrow as pa
-from huggingface_hub import DatasetInfo, HfApi
+from huggingface_hub import DatasetInfo
 
 from pipeline.errors import StudioError
 from pipeline.hub import client, look
@@ -161,28 +161,28 @@ def search(words: str, limit: int = FOUND) -> list[Found]:
     wanted = words.strip()
     try:
         hits = _found.get(wanted, lambda: _search(wanted))
-    except HUB_ERRORS as error:
+    except (*HUB_ERRORS, ValueError) as error:
         raise explain(error, "Datasets on the Hub cannot be searched.") from error
     return list(hits[:limit])
 
 
 def _search(words: str) -> tuple[Found, ...]:
-    api = client.api()  # made here: the threads below act for nobody
-    hits = {found.name: found for found in _ask(api, words, None)} if words else {}
+    search = look.searches("dataset")
+
+    def ask(tag: str) -> list[Found]:
+        found = search(search=words, filter=tag, sort="downloads", limit=_LOOKED_THROUGH, expand=_EXPAND)
+        return [_hit(DatasetInfo(**{"siblings": None, **each})) for each in found]
+
+    hits = {found.name: found for found in ask("")} if words else {}
     # Many names have a common word; the preference datasets among them need not be the most downloaded.
     if not words or len(hits) >= _LOOKED_THROUGH:
         with ThreadPoolExecutor(len(_ASKED_TAGS)) as threads:
-            for more in threads.map(lambda tag: _ask(api, words, tag), _ASKED_TAGS):
+            for more in threads.map(ask, _ASKED_TAGS):
                 hits |= {found.name: found for found in more}
     order = sorted(
         hits.values(), key=lambda hit: (hit.name.lower() != words.lower(), not hit.preference, -hit.downloads)
     )
     return tuple(order)
-
-
-def _ask(api: HfApi, words: str, tag: str | None) -> list[Found]:
-    infos = api.list_datasets(search=words or None, filter=tag, sort="downloads", limit=_LOOKED_THROUGH, expand=_EXPAND)
-    return [_hit(info) for info in infos]
 
 
 def _hit(info: DatasetInfo) -> Found:

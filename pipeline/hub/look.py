@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from huggingface_hub import DatasetInfo, ModelInfo
 from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
 from pipeline.hub import client
 from pipeline.hub.problems import HUB_ERRORS, causes, status
@@ -22,6 +23,7 @@ Kind = Literal["model", "dataset"]
 State = Literal["there", "gated", "missing", "no revision", "refused", "unreached"]
 
 TIMEOUT_S = 3.0  # seconds the Hub is waited for: a person waits for the answer
+SEARCH_TIMEOUT_S = 6.0
 FRESH_S = 60.0
 AGAIN_S = 10.0  # after no answer, or the answer that the Hub has a problem
 
@@ -112,6 +114,30 @@ def at(kind: Kind, name: str, revision: str = "") -> Seen:
         revision: Branch, tag or commit; empty: its default branch.
     """
     return _seen.get((kind, name, revision), lambda: _ask(kind, name, revision))
+
+
+Searches = Callable[..., list[dict[str, Any]]]
+
+
+def searches(kind: Kind) -> Searches:
+    """Return a function that searches as the present visitor, in any thread; it raises what the library raises.
+
+    `HfApi.list_datasets` and `list_models` of huggingface_hub 2.4 ask an unreachable or busy Hub for 23 s: too long for
+    a search while typing, which begins anew with the next letter.
+
+    Args:
+        kind: model or dataset.
+    """
+    address, headers = f"{client.api().endpoint}/api/{kind}s", build_hf_headers(token=client.token() or False)
+
+    def search(**wanted: Any) -> list[dict[str, Any]]:
+        asked = {name: value for name, value in wanted.items() if value}
+        response = get_session().get(address, params=asked, headers=headers, timeout=SEARCH_TIMEOUT_S)
+        hf_raise_for_status(response)
+        found: list[dict[str, Any]] = response.json()
+        return found
+
+    return search
 
 
 def _ask(kind: Kind, name: str, revision: str) -> Seen:

@@ -65,13 +65,14 @@ def search(words: str, limit: int = FOUND) -> list[Found]:
         return []
 
     def ask() -> tuple[Found, ...]:
-        infos = client.api().list_models(search=wanted, sort="downloads", limit=_LOOKED_THROUGH, expand=_EXPAND)
+        found = look.searches("model")(search=wanted, sort="downloads", limit=_LOOKED_THROUGH, expand=_EXPAND)
         # Not left to the Hub: a model just trained has no card that names its task.
+        infos = [ModelInfo(**{"siblings": None, **each}) for each in found]
         return tuple(_hit(info) for info in infos if info.pipeline_tag in (None, "text-generation"))
 
     try:
         return list(_found.get(wanted, ask))[:limit]
-    except HUB_ERRORS as error:
+    except (*HUB_ERRORS, ValueError) as error:
         raise explain(error, "Models on the Hub cannot be searched.") from error
 
 

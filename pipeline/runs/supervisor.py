@@ -58,10 +58,11 @@ def supervise(home: Home, run: Run) -> None:
     if has_supervisor(run):
         return
     mine = _is_users(run)
-    if run.state is State.WAITING and time.monotonic() - _woken.get(run.id, float("-inf")) < DOUBT:
-        return  # the Hub has just refused its token; it may be long before whoami is asked again
+    at, with_token = _woken.get(run.id, (float("-inf"), 0))
+    if run.state is State.WAITING and with_token == hash(client.token()) and time.monotonic() - at < DOUBT:
+        return  # the Hub may have just refused this token; it may be minutes before whoami is asked again
     if mine or not _needs_token(run):
-        _woken[run.id] = time.monotonic()
+        _woken[run.id] = (time.monotonic(), hash(client.token()))
         command = [sys.executable, "-m", "pipeline.runs.supervisor", str(home.path), run.id]
         with client.acting_as(client.token() if mine else None):
             environment = local.environment(run)
@@ -80,7 +81,7 @@ def _needs_token(run: Run) -> bool:
     return run.place == "job"
 
 
-_woken: dict[str, float] = {}  # run: when its supervisor was started
+_woken: dict[str, tuple[float, int]] = {}  # run: when its supervisor was started, and by whom
 _doubts: dict[str, float] = {}  # run: when the Hub did not say who is signed in; a page's tick must not ask at once
 
 

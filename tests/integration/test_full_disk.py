@@ -201,7 +201,7 @@ def test_an_import_with_limited_files(tmp_path: Path, monkeypatch: pytest.Monkey
             for process in psutil.process_iter(["cmdline"])
             if str(work.home.argilla / "spec.json") in (process.info["cmdline"] or [])
         )
-        limit_process(server, 4 << 20)
+        limit_process(server, 2 << 20)
         run = ended(work.ledger, work.start())
         words = complaint(run)
         assert "The disk is full." in words and "Free some space" in words
@@ -289,7 +289,7 @@ def test_events_with_limited_files(
     work = Training(tmp_path, monkeypatch, tiny)
     run, _ = work.ledger.add("train", "rivers", "Train mine", train.spec(work.project, work.options, PARAMS))
     size = 4 << 20  # more than a checkpoint
-    run.events.write_bytes(b"\n" * (size - 2000))
+    run.events.write_bytes(b" " * (size - 2000) + b"\n")
     with limited(size):
         supervisor.supervise(work.home, run)
     run = ended(work.ledger, run)

@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_session
-from huggingface_hub.errors import EntryNotFoundError, HTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 from huggingface_hub.utils import disable_progress_bars
 
 T = TypeVar("T")
@@ -148,7 +148,7 @@ class Job:
         except Exception as error:  # the boundary of the program: whatever it is, the user must see it
             for line in traceback.format_exc().splitlines():
                 self.relay.line(line)
-            end = {"event": "error", "type": type(error).__name__, "message": f"The Job failed: {error}"[:1000]}
+            end = unexpected(error)
         self.finished.set()
         self.relay.pass_on({"ts": time.time(), **end})
         self.save(tries=6)
@@ -481,6 +481,14 @@ def error_event(what: str, why: str = "", next: str = "") -> Event:
     return {"event": "error", "message": what, "why": why, "next": next}
 
 
+def unexpected(error: Exception) -> Event:
+    """Return the end of a run that failed for a reason that nobody has foreseen, or for its token's end."""
+    if status(error) == 401:
+        then = "Sign in again with a token that lives longer than the Job, then start it again."
+        return error_event("The Hub does not accept the Job's token any more.", "It has expired or was revoked.", then)
+    return {**error_event(f"The Job failed: {error}"[:1000]), "type": type(error).__name__}
+
+
 def as_event(text: str) -> Event | None:
     """Return the event in a worker's line, None for a plain line."""
     if not text.startswith("@@EVT "):
@@ -492,16 +500,21 @@ def as_event(text: str) -> Event | None:
     return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
 
 
-def passing(error: BaseException) -> bool:
-    """Return whether an error may be gone at the next try."""
+def status(error: BaseException) -> int:
+    """Return the HTTP status the Hub answered with, 0 where it did not answer."""
     cause: BaseException | None = error
     while cause is not None:
         response = getattr(cause, "response", None)
         if response is not None:
-            return response.status_code in PASSING
-        if isinstance(cause, EntryNotFoundError) and not isinstance(cause, LocalEntryNotFoundError):
-            return False
+            return int(response.status_code)
         cause = cause.__cause__ or cause.__context__
+    return 0
+
+
+def passing(error: BaseException) -> bool:
+    """Return whether an error may be gone at the next try."""
+    if code := status(error):
+        return code in PASSING
     # hf_xet says RuntimeError for everything that happens to a transfer
     return isinstance(error, HTTPError | ConnectionError | TimeoutError | LocalEntryNotFoundError | RuntimeError)
 

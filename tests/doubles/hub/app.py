@@ -140,7 +140,9 @@ class _Exchange:
             while (await self.receive()).get("more_body"):  # else the client sees a broken pipe, not the answer
                 pass
         again = {"Retry-After": str(fault.retry_after)} if fault.retry_after is not None else {}
-        error = HubError(fault.status, fault.message or _WORDS.get(fault.status, "Error"), headers=again)
+        error = HubError(
+            fault.status, fault.message or _WORDS.get(fault.status, "Error"), headers={**again, **fault.headers}
+        )
         await error.response()(self._scope, self.receive, self.send)
 
     async def receive(self) -> Message:

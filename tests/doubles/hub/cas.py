@@ -11,7 +11,7 @@ import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import lz4.frame
 from starlette.requests import Request
@@ -113,8 +113,8 @@ class Cas:
         return answer({"result": 1})
 
     def _unpacked(self, term: Term) -> bytes:
-        body = (self._folder / term.xorb).read_bytes()
-        return b"".join(_unpack(body, chunk) for chunk in self._chunks[term.xorb][term.first : term.last])
+        with (self._folder / term.xorb).open("rb") as xorb:
+            return b"".join(_unpack(xorb, chunk) for chunk in self._chunks[term.xorb][term.first : term.last])
 
     async def reconstruct(self, request: Request, name: str) -> Response:
         self._allow(request, write=False)
@@ -182,9 +182,10 @@ def _chunks(body: bytes) -> list[Chunk]:
     return found
 
 
-def _unpack(body: bytes, chunk: Chunk) -> bytes:
+def _unpack(xorb: BinaryIO, chunk: Chunk) -> bytes:
     """Return a chunk's bytes: as they are, LZ4, or LZ4 of the bytes grouped by their position modulo four."""
-    packed = body[chunk.start + 8 : chunk.end]
+    xorb.seek(chunk.start + 8)
+    packed = xorb.read(chunk.end - chunk.start - 8)
     if chunk.scheme == 0:
         return packed
     plain: bytes = lz4.frame.decompress(packed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,6 +21,7 @@ class Fault:
         status: Answer with this status instead of serving.
         message: Text of that answer.
         retry_after: Its Retry-After header, seconds.
+        headers: Further headers of it, such as X-Error-Code.
         delay: Seconds to wait first; alone: the request is served after it.
         drop: True: close the connection; "response": serve the request, then close instead of answering.
         after_bytes: Close only after this many bytes of the upload, or of the answer when nothing is uploaded.
@@ -35,6 +37,7 @@ class Fault:
     status: int = 0
     message: str = ""
     retry_after: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     drop: Drop = False
     after_bytes: int | None = None

@@ -278,6 +278,7 @@ class HubDouble:
         after_bytes: int | None = None,
         after_events: int | None = None,
         retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
         message: str = "",
         served: bool = False,
     ) -> Fault:
@@ -289,6 +290,7 @@ class HubDouble:
                 status=status,
                 message=message,
                 retry_after=retry_after,
+                headers=headers or {},
                 delay=delay,
                 drop=drop,
                 after_bytes=after_bytes,

@@ -128,6 +128,10 @@ class World:
     def told(self, run: Run, kind: str) -> list[dict[str, Any]]:
         return [event for event in events.read(run.events).events if event["event"] == kind]
 
+    def stage(self, run: Run) -> str:
+        """Return the last stage that was told."""
+        return next((str(event["stage"]) for event in reversed(self.told(run, "stage"))), "")
+
     def story(self, run: Run) -> str:
         seen = self.get(run)
         parts = [str(seen), *(str(event) for event in events.read(run.events).events[-25:])]

@@ -36,7 +36,7 @@ rows = [{"prompt": f"Prompt {i}", "chosen": [{"role": "user", "content": f"Promp
 PUSH = """
 from datasets import Dataset, load_dataset
 token, name = os.environ["HF_TOKEN"], os.environ["NAME"]
-Dataset.from_list(rows).push_to_hub(name, private=True, token=token, max_shard_size="100KB")
+Dataset.from_list(rows).push_to_hub(name, private=True, token=token, max_shard_size="250KB")
 loaded = load_dataset(name, split="train", token=token)
 assert loaded.to_list() == rows
 streamed = list(load_dataset(name, split="train", streaming=True, token=token))

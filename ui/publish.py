@@ -1,0 +1,304 @@
+"""Publishing a finished export on the Hub: where, the comparison that is agreed to once, and where it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from pipeline import hardware
+from pipeline.export import exported, publish
+from pipeline.export.exported import Published
+from pipeline.export.publish import LICENSES, Plan, PublishOptions
+from pipeline.hub import account
+from pipeline.hub.repositories import Change, page
+from pipeline.preflight import spec_of
+from pipeline.project import Project, find
+from pipeline.runs import supervisor
+from pipeline.runs.ledger import State
+from pipeline.studio import Studio
+from ui import run_view
+from ui.filter import changed
+from ui.forms import ParameterForm, control
+from ui.handlers import BUSY, QUIET, handle
+from ui.notice import notice
+from ui.page import Page
+from ui.run_view import RunView
+from ui.text import say, t
+
+ROWS = 60  # files named in a comparison
+
+
+@dataclass(frozen=True)
+class PublishPart:
+    """The section of the Export tab that publishes the export shown.
+
+    Attributes:
+        where: Where the export was published, as HTML.
+        note: What stands in the way, or what came of a comparison.
+        box: The one question before anything is changed.
+        agreed: State with what was shown in it.
+    """
+
+    section: gr.Column
+    where: gr.HTML
+    fold: gr.Accordion
+    snippet: gr.Code
+    form: ParameterForm
+    note: gr.HTML
+    look: gr.Button
+    box: gr.Column
+    shown: gr.HTML
+    back: gr.Button
+    go: gr.Button
+    agreed: gr.State
+    view: RunView
+
+    @property
+    def drawn(self) -> list[Component | gr.blocks.BlockContext]:
+        """What `_draw` returns updates for."""
+        return [self.section, self.where, self.fold, self.snippet, self.note, self.look]
+
+    @property
+    def question(self) -> list[Any]:
+        """What `_open` and `_close` return updates for."""
+        return [self.box, self.shown, self.go, self.agreed, self.look]
+
+
+def build() -> PublishPart:
+    """Lay out the section, hidden until an export is shown."""
+    with gr.Column(visible=False, elem_id="export-publish") as section:
+        gr.Markdown(t("publish.title"))
+        where = gr.HTML(elem_id="publish-where", padding=False)
+        with gr.Accordion(t("publish.snippet"), open=False, visible=False) as fold:
+            snippet = gr.Code(
+                language="python", interactive=False, show_label=False, buttons=["copy"], elem_id="publish-snippet"
+            )
+        with gr.Row(elem_classes="form-row"):
+            controls = {name: control(PublishOptions, "publish", name) for name in ("repository", "private")}
+        with gr.Accordion(t("publish.more"), open=False, elem_id="publish-more"):
+            with gr.Row(elem_classes="form-row"):
+                controls["license"] = control(PublishOptions, "publish", "license", ["", *LICENSES])
+                controls["message"] = control(PublishOptions, "publish", "message")
+            controls["existing"] = control(PublishOptions, "publish", "existing")
+        note = gr.HTML(elem_id="publish-note", padding=False)
+        look = gr.Button(t("publish.look"), interactive=False, elem_id="publish-look")
+        with gr.Column(visible=False, elem_id="publish-confirm", elem_classes="confirm") as box:
+            shown = gr.HTML(elem_id="publish-comparison", padding=False)
+            with gr.Row():
+                back = gr.Button(t("publish.back"), elem_id="publish-back")
+                go = gr.Button(t("publish.go"), variant="primary", elem_id="publish-go")
+        view = run_view.build("publish")
+    form = ParameterForm(PublishOptions, controls)
+    return PublishPart(section, where, fold, snippet, form, note, look, box, shown, back, go, gr.State(None), view)
+
+
+def wire(part: PublishPart, studio: Studio, page_: Page, name: gr.State) -> None:
+    """Connect the section.
+
+    Args:
+        part: Its components.
+        studio: Names the home, the ledger and who is signed in.
+        page_: Gives the project and the account.
+        name: State with the name of the export shown, "" for none.
+    """
+
+    def draw(project: str, shown: str) -> list[Any]:
+        return _draw(studio, _project(studio, project), shown)
+
+    def show(project: str, shown: str) -> list[Any]:
+        of = _project(studio, project)
+        return [*_draw(studio, of, shown), *_close(), *_values(part.form, of, shown), _latest(studio, project, shown)]
+
+    def look(project: str, shown: str, *values: Any) -> list[Any]:
+        of = find(studio.home, project)
+        planned = publish.plan(of, shown, _options(part.form, values))
+        if not planned.nothing:
+            return [*_open(planned), gr.skip(), ""]
+        publish.found(of, shown, planned)
+        return [*_close(), _where(exported.published(of, shown)), notice(say("publish.same"))]
+
+    def go(project: str, shown: str, agreed: dict[str, Any], *values: Any) -> list[Any]:
+        options = _options(part.form, values)
+        planned = publish.plan(find(studio.home, project), shown, options)
+        if not agreed or _agreed(planned) != agreed:
+            return [*_open(planned), notice(say("publish.moved")), gr.skip()]
+        spec: dict[str, object] = {
+            "name": shown,
+            "user": account.require_write().name,
+            "options": options.model_dump(mode="json"),
+            "agreed": {"head": planned.head, "private": planned.private},
+        }
+        title = say("publish.run", name=shown, repository=planned.repository)
+        run = supervisor.launch(studio.ledger, "publish", project, title, spec)
+        return [*_close()[:-1], gr.update(visible=False), "", run.id]
+
+    def account_changed(project: str, shown: str, repository: str) -> list[Any]:
+        of = _project(studio, project)
+        wanted = repository or (publish.default_repository(shown) if of and shown else "")
+        return [*_draw(studio, of, shown), wanted]
+
+    shown = [page_.project, name]
+    fresh = [*part.drawn, *part.question, *part.form.inputs, part.view.run]
+    name.change(handle(show), shown, fresh, **QUIET)
+    repository = part.form.components["repository"]
+    page_.account.change(handle(account_changed), [*shown, repository], [*part.drawn, repository], **QUIET)
+    part.view.ended.change(handle(draw), shown, part.drawn, **QUIET)
+    asked = [*shown, *part.form.inputs]
+    part.look.click(handle(look), asked, [*part.question, part.where, part.note], **BUSY)
+    part.go.click(
+        handle(go), [*shown, part.agreed, *part.form.inputs], [*part.question, part.note, part.view.run], **BUSY
+    )
+    part.back.click(handle(_close), None, part.question, **QUIET)
+    for component in part.form.inputs:  # what was agreed to is no longer what is asked for
+        changed(component)(handle(_close), None, part.question, **QUIET)
+    run_view.wire(part.view, studio)
+
+
+def _project(studio: Studio, name: str) -> Project | None:
+    return find(studio.home, name) if name else None
+
+
+def _options(form: ParameterForm, values: tuple[Any, ...]) -> PublishOptions:
+    filled = dict(zip(form.components, values, strict=True))
+    filled["license"] = filled["license"] or ""
+    return PublishOptions.model_validate(filled)
+
+
+def _values(form: ParameterForm, project: Project | None, name: str) -> list[Any]:
+    """Return updates for the form: where the export was published, else where it would go."""
+    if project is None or not name:
+        return [gr.skip()] * len(form.inputs)
+    there = exported.published(project, name)
+    repository = there.repository if there else publish.default_repository(name)
+    values = {"repository": repository, "private": True, "license": "", "message": "", "existing": "update"}
+    return [values[field] for field in form.components]
+
+
+def _latest(studio: Studio, project: str, name: str) -> str:
+    """Return the last publication of this export that still has something to say, "" for none."""
+    runs = studio.ledger.list(project=project, kind="publish") if project and name else []
+    latest = max((run for run in runs if spec_of(run).get("name") == name), key=lambda run: run.number, default=None)
+    return latest.id if latest and latest.state is not State.SUCCEEDED else ""
+
+
+def _draw(studio: Studio, project: Project | None, name: str) -> list[Any]:
+    """Return updates for `PublishPart.drawn`."""
+    if project is None or not name:
+        return [gr.update(visible=False), *[gr.skip()] * 5]
+    there, problem = exported.published(project, name), _problem(studio)
+    snippet = exported.snippet(there.repository, there.revision) if there else ""
+    label = say("publish.look.again" if there else "publish.look")
+    busy = bool(studio.ledger.list(project=project.name, kind="publish", active=True))
+    return [
+        gr.update(visible=True),
+        _where(there),
+        gr.update(visible=there is not None),
+        snippet,
+        notice(problem),
+        gr.update(value=label, interactive=not problem, visible=not busy),
+    ]
+
+
+def _problem(studio: Studio) -> str:
+    """Return why nothing can be published now, "" where it can."""
+    now = studio.sign_in.status
+    if now.state != "ready" or now.account is None:
+        return say(f"publish.{now.state}")
+    return "" if now.account.may_write else say("publish.read_only", name=now.account.name)
+
+
+def _where(there: Published | None) -> str:
+    """Return where an export was published, as HTML."""
+    if there is None:
+        return f'<div class="subdued">{escape(say("publish.about"))}</div>'
+    when = datetime.fromisoformat(there.when).astimezone().strftime("%Y-%m-%d %H:%M")
+    lines = {
+        "repository": _link(page(there.repository, "dataset"), there.repository),
+        "commit": _link(there.url, there.revision[:12]),
+        "seen": escape(say(f"publish.fact.seen.{'private' if there.private else 'public'}")),
+        "when": escape(when),
+        "by": escape(there.by),
+    }
+    inside = "".join(f"<dt>{escape(say(f'publish.fact.{key}'))}</dt><dd>{value}</dd>" for key, value in lines.items())
+    return f'<dl class="facts">{inside}</dl>'
+
+
+def _link(address: str, text: str) -> str:
+    if not address.startswith(("https://", "http://")):
+        return escape(text)
+    return f'<a href="{escape(address)}" target="_blank" rel="noopener">{escape(text)}</a>'
+
+
+def _agreed(planned: Plan) -> dict[str, Any]:
+    """Return what of a comparison the user agrees to, so that it can be compared later."""
+    changes = [[change.path, change.what, change.size, change.before] for change in planned.changes]
+    return {"repository": planned.repository, "head": planned.head, "private": planned.private, "changes": changes}
+
+
+def _open(planned: Plan) -> list[Any]:
+    label = say("publish.go.private" if planned.private else "publish.go.public")
+    return [
+        gr.update(visible=True),
+        _comparison(planned),
+        gr.update(value=label),
+        _agreed(planned),
+        gr.update(visible=False),
+    ]
+
+
+def _close() -> list[Any]:
+    return [gr.update(visible=False), "", gr.update(), None, gr.update(visible=True)]
+
+
+def _comparison(planned: Plan) -> str:
+    """Return what publishing would do, as HTML, everything escaped."""
+    kind = "new" if planned.new else "existing"
+    counts = {
+        what: sum(change.what == what for change in planned.changes)
+        for what in ("added", "changed", "removed", "unchanged")
+    }
+    size = hardware.size(planned.bytes)
+    will = say(f"publish.will.{kind}", count=len(planned.files), head=planned.head[:12], size=size, **counts)
+    title = escape(say(f"publish.confirm.{kind}", repository=planned.repository))
+    return (
+        f'<div class="account-head">{title}</div>{_seen(planned)}<p>{escape(will)}</p>'
+        f"<p>{escape(say('publish.license.states', license=planned.license))}</p>{_table(planned.changes)}"
+    )
+
+
+def _seen(planned: Plan) -> str:
+    """Say who can read it; where that is everybody, it stands out."""
+    owner = planned.repository.split("/")[0]
+    if planned.private:
+        return f"<p>{escape(say('publish.seen.private', owner=owner))}</p>"
+    key = "gated" if planned.gated else "new" if planned.new else "public"
+    return f'<div class="notice bad"><b>{escape(say(f"publish.seen.{key}"))}</b></div>'
+
+
+def _table(changes: tuple[Change, ...]) -> str:
+    order = ("removed", "changed", "added", "unchanged")
+    listed = sorted(changes, key=lambda change: order.index(change.what))
+    head = "".join(f"<th>{escape(say(f'publish.column.{name}'))}</th>" for name in ("file", "what", "before", "size"))
+    rows = "".join(_row(change) for change in listed[:ROWS])
+    rest = escape(say("publish.rest", count=len(listed) - ROWS)) if len(listed) > ROWS else ""
+    table = f'<table class="plain-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<div class="table-box">{table}<div class="subdued">{rest}</div></div>'
+
+
+def _row(change: Change) -> str:
+    before = hardware.size(change.before) if change.before is not None else "–"
+    size = hardware.size(change.size) if change.what != "removed" else "–"
+    what = escape(say(f"publish.what.{change.what}"))
+    strong = f"<b>{what}</b>" if change.what in ("removed", "changed") else what
+    cells = (
+        escape(change.path),
+        strong,
+        f'<span class="number">{before}</span>',
+        f'<span class="number">{size}</span>',
+    )
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
