@@ -16,6 +16,7 @@ from pipeline.hub.account import SignIn
 from pipeline.runs import supervisor
 from pipeline.runs.ledger import Ledger
 from pipeline.settings import Settings
+from pipeline.spend import SpendWatch
 
 ArgillaState = Literal["installing", "starting", "ready", "failed"]
 
@@ -107,7 +108,7 @@ class ArgillaHost:
 
 
 class Studio:
-    """Settings, home, ledger, sign-in and Argilla of one studio."""
+    """Settings, home, ledger, sign-in, spend and Argilla of one studio."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -115,14 +116,17 @@ class Studio:
         self.ledger = Ledger(self.home)
         self.argilla = ArgillaHost(settings, self.home)
         self.sign_in = SignIn(settings.hf_token.get_secret_value())
+        self.spend = SpendWatch(self.ledger, self.sign_in)
 
     def open(self) -> None:
         """Start what runs beside the app and take up runs that lost their supervisor."""
         self.sign_in.start()
+        self.spend.start()
         supervisor.tend(self.ledger)
         self.argilla.start()
 
     def close(self) -> None:
         """Stop the embedded Argilla, unless a run still needs it."""
+        self.sign_in.close()
         if not any(run.kind == "import" for run in self.ledger.list(active=True)):
             self.argilla.stop()

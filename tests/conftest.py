@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ ENGINES = Settings().engines_folder
 
 # huggingface_hub reads its variables when it is imported, so they are set before anything here imports it. While no
 # test of a module asks for `hub`, nobody listens there: that is the Hub that is not reached.
+assert "huggingface_hub" not in sys.modules, "imported too early: it would speak to the real Hub"
 HUB_PORT = free_port()
 HF_HOME = tempfile.mkdtemp(prefix="align-studio-hf-")
 for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACEHUB_API_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE"):

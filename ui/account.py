@@ -31,7 +31,7 @@ class AccountPanel:
 
     name: gr.State
     open: gr.State
-    box: gr.Group
+    box: gr.Column
     about: gr.HTML
     token: gr.Textbox
     sign_in: gr.Button
@@ -49,8 +49,8 @@ class AccountPanel:
 
 def build() -> AccountPanel:
     """Lay out the panel, closed; the status bar's account button opens it."""
-    with gr.Group(visible=False, elem_id="account-panel") as box:
-        about = gr.HTML(elem_id="account-status")
+    with gr.Column(visible=False, elem_id="account-panel") as box:
+        about = gr.HTML(elem_id="account-status", padding=False)
         with gr.Row(equal_height=True, elem_id="account-form"):
             token = gr.Textbox(
                 label=t("account.token"),

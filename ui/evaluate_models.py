@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +25,8 @@ from ui.handlers import QUIET, handle
 from ui.text import say, t
 
 SHORTEST = 2  # letters before the Hub is searched
+PAUSE_S = 0.3  # without another key before it is
+_PAGES = 200  # pages whose keystrokes are remembered
 
 Choice = tuple[str, str]  # what is shown, what is chosen
 
@@ -68,14 +74,43 @@ def wire(pickers: ModelPickers, studio: Studio, project: gr.State) -> None:
         project: State with the name of the project shown.
     """
 
-    def look_up(of: str, event: gr.KeyUpData) -> Any:
-        typed = str(event.input_value or "").strip()
-        own = _listed(studio, of)
-        return gr.update(choices=[*own, *suggestions(typed, own)]) if searched(typed) else gr.skip()
+    def finder() -> Callable[..., Any]:
+        newest = _Newest()
+
+        def look_up(of: str, event: gr.KeyUpData, *, request: gr.Request) -> Any:
+            typed = str(event.input_value or "").strip()
+            still = newest.note(str(request.session_hash))
+            time.sleep(PAUSE_S)
+            if not searched(typed) or not still():
+                return gr.skip()
+            own = _listed(studio, of)
+            found = suggestions(typed, own)
+            return gr.update(choices=[*own, *found]) if still() else gr.skip()
+
+        return look_up
 
     for picker in (pickers.tuned, pickers.base, pickers.further):
-        assert isinstance(picker, gr.Dropdown)
-        picker.key_up(handle(look_up), [project], [picker], **QUIET, trigger_mode="always_last")
+        # Not always_last: Gradio 6.31 then sends the first key's event again instead of the last one's.
+        picker.key_up(handle(finder()), [project], [picker], **QUIET, trigger_mode="multiple")
+
+
+class _Newest:
+    """Tells which of a page's keystrokes is the newest: older ones are not searched for, nor shown after it."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._seen: OrderedDict[str, int] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def note(self, session: str) -> Callable[[], bool]:
+        """Note a keystroke; return what says whether it is still the newest of its page."""
+        with self._guard:
+            self._count += 1
+            mine = self._seen[session] = self._count
+            self._seen.move_to_end(session)
+            while len(self._seen) > _PAGES:
+                self._seen.popitem(last=False)
+        return lambda: self._seen.get(session) == mine
 
 
 def searched(typed: str) -> bool:

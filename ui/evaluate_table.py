@@ -25,7 +25,7 @@ PAIR = ("task", "measure", "base", "tuned", "difference", "verdict", "samples") 
 MANY = ("task", "measure", "model", "score", "difference", "verdict", "samples")  # a line per model
 ALONE = ("task", "measure", "model", "score", "samples")  # a line per model, nothing to compare with
 _NUMBERS = ("base", "tuned", "score", "difference", "samples")
-_NUMBER = ' class="number"'
+_STYLE = dict.fromkeys(_NUMBERS, ' class="number"') | {"model": ' style="min-width: 190px"'}
 
 Line = dict[str, str]
 
@@ -64,7 +64,7 @@ def table(found: Evaluation) -> str:
             if line["measure"] == last.get("measure"):
                 shown["measure"] = ""
         last = line
-        cells = (f"<td{_NUMBER if name in _NUMBERS else ''}>{escape(shown[name])}</td>" for name in columns)
+        cells = (f"<td{_STYLE.get(name, '')}>{escape(shown[name])}</td>" for name in columns)
         body.append(f"<tr>{''.join(cells)}</tr>")
     whole = f'<table class="plain-table"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
     return f'<div class="wide">{whole}</div>'

@@ -170,7 +170,7 @@ def find(words: str, hit: str | None) -> list[Any]:
         return [_no_hits(), f'<div class="subdued" role="status">{text}</div>']
     choices = [(_line(each), each.name) for each in hits]
     exact = next((each.name for each in hits if each.name == words.strip()), None)
-    return [gr.update(choices=choices, value=exact, visible=True), gr.skip() if exact else ""]
+    return [gr.update(choices=choices, value=exact, visible=exact is None or len(hits) > 1), gr.skip() if exact else ""]
 
 
 def _no_hits() -> Any:
@@ -312,11 +312,10 @@ def over() -> list[Any]:
 
 
 def _progress(state: loading.State) -> str:
-    counted = "of" if state.total else "rows" if state.done else "none"
-    total = f"{state.total:,}" if state.total else ""
     said = say(f"dataset.loading.{state.stage}")
-    if state.stage == "reading" and counted != "none":
-        said += " " + say(f"dataset.loading.{counted}", done=f"{state.done:,}", total=total)
+    if state.stage == "reading":
+        counted = "of" if state.total else "rows"
+        said += " " + say(f"dataset.loading.{counted}", done=f"{state.done:,}", total=f"{state.total or 0:,}")
     share = min(100, round(100 * state.done / state.total)) if state.total else 0
     bar = f'<div class="run-bar"><div style="width: {share}%"></div></div>' if state.total else ""
     time = say("dataset.loading.seconds", seconds=f"{state.seconds:.0f}") if state.seconds >= 1 else ""

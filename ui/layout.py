@@ -9,7 +9,7 @@ import gradio as gr
 from pipeline import project as projects
 from pipeline.errors import StudioError
 from pipeline.studio import Studio
-from ui import account, dataset, evaluate, export, filter, handlers, status_bar, train
+from ui import account, dataset, evaluate, export, filter, handlers, spend, status_bar, train
 from ui.handlers import QUIET, handle
 from ui.page import Page
 from ui.text import say, t
@@ -35,6 +35,7 @@ def build(studio: Studio) -> gr.Blocks:
     with gr.Blocks(title="Align Studio", analytics_enabled=False, fill_width=True) as demo:
         project = gr.State("")
         bar = status_bar.build()
+        spending = spend.build()
         signed_in = account.build()
         items, built = {}, {}
         with gr.Tabs() as tabs:
@@ -44,6 +45,7 @@ def build(studio: Studio) -> gr.Blocks:
         page = Page(project, tabs, items, gr.State(None), signed_in.name)
         status_bar.wire(bar, studio, project)
         account.wire(signed_in, studio, bar.account, bar.timer)
+        spend.wire(spending, studio, bar.stop)
         for name, step in STEPS.items():
             step.wire(built[name], studio, page)
 

@@ -291,10 +291,10 @@ def _table(changes: tuple[Change, ...]) -> str:
 
 
 def _row(change: Change) -> str:
-    before = hardware.size(change.before) if change.before is not None else "–"
-    size = hardware.size(change.size) if change.what != "removed" else "–"
+    before = _size(change.before) if change.before is not None else "–"
+    size = _size(change.size) if change.what != "removed" else "–"
     what = escape(say(f"publish.what.{change.what}"))
-    strong = f"<b>{what}</b>" if change.what in ("removed", "changed") else what
+    strong = f'<b class="number">{what}</b>' if change.what in ("removed", "changed") else what
     cells = (
         escape(change.path),
         strong,
@@ -302,3 +302,7 @@ def _row(change: Change) -> str:
         f'<span class="number">{size}</span>',
     )
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _size(count: int) -> str:
+    return hardware.size(count) if count >= 1024 else f"{count} B"

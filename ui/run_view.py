@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.components import Component
 
 from pipeline.runs import supervisor
-from pipeline.runs.ledger import COMPUTE, State
+from pipeline.runs.ledger import State
 from pipeline.runs.view import Progress, View, look
 from pipeline.studio import Studio
 from ui.handlers import QUIET, handle
@@ -134,7 +134,7 @@ def card(seen: View) -> str:
 
 
 def _line(seen: View) -> str:
-    if seen.run.state is State.QUEUED and seen.run.kind in COMPUTE:
+    if seen.run.state is State.QUEUED and seen.run.takes_turns:
         return say("run.waiting")
     progress = seen.folded.progress
     return " · ".join(part for part in (seen.folded.message, counted(progress) if progress else "") if part)

@@ -11,7 +11,7 @@ import gradio as gr
 from pipeline import project as projects
 from pipeline.runs import supervisor
 from pipeline.studio import Studio
-from ui import account
+from ui import account, spend
 from ui.handlers import QUIET, handle
 from ui.text import say, t
 
@@ -24,6 +24,7 @@ class StatusBar:
     items: gr.HTML
     retry: gr.Button
     account: gr.Button
+    stop: gr.Button
     timer: gr.Timer
 
 
@@ -36,15 +37,17 @@ def build() -> StatusBar:
         )
         items = gr.HTML(elem_id="status-items", scale=4)
         retry = gr.Button(t("status.retry"), size="sm", visible=False, elem_id="status-retry", min_width=90)
+        stop = gr.Button(t("spend.stop"), size="sm", variant="stop", visible=False, elem_id="spend-stop", min_width=90)
         open_account = gr.Button(t("account.open"), size="sm", elem_id="status-account", min_width=90)
-    return StatusBar(project, items, retry, open_account, gr.Timer(2.0))
+    return StatusBar(project, items, retry, open_account, stop, gr.Timer(2.0))
 
 
 def wire(bar: StatusBar, studio: Studio, project: gr.State) -> None:
     """Keep the bar true: what runs, how Argilla is, which projects there are."""
 
     def tick() -> list[Any]:
-        return [items(studio), gr.update(visible=studio.argilla.status.state == "failed")]
+        failed = studio.argilla.status.state == "failed"
+        return [items(studio), gr.update(visible=failed), gr.update(visible=spend.can_stop(studio))]
 
     def choices(name: str) -> Any:
         return gr.update(choices=projects.names(studio.home), value=name or None)
@@ -53,8 +56,9 @@ def wire(bar: StatusBar, studio: Studio, project: gr.State) -> None:
         studio.argilla.start()
         return tick()
 
-    bar.timer.tick(handle(tick), None, [bar.items, bar.retry], **QUIET)
-    bar.retry.click(handle(again), None, [bar.items, bar.retry], **QUIET)
+    drawn = [bar.items, bar.retry, bar.stop]
+    bar.timer.tick(handle(tick), None, drawn, **QUIET)
+    bar.retry.click(handle(again), None, drawn, **QUIET)
     project.change(handle(choices), [project], [bar.project], **QUIET)
     bar.project.input(lambda name: name or "", [bar.project], [project], **QUIET)
 
@@ -75,7 +79,7 @@ def items(studio: Studio) -> str:
         account.item(studio),
         (dots.get(argilla.state, "busy"), words),
         ("busy" if active else "idle", running),
-        ("idle", say("status.billing")),
     ]
     inside = "".join(f'<span><span class="dot {dot}"></span>{escape(text)}</span>' for dot, text in shown)
+    inside += spend.item(studio)
     return f'<div class="status-items">{inside}</div>'

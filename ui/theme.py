@@ -25,11 +25,20 @@ CSS = """
 .dot.good { background: #0d9488; } .dot.busy { background: #d97706; } .dot.bad { background: #dc2626; }
 .dot.idle { background: #94a3b8; }
 #status-account, #status-retry { flex: 0 0 auto; width: max-content !important; }
-#account-panel .block { border: none; } #account-form, #account-buttons { padding: 0 12px 10px; align-items: end; }
+#account-panel { border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 14px 16px;
+  background: var(--block-background-fill); } #account-form { align-items: end; }
+#account-token { padding: 0; } #account-sign-in, #account-buttons button { flex: 0 0 auto; width: max-content; }
 .account-head { font-weight: 600; margin-bottom: 6px; } #account-status .dot { display: inline-block; width: 8px;
   height: 8px; border-radius: 50%; margin-right: 8px; } #account-status .facts { margin: 10px 0; }
-#account-buttons button { flex: 0 0 auto; width: max-content; }
-.picker-note { padding: 0 16px 10px !important; background: var(--block-background-fill); }
+#account-status a { padding: 0; margin: 0 6px 0 0; color: var(--color-accent); } #account-status p { margin: 4px 0; }
+#account-token input { border: 1px solid var(--border-color-primary); } #account-status { padding: 0; }
+#account-status > .prose, #account-status .html-container { padding: 0 !important; }
+#spend-stop { flex: 0 0 auto; width: max-content !important; }
+#status-items a, #spend-about a { text-decoration: underline; color: var(--link-text-color); }
+#spend-panel { border-color: #dc2626; }
+.spend-head { font-weight: 600; margin-bottom: 6px; } #spend-about ul { margin: 6px 0; padding-left: 18px; }
+#spend-about li { overflow-wrap: anywhere; }
+#spend-buttons { padding: 10px 0 0; } #spend-buttons button { flex: 0 0 auto; width: max-content; }
 .picker-note .notice { margin: 0; } .unfit summary { cursor: pointer; font-size: var(--text-sm); }
 .unfit ul { margin: 6px 0 0; padding: 0; list-style: none; font-size: var(--text-sm); }
 .unfit li { padding: 2px 0; color: var(--body-text-color-subdued); } .unfit label { opacity: .75; }
@@ -52,6 +61,7 @@ CSS = """
 .run-log textarea { font-family: var(--font-mono); font-size: 12px; }
 .facts { display: grid; grid-template-columns: max-content 1fr; gap: 4px 16px; overflow-wrap: anywhere; }
 .facts dt { color: var(--body-text-color-subdued); } .facts dd { margin: 0; }
+.facts a { padding: 0; margin: 0; }
 .notice { border-left: 4px solid #d97706; padding: 6px 12px; margin: 6px 0; } .notice.bad { border-color: #dc2626; }
 .notice.good { border-color: #0d9488; }
 .big-count { font-size: var(--text-xxl); font-weight: 650; font-variant-numeric: tabular-nums; }

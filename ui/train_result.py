@@ -106,8 +106,9 @@ def _job(run: Run) -> str:
         return f'<div class="run-line">{escape(words)} {page}</div>'
     if run.state is State.LOST:
         return f'<div class="notice bad">{escape(say("train.job.lost"))} {page}</div>'
-    if spent is None:
-        return f'<div class="run-line">{escape(say("train.job.free"))} {page}</div>'
+    if spent is None:  # a Job that was there may have run for a moment that nobody saw
+        words = say("train.job.ended" if job.get("job") else "train.job.free")
+        return f'<div class="run-line">{escape(words)} {page}</div>'
     words = say("train.job.cost", time=duration(spent.seconds), flavor=spent.flavor, cost=money(spent.usd))
     return f'<div class="run-line">{escape(words)} {page}</div>'
 

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.dataset import LayoutUnknown, Progress, sources
@@ -86,7 +86,8 @@ class Loading:
         """Return how far it is; whoever asks is watching."""
         self._watched = time.monotonic()
         with self._guard:
-            return self._state
+            state = self._state
+        return state if state.over else replace(state, seconds=time.monotonic() - self._begun)
 
     def stop(self) -> None:
         """Stop it: the page hears so at once, the thread ends with what it is waiting for, and makes no project."""

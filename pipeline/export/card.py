@@ -37,7 +37,7 @@ def render(rows: Sequence[Row], planned: ExportPlan, options: ExportOptions, pro
             _front_matter(planned, options, provenance),
             f"# {options.name}",
             "Preference pairs in TRL's conversational format with an explicit prompt, for ORPO and its like. "
-            f"Made with Align Studio {provenance.studio_version} on {provenance.created}, reviewed by {who}.",
+            f"Made with Align Studio {provenance.studio_version} on {provenance.created[:10]}, reviewed by {who}.",
             "```python\nfrom datasets import load_dataset\n\n"
             f"pairs = load_dataset({json.dumps(options.name)})  # this folder, or its repository on the Hub\n```",
             "## Content",
@@ -94,7 +94,11 @@ def _content(rows: Sequence[Row], planned: ExportPlan, options: ExportOptions, u
     pairs = [
         (source, count, found[source, "train"], found[source, "test"]) for source, count in by_source.most_common()
     ]
+    splits = [("train", planned.train, "for training"), ("test", planned.test, "held out for evaluation")]
     parts = [
+        _table(["Split", "Pairs", "Made"], [split for split in splits if split[1]]),
+        "Each split is there twice, with the same rows: as Parquet under `data/`, which `load_dataset` reads, and as"
+        f" `{'`, `'.join(f'{split}.jsonl' for split, count, _ in splits if count)}` for training programs.",
         _table(["Source", "Pairs", "Train", "Test"], [*pairs, ("all", planned.kept, planned.train, planned.test)]),
         f"{planned.prompts} different prompts, none of them in both splits (seed {options.seed}).",
         _table(["Column", "Meaning"], list(_COLUMNS.items())),

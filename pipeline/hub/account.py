@@ -258,6 +258,7 @@ class SignIn:
         self._again = Event()
         self._settled = Event()
         self._settled.set()
+        self._closed = False
         self._thread: Thread | None = None
 
     @property
@@ -313,6 +314,11 @@ class SignIn:
             self._aside = True
             self._choose()
 
+    def close(self) -> None:
+        """Look at the token no more."""
+        self._closed = True
+        self._again.set()
+
     def _choose(self) -> None:
         """Take the token that counts and have it looked at; holds the lock."""
         stored, place = self._machine()
@@ -341,6 +347,8 @@ class SignIn:
     def _keep(self) -> None:
         while True:
             self._again.clear()
+            if self._closed:
+                return
             self._check()
             self._again.wait(AGAIN_S.get(self._status.state, LATER_S))
             with self._lock:

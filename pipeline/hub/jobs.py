@@ -122,22 +122,32 @@ def start(launch: Launch) -> JobInfo:
     what = "The Job could not be started."
     try:
         found = _of_run(launch.namespace, launch.run)
-        for last in [False] * (TRIES - 1) + [True]:
+        for attempt in range(TRIES):
             if found is not None:
                 return found
             try:
-                return _run(launch)
+                job = _run(launch)
             except HTTPError as error:
                 if not passing(error):
                     raise
                 # The answer is lost, not necessarily the Job: the Hub is asked before anything is sent again.
                 found = _arrived(launch)
-                if found is None and last:
+                if found is None and attempt == TRIES - 1:
                     raise
+            else:
+                return _only(launch, job) if attempt else job
     except HUB_ERRORS as error:
         raise _refused(error, what, launch) from error
     assert found is not None
     return found
+
+
+def _only(launch: Launch, job: JobInfo) -> JobInfo:
+    """Return the first Job of a run; one that came twice because the first was slow to show up is ended."""
+    first, *others = reversed(_labelled(launch.namespace, {"app": APP, "run": launch.run})) or [job]
+    for other in others:
+        cancel(launch.namespace, other.id)
+    return first
 
 
 def _arrived(launch: Launch) -> JobInfo | None:

@@ -338,19 +338,15 @@ def conclude(run: Run, job: JobInfo | None, end: events.Event | None) -> Outcome
             return State.CANCELLED, None, None
         return State.LOST, Problem("The Job is gone from the Hub.", "It was deleted there.", NO_BILL), None
     stage, said = jobs.stage(job), redact(job.status.message or "")
-    if stage == "CANCELED":
-        asked = run.stop_file.exists()
-        elsewhere = Problem(
-            "The Job was cancelled on the Hub.", said, f"{NO_BILL} Start it again if that was a mistake."
-        )
-        return State.CANCELLED, None if asked else elsewhere, None
     if stage == "ERROR" and kind != "error" and (known := _known(run, job, said)) is not None:
         return State.FAILED, known, None
+    if stage == "CANCELED" or kind == "cancelled":
+        again = f"{NO_BILL} Start it again if that was a mistake."
+        elsewhere = Problem("The Job was cancelled on the Hub.", said or "It was not stopped from here.", again)
+        return State.CANCELLED, None if run.stop_file.exists() else elsewhere, None
     if end and kind == "error":
         why, then = str(end.get("why") or ""), str(end.get("next") or "")
         return State.FAILED, Problem(str(end.get("message") or end.get("type")), why, f"{then} {NO_BILL}".strip()), None
-    if kind == "cancelled":
-        return State.CANCELLED, None, None
     what = "The Job failed." if stage == "ERROR" else "The Job ended without saying how."
     why = "\n".join(part for part in (said, local.tail(run.log)) if part)
     return State.FAILED, Problem(what, why, f"The log has more. {NO_BILL}"), None

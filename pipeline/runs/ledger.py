@@ -159,8 +159,8 @@ class Ledger:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(_SCHEMA)
             _migrate(connection)
-        # Held open: the last connection's end removes the write-ahead log, and without space for a new one SQLite cannot
-        # even read.
+        # Held open: the end of the last connection removes the write-ahead log, and without space for a new one SQLite
+        # cannot even read.
         held = sqlite3.connect(home.ledger, timeout=30, isolation_level=None, check_same_thread=False)
         weakref.finalize(self, held.close)
         _reserve(held, home.ledger)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from playwright.sync_api import Page, expect
 from pipeline.export import exported
 from pipeline.project import Project
 from tests.browser.conftest import App
-from tests.browser.steps import ended, open_tab, unfold
-from tests.browser.test_filter_tab import OPEN_MS, make_project
+from tests.browser.steps import ended, open_tab, patient, unfold
+from tests.browser.test_filter_tab import make_project
 from tests.doubles.hub import HubDouble
 from tests.integration.hub.exports import add_export
 
@@ -25,11 +26,11 @@ def hub_app(app_server: Callable[..., App], _hub_running: HubDouble) -> App:
 
 def open_export(page: Page, app: App, project: Project) -> None:
     """Show a project's newest export and what can be done with it."""
-    page.set_default_timeout(OPEN_MS)
+    patient(page)
     page.goto(f"{app.url}/?project={project.name}")
     expect(page.locator("#status-project input")).to_have_value(project.name)
     open_tab(page, "Export")
-    expect(page.locator("#export-publish")).to_be_visible(timeout=OPEN_MS)
+    expect(page.locator("#export-publish")).to_be_visible()
 
 
 def sign_in(page: Page, token: str, name: str) -> None:
@@ -43,12 +44,13 @@ def sign_in(page: Page, token: str, name: str) -> None:
 
 def compare(page: Page) -> None:
     """Ask for the comparison and see it."""
-    expect(page.locator("#publish-look")).to_be_enabled(timeout=OPEN_MS)
+    expect(page.locator("#publish-look")).to_be_enabled()
     page.locator("#publish-look").click()
     expect(page.locator("#publish-confirm")).to_be_visible()
 
 
 def shot(page: Page, folder: Path | None, name: str) -> None:
+    """Leave a picture for a person, where one asks for it."""
     if folder is not None:
         page.screenshot(path=folder / f"publish-{name}.png", full_page=True)
 
@@ -68,7 +70,7 @@ def test_an_export_is_published_compared_and_published_again(
     expect(page.locator("#publish-note")).to_contain_text("pia is signed in with a token that may not write")
     sign_in(page, hub.add_user("pia"), "pia")
     repository = page.locator("#publish-repository").get_by_role("textbox")
-    expect(repository).to_have_value("pia/pairs-v1", timeout=OPEN_MS)
+    expect(repository).to_have_value("pia/pairs-v1")
     compare(page)
     question = page.locator("#publish-confirm")
     expect(question).to_contain_text("Make pia/pairs-v1?")
@@ -98,7 +100,7 @@ def test_an_export_is_published_compared_and_published_again(
     assert len(hub.commits("dataset", "pia/pairs-v1")) == 2
     page.reload()
     open_tab(page, "Export")
-    expect(page.locator("#publish-where")).to_contain_text(commit.id[:12], timeout=OPEN_MS)
+    expect(page.locator("#publish-where")).to_contain_text(commit.id[:12])
 
 
 def test_a_public_repository_is_said_in_bold_and_a_change_under_ones_hands_is_shown(
@@ -139,14 +141,12 @@ def test_a_public_repository_is_said_in_bold_and_a_change_under_ones_hands_is_sh
     assert exported.published(project, "open-v1") is None
     compare(page)
     page.locator("#publish-go").click()
-    expect(page.locator("#publish-where")).to_contain_text("everybody", timeout=60_000)
+    expect(page.locator("#publish-where")).to_contain_text("everybody")
     assert "new.txt" in hub.files("dataset", "olga/open")
 
 
 @pytest.fixture
 def pictures() -> Path | None:
     """Folder for screenshots, None where nobody asks for them."""
-    import os
-
     folder = os.environ.get("PICTURES")
     return Path(folder) if folder else None

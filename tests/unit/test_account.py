@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -90,6 +91,20 @@ def test_a_hub_that_is_not_reached_is_said_and_holds_no_token() -> None:
 
 
 @pytest.fixture
+def sign_ins() -> Iterator[Callable[[str], SignIn]]:
+    """Makes sign-ins that stop asking the Hub with the test."""
+    made: list[SignIn] = []
+
+    def make(token: str = "") -> SignIn:
+        made.append(SignIn(token))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
 def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where `hf auth login` would have left a token, had anybody run it."""
     file = tmp_path / "token"
@@ -97,15 +112,17 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_the_environment_goes_before_the_file_and_what_is_typed_before_both(stored: Path) -> None:
-    nobody = SignIn()
+def test_the_environment_goes_before_the_file_and_what_is_typed_before_both(
+    stored: Path, sign_ins: Callable[..., SignIn]
+) -> None:
+    nobody = sign_ins()
     nobody.start()
     assert (nobody.status, nobody.token) == (SignInStatus("none"), None)
     stored.write_text("hf_fromTheFile\n")
-    of_file = SignIn()
+    of_file = sign_ins()
     of_file.start()
     assert (of_file.status.source, of_file.token) == ("file", "hf_fromTheFile")
-    both = SignIn(" hf_fromTheEnvironment\n")
+    both = sign_ins(" hf_fromTheEnvironment\n")
     both.start()
     assert (both.status.source, both.token) == ("environment", "hf_fromTheEnvironment")
     both.use(" hf_typed ")
@@ -114,9 +131,11 @@ def test_the_environment_goes_before_the_file_and_what_is_typed_before_both(stor
     assert (both.status.source, both.token) == ("typed", "hf_typed")
 
 
-def test_signing_out_forgets_what_was_typed_and_sets_the_machines_token_aside(stored: Path) -> None:
+def test_signing_out_forgets_what_was_typed_and_sets_the_machines_token_aside(
+    stored: Path, sign_ins: Callable[..., SignIn]
+) -> None:
     stored.write_text("hf_fromTheFile")
-    sign_in = SignIn()
+    sign_in = sign_ins()
     sign_in.start()
     sign_in.use("hf_typed")
     sign_in.sign_out()
@@ -124,7 +143,7 @@ def test_signing_out_forgets_what_was_typed_and_sets_the_machines_token_aside(st
     assert sign_in.status == SignInStatus("none", aside="file")
     sign_in.start()
     assert (sign_in.status.source, sign_in.token) == ("file", "hf_fromTheFile")
-    alone = SignIn()
+    alone = sign_ins()
     stored.unlink()
     alone.use("hf_typed")
     alone.sign_out()
@@ -132,15 +151,17 @@ def test_signing_out_forgets_what_was_typed_and_sets_the_machines_token_aside(st
 
 
 @pytest.mark.parametrize("wrong", ["", "  ", "hf_one hf_two", "hf_ünïcode", "hf_two\nlines"])
-def test_what_cannot_be_a_token_is_not_used(wrong: str) -> None:
-    sign_in = SignIn()
+def test_what_cannot_be_a_token_is_not_used(wrong: str, sign_ins: Callable[..., SignIn]) -> None:
+    sign_in = sign_ins()
     with pytest.raises(StudioError, match="not a token"):
         sign_in.use(wrong)
     assert sign_in.status == SignInStatus("none")
 
 
-def test_starting_does_not_wait_for_the_hub_and_an_unreachable_one_keeps_the_token() -> None:
-    sign_in = SignIn(TOKEN)
+def test_starting_does_not_wait_for_the_hub_and_an_unreachable_one_keeps_the_token(
+    sign_ins: Callable[..., SignIn],
+) -> None:
+    sign_in = sign_ins(TOKEN)
     begun = time.monotonic()
     sign_in.start()
     assert time.monotonic() - begun < 1
@@ -151,8 +172,8 @@ def test_starting_does_not_wait_for_the_hub_and_an_unreachable_one_keeps_the_tok
     assert sign_in.token == TOKEN
 
 
-def test_a_token_that_ends_while_the_studio_runs_is_no_longer_used() -> None:
-    sign_in = SignIn(TOKEN)
+def test_a_token_that_ends_while_the_studio_runs_is_no_longer_used(sign_ins: Callable[..., SignIn]) -> None:
+    sign_in = sign_ins(TOKEN)
     said = answer("write")
     said["auth"]["expiresAt"] = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     sign_in._token, sign_in._status = TOKEN, SignInStatus("ready", account_of(said))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipeline.home import Home, open_home
-from pipeline.runs import events, local, supervisor
+from pipeline.hub import client
+from pipeline.runs import events, local, supervisor, task
 from pipeline.runs.ledger import Ledger, Problem, Run, State
 from pipeline.runs.process import Identity
 from pipeline.runs.view import Folded, fold, look
@@ -31,14 +36,18 @@ def add(ledger: Ledger, kind: str = "export", **spec: object) -> Run:
     return ledger.add(kind, "p", "title", spec)[0]
 
 
-def wait_for_end(ledger: Ledger, run: Run, seconds: float = 30) -> Run:
+def wait_for(ledger: Ledger, run: Run, condition: Callable[[Run], bool], seconds: float = 30) -> Run:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         seen = ledger.get(run.id)
-        if not seen.active:
+        if condition(seen):
             return seen
         time.sleep(0.05)
     raise AssertionError(f"{run.id} is still {ledger.get(run.id).state}")
+
+
+def wait_for_end(ledger: Ledger, run: Run) -> Run:
+    return wait_for(ledger, run, lambda seen: not seen.active)
 
 
 def test_asking_twice_while_active_gives_one_run(ledger: Ledger) -> None:
@@ -176,3 +185,103 @@ def test_a_queued_run_is_cancelled_by_its_stop_file(ledger: Ledger) -> None:
         holder.communicate(b"\n", timeout=10)
     assert seen.state is State.CANCELLED
     assert seen.started is None
+
+
+def test_a_ledger_of_an_earlier_version_gains_its_columns(home: Home) -> None:
+    with sqlite3.connect(home.ledger) as old:
+        old.execute(
+            "CREATE TABLE runs (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, request TEXT NOT NULL,"
+            " kind TEXT NOT NULL, project TEXT NOT NULL, title TEXT NOT NULL, state TEXT NOT NULL, created REAL NOT NULL,"
+            " started REAL, ended REAL, worker TEXT, problem TEXT, result TEXT)"
+        )
+        old.execute(
+            "INSERT INTO runs (id, request, kind, project, title, state, created) VALUES ('a','r','train','p','t',?, 1)",
+            (State.SUCCEEDED,),
+        )
+    old.close()
+    for _ in range(2):
+        ledger = Ledger(home)
+    (run,) = ledger.list()
+    assert (run.id, run.place, run.user) == ("a", "local", "")
+    assert add(ledger, place="job", user="ada").place == "job"
+
+
+def test_a_run_from_another_disk_is_taken_in_once(ledger: Ledger) -> None:
+    run_id, worker = "train-20261122-120000-abcd", {"job": "1", "namespace": "ada"}
+    spec: dict[str, object] = {"place": "job", "user": "ada", "project_name": "x"}
+    run, new = ledger.adopt(run_id, "train", "p", "Train x", 5.0, spec, worker)
+    again, newer = ledger.adopt(run_id, "train", "p", "Train x", 5.0, spec, worker)
+    assert (new, newer, again) == (True, False, run)
+    assert (run.state, run.created, run.place, run.user, run.worker) == (State.STARTING, 5.0, "job", "ada", worker)
+    assert json.loads(run.spec.read_text())["project_name"] == "x"
+    with pytest.raises(ValueError, match="no id"):
+        ledger.adopt("../../etc", "train", "p", "t", 5.0, spec, worker)
+
+
+def test_only_runs_on_this_machine_take_turns(ledger: Ledger) -> None:
+    assert add(ledger, "train").takes_turns
+    assert not add(ledger, "train", place="job").takes_turns
+    assert not add(ledger, "export").takes_turns
+
+
+TOKEN = "hf_AnyTokenOfThisTest"
+
+
+def test_a_run_that_names_no_user_sees_no_token(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in client.TOKEN_VARIABLES:
+        monkeypatch.setenv(name, TOKEN)
+    with client.acting_as(TOKEN):
+        plain, named = local.environment(add(ledger)), local.environment(add(ledger, user="ada"))
+    without = local.environment(ledger.list()[0])
+    assert TOKEN not in plain.values()
+    assert plain[local.IMPLICIT] == without[local.IMPLICIT] == "1"
+    assert [name for name, value in named.items() if value == TOKEN] == ["HF_TOKEN"]
+    assert local.IMPLICIT not in named
+    assert TOKEN not in without.values()
+
+
+def test_a_run_whose_user_is_not_signed_in_waits_and_can_be_stopped(ledger: Ledger) -> None:
+    run = supervisor.launch(ledger, "export", "p", "Publish", {"user": "ada"})
+    assert ledger.get(run.id).state is State.WAITING
+    assert not supervisor.has_supervisor(run)
+    supervisor.stop(run)
+    supervisor.tend(ledger)
+    assert wait_for_end(ledger, run).state is State.CANCELLED
+
+
+def test_a_hub_that_does_not_say_who_asks_leaves_the_run_as_it_is(ledger: Ledger) -> None:
+    run = add(ledger, user="ada")
+    with client.acting_as(TOKEN):  # no Hub answers at this test's address
+        supervisor.tend(ledger)
+    assert ledger.get(run.id).state is State.QUEUED
+    assert not supervisor.has_supervisor(run)
+
+
+def test_a_waiting_run_holds_nobody_up(ledger: Ledger) -> None:
+    waiting = add(ledger, "train", user="ada")
+    supervisor.tend(ledger)
+    assert ledger.get(waiting.id).state is State.WAITING
+    run = supervisor.launch(ledger, "train", "p", "second", {"n": 2})
+    seen = wait_for(ledger, run, lambda seen: seen.state is not State.QUEUED)
+    assert seen.state is not State.QUEUED
+    supervisor.stop(run)
+    supervisor.stop(run)
+    wait_for_end(ledger, run)
+
+
+def test_a_task_speaks_to_the_hub_with_the_runs_token(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {}
+
+    def task_of_a_test(spec: dict[str, object], reporter: task.Reporter) -> dict[str, object]:
+        seen.update(token=client.token(), variable=os.environ.get("HF_TOKEN"))
+        return {}
+
+    monkeypatch.setattr(sys.modules[__name__], "task_of_a_test", task_of_a_test, raising=False)
+    monkeypatch.setitem(task.TASKS, "export", f"{__name__}:task_of_a_test")
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert task.main(str(add(ledger).spec)) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert seen == {"token": TOKEN, "variable": None}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from pipeline import model_folder, project, train
@@ -16,8 +17,11 @@ from pipeline.forms import readable, table
 from pipeline.hardware import Gpu, Hardware
 from pipeline.home import open_home
 from pipeline.project import Project
+from pipeline.remote import JobOptions
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.tokens import PairCounts
+from pipeline.train import card
+from pipeline.train.card import Origin
 from pipeline.train.check import spec
 from pipeline.train.orpo import Cuts, OrpoParams, TrainOptions, cuts, steps_per_epoch
 from tests.tiny_model import make_pairs, make_tiny_model
@@ -317,6 +321,80 @@ def test_models_are_those_of_finished_runs_that_are_still_there(
     assert (model.name, model.path, model.run_id, model.dataset) == ("my-autotrain-llm", str(folder), run.id, "first")
     assert model.size == sum(file.stat().st_size for file in folder.iterdir())
     assert model.base_model == options.base_model and model.result["steps"] == 2
+
+
+def test_a_models_name_on_the_hub_has_its_revision(ledger: Ledger, work: Project, options: TrainOptions) -> None:
+    def finished(name: str, **result: Any) -> None:
+        wanted = spec(work, options.model_copy(update={"project_name": name}), OrpoParams()) | {"place": "job"}
+        run, _ = ledger.add("train", work.name, "Train", wanted)
+        ledger.end(run.id, State.SUCCEEDED, result=result)
+
+    finished("whole", repo="ada/whole", revision="c0ffee", model_path="/gone", size_bytes=7)
+    finished("adapter", repo="ada/adapter", revision="c0ffee", model_path="/gone/merged", adapter_path="/gone")
+    (model,) = train.models(ledger, work)  # a model in a folder of its repository cannot be evaluated
+    assert (model.path, model.place, model.size, model.name) == ("ada/whole@c0ffee", "job", 7, "whole")
+
+
+def test_a_job_that_failed_gives_no_leave_to_remove_a_model_here(
+    ledger: Ledger, work: Project, options: TrainOptions
+) -> None:
+    (work.models / options.project_name).mkdir(parents=True)
+    ran(ledger, work, options, State.SUCCEEDED, model_path=str(work.models / options.project_name))
+    run, _ = ledger.add("train", work.name, "Train", spec(work, options, OrpoParams()) | {"place": "job"})
+    ledger.end(run.id, State.FAILED)
+    assert blockers(ledger, work, options) == ["The name “my-autotrain-llm” is in use."]
+
+
+def test_a_job_is_another_run_than_the_same_training_here(ledger: Ledger, work: Project, options: TrainOptions) -> None:
+    here = ran(ledger, work, options, State.QUEUED)
+    asked = (ledger, work, options, OrpoParams())
+    same = train.asked_already(*asked, JobOptions())
+    assert same is not None and same.id == here.id
+    assert train.asked_already(*asked, JobOptions(where="job")) is None
+
+
+def test_a_revision_of_the_base_model_is_refused(ledger: Ledger, work: Project, options: TrainOptions) -> None:
+    asked = options.model_copy(update={"base_model": "studio-tests/no-such-model@abc"})
+    assert "A training starts from the newest version of a model." in blockers(ledger, work, asked)
+
+
+def test_a_job_is_refused_what_it_cannot_have(ledger: Ledger, work: Project, options: TrainOptions) -> None:
+    found = train.preflight(ledger, work, options, OrpoParams(), where=JobOptions(where="job", flavor="l4x4"))
+    said = [notice.what for notice in found.blockers]
+    assert said == [
+        "You are not signed in to Hugging Face.",
+        "4x Nvidia L4 (l4x4) is not for this run.",
+        "A Job cannot read the base model: it is a folder on this machine.",
+        "The export “first” is not published.",
+    ]
+    with pytest.raises(StudioError, match="not signed in"):
+        train.start(ledger, work, options, OrpoParams(), JobOptions(where="job"))
+    assert ledger.list() == []
+
+
+def test_the_card_is_what_the_hub_and_a_person_read() -> None:
+    options = TrainOptions(base_model="ada/base", project_name="tuned")
+    origin = Origin("ada/pairs", "c0ffee", "beef", public=True)
+    text = card.render(options, OrpoParams(lora=False), "ada/tuned", origin)
+    front = yaml.safe_load(text.split("---")[1])
+    assert (front["base_model"], front["datasets"]) == ("ada/base", ["ada/pairs"])
+    assert front["pipeline_tag"] == "text-generation" and "orpo" in front["tags"]
+    assert card.RESULTS in text and "`c0ffee`" in text and "`beef`" in text
+    assert "| `learning_rate` | 2e-05 | Peak learning rate of AdamW. |" in text
+    assert "lora_dropout" not in text  # it had no effect
+    private = card.render(options, OrpoParams(), "ada/tuned", Origin("ada/pairs", "c0ffee", "", public=False))
+    assert "base_model" not in yaml.safe_load(private.split("---")[1])
+
+
+def test_every_parameter_is_in_the_card() -> None:
+    text = card.parameters(OrpoParams())
+    assert [name for name in OrpoParams.model_fields if f"| `{name}` |" not in text] == []
+
+
+def test_the_snippet_of_a_model_on_the_hub_names_revision_and_folder() -> None:
+    text = train.snippet("ada/tuned", "merged", "c0ffee")
+    ast.parse(text)
+    assert text.count('revision="c0ffee", subfolder="merged"') == 2
 
 
 def test_the_snippet_is_python_that_names_the_model() -> None:

@@ -150,8 +150,10 @@ class Job:
                 self.relay.line(line)
             end = unexpected(error)
         self.finished.set()
-        self.relay.pass_on({"ts": time.time(), **end})
+        self.relay.pass_on({**end, "ts": time.time()})
         self.save(tries=6)
+        if self.cause == "end" and end["event"] == "cancelled":
+            return 128 + signal.SIGTERM  # the Hub's page is to show that it did not end by itself
         return 1 if end["event"] == "error" else 0
 
     def fetch_bundle(self) -> None:

@@ -128,7 +128,8 @@ class Cas:
             start, end = int(first), min(size, int(last) + 1) if last else size
             if start >= size:
                 raise HubError(416, "Range not satisfiable")
-        wanted, offset, at = [], 0, 0
+        wanted: list[Term] = []
+        offset = at = 0
         for term in terms:
             if at < end and at + term.size > start:
                 if not wanted:

@@ -8,10 +8,11 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from yaml import YAMLError
 
 from tests.doubles.hub import describe
 from tests.doubles.hub.clock import stamp
-from tests.doubles.hub.repositories import Commit, Entry, Repositories, Repository
+from tests.doubles.hub.repositories import Commit, Entry, Kind, Repositories, Repository
 from tests.doubles.hub.web import KIND, REPO, REVISION, HubError, Router, answer
 
 _NAME = re.compile(r"(?!.*(\.\.|--))[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")
@@ -53,7 +54,7 @@ class RepositoryRoutes:
     async def create(self, request: Request) -> Response:
         token = self._repositories.directory.require(request)
         asked = await request.json()
-        kind = asked.get("type") or "model"
+        kind: Kind = asked.get("type") or "model"
         name = f"{asked.get('organization') or token.user.name}/{asked['name']}"
         self._repositories.may_write(token, name)
         if not _NAME.fullmatch(asked["name"]):
@@ -78,7 +79,7 @@ class RepositoryRoutes:
         asked = await request.json()
         try:
             describe.front_matter(asked.get("content", ""))
-        except describe.yaml.YAMLError as error:
+        except YAMLError as error:
             return answer({"errors": [{"message": f"Invalid YAML: {error}"}], "warnings": []}, 400)
         return answer({"errors": [], "warnings": []})
 

@@ -68,7 +68,7 @@ class Serving:
 
 def _listen(port: int) -> list[socket.socket]:
     """Listen on the loopback of both families: `localhost` may be either; only the first must be there."""
-    found = []
+    found: list[socket.socket] = []
     for family, host in ((socket.AF_INET, HOST), (socket.AF_INET6, "::1")):
         try:
             listener = socket.socket(family)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +37,7 @@ def trained(_hub_running: HubDouble, tmp_path_factory: pytest.TempPathFactory) -
     with a_world(hub, "joan", tmp_path_factory.mktemp("joan")) as world:
         hub.fault("GET", r"/api/jobs/joan/[0-9a-f]+/logs", drop=True, after_events=4, times=2)
         hub.fault("GET", r"/api/jobs/joan/[0-9a-f]+$", status=500, times=3, after=2)
+        hub.fault("POST", r"/api/models/joan/joans-model/commit/", status=503, served=True)
         run = world.launch(world.spec("joans-model"))
         ended = world.wait_for_end(run)
         assert ended.state is State.SUCCEEDED, world.story(run)
@@ -53,6 +55,9 @@ def test_the_model_lands_in_a_private_repository(trained: Trained) -> None:
     files = hub.files("model", "joan/joans-model")
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= set(files)
     card = files["README.md"].decode()
+    assert (
+        len([commit for commit in hub.commits("model", "joan/joans-model") if commit.title == "Train joans-model"]) == 1
+    )
     assert "| loss |" in card
     assert "align-studio:results" not in card
 
@@ -115,7 +120,7 @@ def world(hub: HubDouble, tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-LONG = {"epochs": 400, "lora": False}  # a training that nothing but a stop ends within the test
+LONG = {"epochs": 400, "lora": False, "logging_steps": 50}  # a training that nothing but a stop ends within the test
 
 
 def test_a_supervisor_killed_is_taken_up_and_a_stop_keeps_the_model(world: World) -> None:
@@ -137,9 +142,12 @@ def test_a_supervisor_killed_is_taken_up_and_a_stop_keeps_the_model(world: World
     assert len(numbers) == len(set(numbers)) == max(numbers)
 
 
-def test_the_soft_stop_saves_the_model_before_the_hard_one(world: World) -> None:
-    spec = world.spec("timed-model", timeout=100, **LONG)
-    run = world.launch(spec)
+def test_the_soft_stop_saves_the_model_before_the_hard_one(world: World, trained: Trained) -> None:
+    told = events.read(trained.run.events).events
+    began = {kind: next(event["ts"] for event in told if event["event"] == kind) for kind in ("stage", "begin")}
+    needed = began["begin"] - began["stage"]  # by this machine at this hour, until there is something to save
+    world.hub.job_environment["HF_HUB_DISABLE_XET"] = "1"  # the other Jobs upload by Xet
+    run = world.launch(world.spec("timed-model", timeout=60 + max(40, round(3 * needed)), **LONG))
     ended = world.wait_for_end(run)
     assert ended.state is State.SUCCEEDED, world.story(run)
     assert (ended.result or {})["stopped_by"] == "time"
@@ -205,6 +213,20 @@ def test_a_job_that_dies_says_of_what(world: World, happens: Callable[[World, Jo
     assert words in ended.problem.what
     assert "Nothing is billing" in ended.problem.next
     assert ended.result is None
+
+
+def test_a_job_ended_gently_from_outside_leaves_its_log(world: World) -> None:
+    run = world.launch(world.spec("outside-model", **LONG))
+    world.wait_for_event(run, "step", 2)
+    (job,) = world.jobs(run)
+    assert job.process is not None
+    job.process.send_signal(signal.SIGTERM)  # what a container's first process is told before it is killed
+    ended = world.wait_for_end(run)
+    assert ended.state is State.CANCELLED, world.story(run)
+    assert ended.problem is not None
+    assert "cancelled on the Hub" in ended.problem.what
+    stored = world.hub.files("dataset", world.store)[f"runs/{run.id}/events.jsonl"].splitlines()
+    assert json.loads(stored[-1])["event"] == "cancelled"
 
 
 def test_without_credit_nothing_starts(world: World) -> None:

@@ -1,0 +1,145 @@
+"""A dataset from the Hub on the Dataset tab: searched for, described, loaded, stopped; and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests import mix
+from tests.browser.conftest import App
+from tests.browser.steps import patient, unfold
+from tests.doubles.hub import HubDouble
+
+WORD = "quincunx"  # in the names of this file's datasets and of no others
+MIX = f"maker/{WORD}-pairs"
+CARD = f"""---
+tags: [dpo]
+dataset_info:
+  splits:
+  - {{name: train, num_bytes: 1, num_examples: {400}}}
+---
+"""
+CONFIGS = """---
+configs:
+- config_name: plain
+  data_files: [{split: train, path: plain.jsonl}, {split: test, path: test.jsonl}]
+- config_name: other
+  data_files: [{split: validation, path: other.jsonl}]
+---
+"""
+
+
+def lines(count: int) -> bytes:
+    rows = ({"prompt": f"q{n}", "chosen": f"a{n}", "rejected": f"b{n}"} for n in range(count))
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+@pytest.fixture(scope="module")
+def stocked(hub_double: HubDouble, tmp_path_factory: pytest.TempPathFactory) -> HubDouble:
+    hub = hub_double
+    if not hub.has_repo("dataset", MIX):
+        file = mix.write(tmp_path_factory.mktemp("mix") / "train.parquet", 400)
+        hub.add_repo("dataset", MIX, {"README.md": CARD.encode(), "train.parquet": file}, downloads=12_000, likes=290)
+        hub.add_repo("dataset", f"maker/{WORD}-web", {"train.jsonl": lines(3)}, downloads=900_000)
+        hub.add_repo("dataset", f"maker/{WORD}-gated", {"train.jsonl": lines(3)}, gated=True)
+        several = {"plain.jsonl": lines(30), "test.jsonl": lines(5), "other.jsonl": lines(7)}
+        hub.add_repo("dataset", f"maker/{WORD}-several", {"README.md": CONFIGS.encode(), **several})
+        hub.add_repo("dataset", "maker/evil", {"train.jsonl": lines(3), "README.md": b"---\ntags: ['<b>x</b>']\n---\n"})
+    return hub
+
+
+@pytest.fixture(scope="module")
+def app(stocked: HubDouble, app_server: Callable[..., App]) -> App:
+    return app_server(environment={**stocked.environment(), "HF_HUB_OFFLINE": "0"})
+
+
+@pytest.fixture
+def form(page: Page, app: App, hub: HubDouble) -> Iterator[Page]:
+    """The page with the Hub chosen as the source."""
+    patient(page).goto(app.url)
+    if any((app.home / "projects").iterdir()):  # then the latest is shown, and the form is folded away
+        expect(page.locator("#dataset-facts")).to_be_visible(timeout=60_000)
+        unfold(page, "Load another dataset")
+    page.get_by_label("Hugging Face Hub", exact=True).check()
+    expect(box(page)).to_be_visible()
+    yield page
+
+
+def box(page: Page) -> Locator:
+    return page.locator("#dataset-hub-id input, #dataset-hub-id textarea")
+
+
+def test_search_choose_and_load(form: Page, hub: HubDouble) -> None:
+    asked = len(hub.requests)
+    box(form).fill("")
+    box(form).press_sequentially(WORD, delay=40)
+    hits = form.locator("#dataset-hub-hits label")
+    expect(hits).to_have_count(4)
+    expect(hits.nth(0)).to_contain_text(f"{MIX} · preferences · downloads 12,000, likes 290")
+    expect(hits.nth(1)).to_contain_text("-web")
+    searches = [each for each in hub.requests[asked:] if f"search={WORD[:1]}" in each.query]
+    assert 1 <= len(searches) <= 3, "one search for a word, not one for every letter"
+    hits.nth(0).click()
+    expect(form.locator("#dataset-hub-about")).to_contain_text("train: 400 rows")
+    expect(form.locator("#dataset-hub-hits")).to_be_hidden()
+    expect(form.locator("#dataset-hub-about a")).to_have_attribute("href", f"{hub.url}/datasets/{MIX}")
+    expect(form.locator("#dataset-config input")).to_have_value("default")
+    expect(form.locator("#dataset-revision input")).to_have_value("main")
+    form.locator("#dataset-limit input").fill("250")
+    form.locator("#dataset-load").click()
+    facts = form.locator("#dataset-facts")
+    expect(facts).to_contain_text("250 of 250 rows", timeout=60_000)
+    commit = hub.commits("dataset", MIX)[0].id[:12]
+    expect(facts).to_contain_text(f"configuration default · split train · commit {commit} · the first 250 rows")
+    expect(form.locator("#dataset-loading")).to_be_hidden()
+
+
+def test_configuration_split_and_revision_are_chosen(form: Page, hub: HubDouble) -> None:
+    box(form).fill(f"maker/{WORD}-several")
+    expect(form.locator("#dataset-config input")).to_have_value("plain")
+    expect(form.locator("#dataset-split input")).to_have_value("train")
+    form.locator("#dataset-config input").click()
+    form.get_by_role("option", name="other").click()
+    expect(form.locator("#dataset-split input")).to_have_value("validation")
+    form.locator("#dataset-load").click()
+    expect(form.locator("#dataset-facts")).to_contain_text("7 of 7 rows", timeout=60_000)
+
+
+def test_what_goes_wrong_is_said_with_a_link(form: Page, hub: HubDouble) -> None:
+    about, problem = form.locator("#dataset-hub-about"), form.locator("#dataset-problem")
+    box(form).fill(f"maker/{WORD}-gated")
+    expect(about).to_contain_text("It is gated")
+    expect(about.get_by_role("link")).to_have_attribute("href", re.compile(f"/datasets/maker/{WORD}-gated$"))
+    box(form).fill(f"{WORD} <img src=x>")
+    expect(about).to_contain_text(f"No dataset on the Hub has “{WORD} <img src=x>” in its name.")
+    box(form).fill(f"maker/{WORD}-pears")
+    form.locator("#dataset-load").click()
+    expect(problem).to_contain_text("does not exist, or it is private")
+    expect(problem).to_contain_text(MIX)
+    hub.fault("*", "", drop=True, times=None)
+    box(form).fill("something else")
+    expect(about).to_contain_text("The Hub is not reached")
+    hub.calm()
+    box(form).fill("maker/evil")
+    expect(about).to_contain_text("maker/evil")
+
+
+def test_a_load_shows_its_progress_and_is_stopped(form: Page, hub: HubDouble, app: App) -> None:
+    box(form).fill(MIX)
+    expect(form.locator("#dataset-hub-about")).to_contain_text("train: 400 rows")
+    slow = hub.fault("GET", r"train\.parquet|cdn", delay=3, times=None)
+    projects = sorted(path.name for path in Path(app.home / "projects").iterdir())
+    form.locator("#dataset-load").click()
+    expect(form.locator("#dataset-progress")).to_contain_text("Reading 0 of 400 rows · ")
+    expect(form.locator("#dataset-load")).to_be_disabled()
+    hub.until(lambda: slow.hits)
+    form.locator("#dataset-stop").click()
+    expect(form.locator("#dataset-loading")).to_be_hidden(timeout=3_000)
+    expect(form.locator("#dataset-load")).to_be_enabled()
+    hub.calm()
+    assert sorted(path.name for path in Path(app.home / "projects").iterdir()) == projects

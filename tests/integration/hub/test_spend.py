@@ -1,0 +1,201 @@
+"""What is billing on the Hub double: seen, taken in on a new disk, and ended."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline import spend
+from pipeline.errors import StudioError
+from pipeline.home import open_home
+from pipeline.hub import client, jobs
+from pipeline.hub.account import SignIn
+from pipeline.runs.ledger import Ledger, Run, State
+from pipeline.spend import SpendWatch
+from tests.doubles.hub import HubDouble, Job
+
+
+def until(there: Callable[[], object], seconds: float = 120) -> None:
+    end, pause = time.monotonic() + seconds, threading.Event()
+    while not there():
+        assert time.monotonic() < end, "it did not come"
+        pause.wait(0.05)
+
+
+@dataclass
+class World:
+    hub: HubDouble
+    user: str
+    token: str
+    ledger: Ledger
+    sign_in: SignIn
+    watch: SpendWatch
+
+    def job(self, *, stop: str = "3600", labels: dict[str, str] | None = None, command: str = "sleep 600") -> Job:
+        """Start a Job as this program does, on another disk."""
+        run = f"train-20261122-120000-{secrets.token_hex(2)}"
+        ours = {"app": jobs.APP, "run": run, "project": "rivers", "kind": "train", "stop": stop, "price": "30000"}
+        with client.acting_as(self.token):
+            info = client.api().run_job(
+                image=jobs.IMAGE,
+                command=["bash", "-c", command],
+                flavor="l40sx1",
+                namespace=self.user,
+                labels=ours if labels is None else labels,
+            )
+        return self.hub.job(info.id)
+
+    def runs(self) -> list[Run]:
+        return self.ledger.list()
+
+
+@pytest.fixture
+def world(hub: HubDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setenv("ALIGN_STUDIO_HOME", str(tmp_path / "home"))
+    user = f"user-{secrets.token_hex(4)}"
+    token = hub.add_user(user)
+    sign_in = SignIn(token)
+    sign_in.start()
+    assert sign_in.wait().state == "ready"
+    ledger = Ledger(open_home(tmp_path / "home"))
+    yield World(hub, user, token, ledger, sign_in, SpendWatch(ledger, sign_in))
+    hub.clock_skew = 0
+    for job in hub.jobs():
+        if job.namespace == user:
+            hub.job_runner.end(job, "CANCELED", None)
+    for process in psutil.process_iter(["cmdline"]):
+        if str(tmp_path) in " ".join(process.info["cmdline"] or []):
+            process.kill()
+
+
+def test_nothing_is_billing_only_once_the_hub_has_said_so(world: World) -> None:
+    assert world.watch.look().state == "unknown"
+    now = world.watch.check()
+    assert (now.state, now.items) == ("none", ()) and now.checked_at is not None
+
+
+def test_a_job_of_another_disk_is_billing_and_is_taken_in(world: World) -> None:
+    job = world.job()
+    world.job(labels={"app": "something-else"})
+    until(lambda: job.stage == "RUNNING")
+    now = world.watch.check()
+    assert now.state == "billing"
+    (item,) = now.items
+    assert (item.job_id, item.run_id, item.price_per_hour) == (job.id, job.labels["run"], 1.8)
+    assert item.known and item.stops_at is not None and item.since is not None
+    assert item.stops_at - item.since == 3600
+    (run,) = world.runs()
+    assert (run.id, run.project, run.place, run.user) == (job.labels["run"], "rivers", "job", world.user)
+    assert (world.ledger.home.projects / "rivers" / "project.json").exists()
+    until(lambda: world.ledger.get(run.id).state is State.RUNNING)  # supervised
+    world.watch.check()
+    assert len(world.runs()) == 1
+    world.hub.job_runner.end(job, "ERROR", "evicted")
+    until(lambda: not world.ledger.get(run.id).active)
+    assert world.watch.check().state == "none"
+
+
+def test_what_ended_in_the_last_day_is_taken_in_and_what_ended_before_is_not(world: World) -> None:
+    fresh, old = world.job(command="true"), world.job(command="true")
+    until(lambda: fresh.ended and old.ended)
+    assert old.finished is not None
+    old.finished -= timedelta(days=2)
+    assert world.watch.check().state == "none"
+    assert [run.id for run in world.runs()] == [fresh.labels["run"]]
+    until(lambda: not world.runs()[0].active)
+
+
+def test_a_label_that_is_no_run_is_shown_and_can_be_stopped(world: World) -> None:
+    job = world.job(labels={"app": jobs.APP, "run": "not-a-run"})
+    now = world.watch.check()
+    assert [item.job_id for item in now.items] == [job.id] and not now.items[0].known
+    assert world.runs() == []
+    stopped = world.watch.stop_all()
+    assert [item.job_id for item in stopped.ended] == [job.id] and job.stage == "CANCELED"
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"drop": True}, {"status": 403}])
+def test_an_unreachable_hub_is_unknown_with_what_was_seen_last(world: World, fault: dict[str, object]) -> None:
+    job = world.job()
+    until(lambda: job.stage == "RUNNING")
+    before = world.watch.check()
+    world.hub.fault("GET", rf"/api/jobs/{world.user}\?", times=None, **fault)  # type: ignore[arg-type]
+    now = world.watch.check()
+    assert now.state == "unknown" and now.problem is not None
+    assert [item.job_id for item in now.items] == [job.id] and now.checked_at == before.checked_at
+    stopped = world.watch.stop_all()
+    assert [one.item.job_id for one in stopped.left] == [job.id] and stopped.left[0].why and not stopped.ended
+    world.hub.calm()
+    until(lambda: job.stage == "CANCELED")  # by the supervisor of its run
+    assert world.watch.check().state == "none"
+
+
+def test_an_unreachable_hub_on_a_new_disk_does_not_claim_to_have_stopped_anything(world: World) -> None:
+    world.job()
+    world.hub.fault("GET", rf"/api/jobs/{world.user}\?", times=None, status=404)
+    with pytest.raises(StudioError, match="could not be listed"):
+        world.watch.stop_all()
+
+
+@pytest.mark.parametrize("skew", [-86_400.0, 86_400.0])
+def test_a_skewed_clock_gives_a_sane_cost(world: World, skew: float) -> None:
+    world.hub.clock_skew = skew
+    job = world.job()
+    until(lambda: job.stage == "RUNNING")
+    (item,) = world.watch.check().items
+    assert 0 <= item.seconds < 120 and 0 <= item.cost < 0.1
+    assert item.since is not None and abs(item.since - time.time()) < 120
+
+
+def test_everything_is_stopped_wherever_it_was_started(world: World) -> None:
+    mine = [world.job(), world.job(), world.job()]
+    foreign = world.job(labels={"app": "something-else"})
+    until(lambda: all(job.stage == "RUNNING" for job in mine))
+    assert world.runs() == [], "this disk knows none of them"
+    stopped = world.watch.stop_all()
+    assert {item.job_id for item in stopped.ended} == {job.id for job in mine} and stopped.left == ()
+    assert {job.stage for job in mine} == {"CANCELED"} and foreign.stage == "RUNNING"
+    assert world.watch.look().state == "none"
+
+
+def test_a_run_stopped_with_everything_ends_as_cancelled_without_a_complaint(world: World) -> None:
+    job = world.job()
+    until(lambda: job.stage == "RUNNING")
+    world.watch.check()
+    world.watch.stop_all()
+    (run,) = world.runs()
+    until(lambda: not world.ledger.get(run.id).active)
+    ended = world.ledger.get(run.id)
+    assert (ended.state, ended.problem) == (State.CANCELLED, None)
+
+
+def test_a_job_that_does_not_end_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spend, "PATIENCE_S", 6.0)
+    stubborn, other = world.job(), world.job()
+    until(lambda: stubborn.stage == other.stage == "RUNNING")
+    world.hub.fault("POST", rf"/api/jobs/{world.user}/{stubborn.id}/cancel", status=403, times=None)
+    stopped = world.watch.stop_all()
+    assert [item.job_id for item in stopped.ended] == [other.id]
+    (left,) = stopped.left
+    assert left.item.job_id == stubborn.id and "403" in left.why or "may not" in left.why
+    assert world.watch.look().state == "billing"
+
+
+def test_the_watch_asks_by_itself_and_seldom(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spend, "SOON_S", 0.1)
+    world.watch.start()
+    until(lambda: world.watch.look().state == "none")
+    for _ in range(200):
+        world.watch.look()
+    asked = [request for request in world.hub.requests if request.path.startswith(f"/api/jobs/{world.user}")]
+    assert len(asked) == 1, "a page's look asks nothing"
+    world.sign_in.sign_out()
+    assert world.watch.look().state == "none"
