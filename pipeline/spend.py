@@ -22,6 +22,8 @@ from pipeline.runs.ledger import Ledger, Run
 
 EVERY_S = 15.0  # between two questions to the Hub while something is billing or a page is open
 RARELY_S = 600.0  # otherwise
+STALE_S = 45.0  # an older answer is no longer what is billing now
+SLOW_S = 10.0  # without an answer before that is said; the libraries try for a minute
 SOON_S = 3.0  # at least between two questions, whatever happens
 OPEN_S = 120.0  # after its last look a page counts as closed
 PATIENCE_S = 45.0  # a Job that was told to end has ended by then
@@ -184,7 +186,8 @@ class SpendWatch:
         self._items: tuple[Billing, ...] = ()
         self._checked_at: float | None = None
         self._problem: StudioError | None = None
-        self._asked = self._looked = float("-inf")
+        self._asked = self._looked = self._answered = float("-inf")
+        self._begun: float | None = None
         self._not_adopted: dict[str, float] = {}
         self._checking = threading.Lock()
         self._wake = threading.Event()
@@ -206,11 +209,12 @@ class SpendWatch:
     def check(self) -> Spend:
         """Ask the Hub now, and return what is billing."""
         with self._checking:
+            self._begun = time.monotonic()
             account = self._who()
             if account is not None:
                 with client.acting_as(self._sign_in.token):
                     self._ask(account)
-            self._asked = time.monotonic()
+            self._asked, self._begun = time.monotonic(), None
         return self._spend()
 
     def stop_all(self) -> Stopped:
@@ -295,6 +299,9 @@ class SpendWatch:
             return Spend("unknown", problem=status.problem, unseen=unseen)  # not asked about this account yet
         if self._sign_in.token is not None and self._problem is not None:
             return Spend("unknown", self._items, self._checked_at, self._problem, unseen)
+        if name and time.monotonic() - self._answered > STALE_S:
+            slow = self._begun is not None and time.monotonic() - self._begun > SLOW_S
+            return Spend("unknown", self._items, self._checked_at, _SILENT if slow else None, unseen)
         if name and self._items:
             return Spend("billing", self._items, self._checked_at, None, unseen)
         if self._sign_in.token is not None and not name:
@@ -307,7 +314,7 @@ class SpendWatch:
         try:
             found = self._found(account)
             self._items = self._billing(found, account)
-            self._checked_at, self._problem = time.time(), None
+            self._checked_at, self._problem, self._answered = time.time(), None, time.monotonic()
         except StudioError as error:
             self._problem = error
             return
@@ -360,3 +367,6 @@ def _cancel(item: Billing, problems: dict[str, str]) -> None:
         jobs.cancel(item.namespace, item.job_id)
     except StudioError as error:
         problems[item.job_id] = str(error)
+
+
+_SILENT = StudioError("What is billing is not known.", "The Hub does not answer.", "It is asked again by itself.")

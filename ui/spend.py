@@ -101,12 +101,15 @@ def _words(now: Spend) -> str:
     if now.state == "signed out":
         return _unseen(now).lstrip()
     if now.problem is None:
-        return escape(say("spend.asking")) + _unseen(now)
+        return escape(say("spend.asking")) + _last(now) + _unseen(now)
     since = clock(now.checked_at) if now.checked_at is not None else ""
     words = say("spend.unknown_since", since=since) if since else say("spend.unknown")
     why = f"{words} {now.problem.why or now.problem.what}"
-    last = f" {escape(say('spend.last_seen'))} {_items(now)}" if now.items else ""
-    return escape(why) + last + _unseen(now)
+    return escape(why) + _last(now) + _unseen(now)
+
+
+def _last(now: Spend) -> str:
+    return f" {escape(say('spend.last_seen'))} {_items(now)}" if now.items else ""
 
 
 def _items(now: Spend) -> str:

@@ -34,12 +34,16 @@ CSS = """
 #account-token input { border: 1px solid var(--border-color-primary); } #account-status { padding: 0; }
 #account-status > .prose, #account-status .html-container { padding: 0 !important; }
 #spend-stop { flex: 0 0 auto; width: max-content !important; }
-#status-items a, #spend-about a { text-decoration: underline; color: var(--link-text-color); }
+#status-items a, #spend-about a { text-decoration: underline; color: inherit; }
+#spend-end { background: #dc2626; color: white; }
 #spend-panel { border-color: #dc2626; }
 .spend-head { font-weight: 600; margin-bottom: 6px; } #spend-about ul { margin: 6px 0; padding-left: 18px; }
 #spend-about li { overflow-wrap: anywhere; }
 #spend-buttons { padding: 10px 0 0; } #spend-buttons button { flex: 0 0 auto; width: max-content; }
-.picker-note .notice { margin: 0; } .unfit summary { cursor: pointer; font-size: var(--text-sm); }
+.picker-note { padding: 0 16px 10px !important; background: var(--block-background-fill) !important; }
+.gr-group:has(.picker-note), .gr-group:has(.picker-note) > .styler { background: var(--block-background-fill); }
+.picker-note .picker-note { padding: 0 !important; } .picker-note .notice { margin: 0; }
+.unfit summary { cursor: pointer; font-size: var(--text-sm); }
 .unfit ul { margin: 6px 0 0; padding: 0; list-style: none; font-size: var(--text-sm); }
 .unfit li { padding: 2px 0; color: var(--body-text-color-subdued); } .unfit label { opacity: .75; }
 .confirm { border: 2px solid var(--color-accent); border-radius: var(--radius-lg); padding: 12px 16px; }

@@ -109,7 +109,8 @@ def read_hub(chosen: Chosen, progress: Progress | None = None) -> Rows:
 
     Args:
         chosen: Which rows; see `pipeline.hub.datasets.choose`.
-        progress: Called with rows read and the rows expected, before and after every table; what it raises ends the reading.
+        progress: Called with rows read and the rows expected, before and after every table; what it raises ends the
+            reading.
 
     Raises:
         StudioError: The Hub is not reached any more, a file cannot be read, or the rows are too many.

@@ -132,14 +132,14 @@ def test_what_goes_wrong_is_said_with_a_link(form: Page, hub: HubDouble) -> None
 def test_a_load_shows_its_progress_and_is_stopped(form: Page, hub: HubDouble, app: App) -> None:
     box(form).fill(MIX)
     expect(form.locator("#dataset-hub-about")).to_contain_text("train: 400 rows")
-    slow = hub.fault("GET", r"train\.parquet|cdn", delay=3, times=None)
+    slow = hub.fault("GET", r"train\.parquet|cdn", delay=20, times=None)
     projects = sorted(path.name for path in Path(app.home / "projects").iterdir())
     form.locator("#dataset-load").click()
     expect(form.locator("#dataset-progress")).to_contain_text("Reading 0 of 400 rows · ")
     expect(form.locator("#dataset-load")).to_be_disabled()
     hub.until(lambda: slow.hits)
     form.locator("#dataset-stop").click()
-    expect(form.locator("#dataset-loading")).to_be_hidden(timeout=3_000)
+    expect(form.locator("#dataset-loading")).to_be_hidden()
     expect(form.locator("#dataset-load")).to_be_enabled()
     hub.calm()
     assert sorted(path.name for path in Path(app.home / "projects").iterdir()) == projects

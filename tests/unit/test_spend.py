@@ -111,6 +111,7 @@ def test_what_is_not_known_is_never_called_nothing() -> None:
     assert "not known since" in shown and "The Hub is not reached" in shown and "Last seen: L40S Job" in shown
     assert "Nothing" not in page._words(Spend("unknown", (), None, problem))
     assert "Nothing" not in page._words(Spend("unknown"))
+    assert "Last seen: L40S Job" in page._words(Spend("unknown", (billing(job(), None),), time.time()))
 
 
 def test_signed_out_with_a_run_in_a_job(tmp_path: Path) -> None:

@@ -145,6 +145,21 @@ def test_an_unreachable_hub_on_a_new_disk_does_not_claim_to_have_stopped_anythin
         world.watch.stop_all()
 
 
+def test_an_old_answer_is_not_what_is_billing_now(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = world.job()
+    until(lambda: job.stage == "RUNNING")
+    assert world.watch.check().state == "billing"
+    monkeypatch.setattr(spend, "STALE_S", 0.2)
+    until(lambda: world.watch.look().state == "unknown")
+    assert world.watch.look().problem is None and world.watch.look().items
+    monkeypatch.setattr(spend, "SLOW_S", 0.2)
+    world.hub.fault("GET", rf"/api/jobs/{world.user}\?", delay=5)
+    asking = threading.Thread(target=world.watch.check)
+    asking.start()
+    until(lambda: world.watch.look().problem is not None)
+    asking.join()
+
+
 @pytest.mark.parametrize("skew", [-86_400.0, 86_400.0])
 def test_a_skewed_clock_gives_a_sane_cost(world: World, skew: float) -> None:
     world.hub.clock_skew = skew
