@@ -84,7 +84,8 @@ def _answered(code: int, said: str) -> tuple[str, str]:
         more = "Free some, or get more, in the account's storage settings on the Hub; or publish it openly."
         return "The account's storage for private repositories is full.", more
     if code == 403:
-        return f"The token may not do this ({said[:150]}).", "Sign in with a token that may write."
+        words = re.sub(r"^.*?403 Forbidden:\s*", "", said.partition("Cannot access content")[0], flags=re.DOTALL).strip()
+        return f"The token may not do this ({words[:150] or 'forbidden'}).", "Sign in with a token that may."
     if code == 429:
         return "The Hub asks for patience: too many requests.", "Try again in a few minutes."
     if code >= 500:

@@ -45,7 +45,7 @@ def retrying(
         longest: Longest of these waits, seconds.
         patience: Longest wait that the Hub may ask for (Retry-After), seconds; one that asks for more is not obeyed.
     """
-    doubled = wait_exponential_jitter(initial=first, max=longest)
+    doubled = wait_exponential_jitter(multiplier=first, max=longest)
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
