@@ -84,8 +84,9 @@ def _answered(code: int, said: str) -> tuple[str, str]:
         more = "Free some, or get more, in the account's storage settings on the Hub; or publish it openly."
         return "The account's storage for private repositories is full.", more
     if code == 403:
-        words = re.sub(r"^.*?403 Forbidden:\s*", "", said.partition("Cannot access content")[0], flags=re.DOTALL).strip()
-        return f"The token may not do this ({words[:150] or 'forbidden'}).", "Sign in with a token that may."
+        words = said.partition("403 Forbidden:")[2].partition("Cannot access content")[0].strip()
+        why = f"The token may not do this ({words[:150]})." if words else "The token may not do this."
+        return why, "Sign in with a token that may."
     if code == 429:
         return "The Hub asks for patience: too many requests.", "Try again in a few minutes."
     if code >= 500:

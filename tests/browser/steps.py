@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from pipeline.home import Home
 from pipeline.runs.ledger import Ledger, Run
 from tests.browser.conftest import App
+
+T = TypeVar("T")
 
 ENDED = re.compile(r"^(Finished|Failed|Stopped|Lost)$")
 ARGILLA_MS = 180_000  # the first start of the embedded server, with others on the machine
@@ -74,6 +77,12 @@ def until(true: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     while not true():
         assert time.monotonic() < end, f"Waited {seconds:.0f} s for this: {what}"
         time.sleep(0.1)
+
+
+def until_some(find: Callable[[], list[T]], what: str, seconds: float = 60.0) -> list[T]:
+    """Wait until something is found; return it."""
+    until(find, what, seconds)
+    return find()
 
 
 def open_tab(page: Page, name: str) -> None:
