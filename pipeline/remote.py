@@ -227,7 +227,8 @@ def words(misfit: Misfit, flavor: Flavor) -> str:
         return f"It has {flavor.gpus} GPUs, and a run uses one: the others would be paid for nothing."
     if misfit.why == "bf16":
         return f"{flavor.gpu} cannot compute in bf16."
-    return f"It has {_gb(misfit.has)} of GPU memory, and the run may need {_gb(misfit.need)}."
+    memory = "GPU memory" if flavor.gpus else "memory"
+    return f"It has {_gb(misfit.has)} of {memory}, and the run may need {_gb(misfit.need)}."
 
 
 def _misfit(flavor: Flavor, need: Need) -> Notice | None:
@@ -235,7 +236,7 @@ def _misfit(flavor: Flavor, need: Need) -> Notice | None:
     if found is None:
         return None
     after = {
-        "bf16": "Choose other hardware, or set mixed_precision to fp16.",
+        "bf16": "Choose other hardware, or another number format than bf16.",
         "memory": "Choose larger hardware, or a smaller batch_size.",
     }
     return Notice(

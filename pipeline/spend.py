@@ -14,7 +14,7 @@ from typing import Literal
 from huggingface_hub import JobInfo
 
 from pipeline.errors import StudioError
-from pipeline.hub import client, jobs
+from pipeline.hub import client, jobs, problems
 from pipeline.hub.account import Account, SignIn
 from pipeline.runs import job as job_runs
 from pipeline.runs import supervisor
@@ -29,7 +29,7 @@ OPEN_S = 120.0  # after its last look a page counts as closed
 PATIENCE_S = 45.0  # a Job that was told to end has ended by then
 AGAIN_S = 300.0  # before a Job that could not be taken in is tried again
 RECENT_S = 86_400.0  # a Job that ended longer ago is not taken in any more
-State = Literal["none", "billing", "unknown", "signed out"]
+State = Literal["none", "billing", "unknown", "hidden", "signed out"]
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Spend:
     """What is billing, as far as is known.
 
     Attributes:
-        state: none: nothing; billing: `items`; unknown: the Hub does not say, `items` were seen last; signed out:
-            the Jobs of `unseen` may be billing, and only their user may ask.
+        state: none: nothing; billing: `items`; unknown: the Hub does not say, `items` were seen last; hidden:
+            the token may not ask; signed out: the Jobs of `unseen` may be billing, and only their user may ask.
         items: The Jobs, newest first.
         checked_at: When the Hub last said so, Unix seconds; None: never.
         problem: Why it is not known.
@@ -298,7 +298,8 @@ class SpendWatch:
         if self._sign_in.token is not None and name != self._account:
             return Spend("unknown", problem=status.problem, unseen=unseen)  # not asked about this account yet
         if self._sign_in.token is not None and self._problem is not None:
-            return Spend("unknown", self._items, self._checked_at, self._problem, unseen)
+            state: State = "hidden" if problems.status(self._problem) == 403 else "unknown"
+            return Spend(state, self._items, self._checked_at, self._problem, unseen)
         if name and time.monotonic() - self._answered > STALE_S:
             slow = self._begun is not None and time.monotonic() - self._begun > SLOW_S
             return Spend("unknown", self._items, self._checked_at, _SILENT if slow else None, unseen)

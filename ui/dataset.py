@@ -225,6 +225,7 @@ def _wire_form(tab: DatasetTab, studio: Studio, page: Any) -> None:
         return [no_problem(), *_not_picking()]
 
     panels = [form.panels[name] for name in KINDS]
+    form.hub.name.change(handle(no_problem), None, [form.problem], **QUIET)  # it was about another one
     form.kind.change(handle(choose), [form.kind], [*panels, form.load, form.problem], **QUIET)
     inputs = [form.kind, form.path, form.by_hand, page.project, *form.hub.inputs]
     outputs = [*placed, form.load, *form.running.outputs]

@@ -317,9 +317,10 @@ def _checked(studio: Studio, tab: EvaluateTab, project: Project | None, values: 
     queued = bool(studio.ledger.list(project=project.name, kind="evaluate", active=True))
     latest = studio.ledger.latest(project.name, "evaluate")
     again = queued or (latest is not None and latest.state is State.SUCCEEDED)
+    label = "evaluate.start.job" if place.remote else "evaluate.start.also" if queued else "evaluate.start"
     button = gr.update(
         interactive=not found.blockers,
-        value=say("evaluate.start.also" if queued else "evaluate.start"),
+        value=say(label),
         variant="secondary" if again else "primary",
     )
     return [_summary(found, options), button, *hardware.show(where, flavor, found.numbers.need or Need(gpu=False))]
@@ -337,6 +338,7 @@ def _summary(found: Preflight[EvaluateNumbers], options: EvaluateOptions) -> str
     unknown = say("evaluate.time.unknown")
     about = say("evaluate.about", time=duration(numbers.seconds)) if numbers.seconds else unknown
     if numbers.offer is not None:
+        about = say("evaluate.about", time=run_view.rough(numbers.seconds)) if numbers.seconds else unknown
         rough = numbers.offer.estimate is not None and numbers.offer.estimate.source == "formula"
         about = say("evaluate.time.rough", time=about) if rough else about
         lines[say("evaluate.memory")] = _memory(numbers)

@@ -89,6 +89,14 @@ def wire(pickers: ModelPickers, studio: Studio, project: gr.State) -> None:
 
         return look_up
 
+    def plain(of: str, event: gr.SelectData) -> Any:
+        own, name = _listed(studio, of), str(event.value)
+        if name in {value for _, value in own}:
+            return gr.skip()
+        return gr.update(choices=[*own, (name, name)], value=name)
+
+    for picker in (pickers.tuned, pickers.base):
+        picker.select(handle(plain), [project], [picker], **QUIET)  # a choice is shown by its name alone
     for picker in (pickers.tuned, pickers.base, pickers.further):
         # Not always_last: Gradio 6.31 then sends the first key's event again instead of the last one's.
         picker.key_up(handle(finder()), [project], [picker], **QUIET, trigger_mode="multiple")
@@ -134,7 +142,7 @@ def suggestions(typed: str, own: list[Choice]) -> list[Choice]:
 
 
 def _label(found: Found) -> str:
-    marks = [say("evaluate.hub.downloads", count=f"{found.downloads:,}")]
+    marks = [say("evaluate.hub.downloads", count=f"{found.downloads:,}")] if found.downloads else []
     marks += [say(f"evaluate.hub.{mark}") for mark in ("private", "gated") if getattr(found, mark)]
     return " · ".join([found.name, *marks])
 

@@ -90,14 +90,15 @@ def control(model: type[BaseModel], prefix: str, name: str, choices: list[str] |
         choices: Choices, where the declaration cannot know them.
     """
     info = model.model_fields[name]
+    kind = _kind(info.annotation)
+    empty = "" if kind is str else None  # pydantic has a marker instead of a default where a value is required
     common: dict[str, Any] = {
         "label": t(f"{prefix}.{name}"),
         "info": t(f"{prefix}.{name}.help") if f"{prefix}.{name}.help" in CATALOGUE else _help(info),
         "elem_id": f"{prefix}-{name.replace('_', '-')}",
-        "value": info.get_default(call_default_factory=True),
+        "value": empty if info.is_required() else info.get_default(call_default_factory=True),
         "min_width": 220,
     }
-    kind = _kind(info.annotation)
     if get_origin(kind) is Literal:
         options = [(t(f"{prefix}.{name}.{choice}"), choice) for choice in get_args(kind)]
         return gr.Radio(choices=options, **common)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -17,7 +18,7 @@ from pipeline.preflight import Notice
 from pipeline.remote import JobOptions, Quote
 from ui.handlers import BUSY, QUIET, handle
 from ui.notice import facts, notices
-from ui.run_view import duration
+from ui.run_view import rough
 from ui.text import say, t
 
 
@@ -156,6 +157,17 @@ def show(where: str, flavor: str | None, need: Need) -> list[Any]:
     ]
 
 
+def named(flavor: str) -> str:
+    """Return what people call hardware: L40S for l40sx1."""
+    found = _known().find(flavor)
+    return found.label if found else flavor
+
+
+@functools.cache
+def _known() -> Listing:
+    return flavors.snapshot()
+
+
 def _label(flavor: Flavor) -> str:
     """Return hardware in a few signs, the same in all languages: GPU, memory, price; the size where names differ."""
     size = f" ({flavor.name.rsplit('-', 1)[1]})" if flavor.name.endswith(("-small", "-medium")) else ""
@@ -259,7 +271,7 @@ def _shown(question: Question) -> str:
         "hardware": say("hardware.confirm.hardware", pretty=offer.flavor.pretty, name=offer.flavor.name),
         "price": say("hardware.confirm.price", price=remote.money(offer.flavor.price_per_hour)),
         "time": _time(offer),
-        "stop": say("hardware.confirm.stop", time=duration(offer.hard_stop), soft=duration(offer.soft_stop)),
+        "stop": say("hardware.confirm.stop", time=rough(offer.hard_stop), soft=rough(offer.soft_stop)),
         "most": remote.money(offer.at_most),
     }
     told = {say(f"hardware.fact.{name}"): value for name, value in lines.items()} | dict(question.lines)
@@ -270,5 +282,5 @@ def _shown(question: Question) -> str:
 def _time(offer: Quote) -> str:
     if offer.estimate is None or offer.cost is None:
         return say("hardware.time.unknown")
-    about = {"time": duration(offer.estimate.seconds), "cost": remote.money(offer.cost)}
+    about = {"time": rough(offer.estimate.seconds), "cost": remote.money(offer.cost)}
     return say(f"hardware.time.{offer.estimate.source}", **about)

@@ -42,9 +42,14 @@ def wrong_values(error: ValidationError, prefix: str) -> str:
     return notices([Notice(said.what, said.why, said.next)], prefix, bad=True)
 
 
-def notice(text: str) -> str:
-    """Return one sentence as a notice, "" for none."""
-    return f'<div class="notice">{escape(text)}</div>' if text else ""
+def notice(text: str, style: str = "") -> str:
+    """Return one sentence as a notice, "" for none.
+
+    Args:
+        text: The sentence.
+        style: good or bad; "": a warning.
+    """
+    return f'<div class="{f"notice {style}".strip()}">{escape(text)}</div>' if text else ""
 
 
 def facts(lines: Mapping[str, str]) -> str:

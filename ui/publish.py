@@ -120,7 +120,7 @@ def wire(part: PublishPart, studio: Studio, page_: Page, name: gr.State) -> None
         if not planned.nothing:
             return [*_open(planned), gr.skip(), ""]
         publish.found(of, shown, planned)
-        return [*_close(), _where(exported.published(of, shown)), notice(say("publish.same"))]
+        return [*_close(), _where(exported.published(of, shown)), notice(say("publish.same"), "good")]
 
     def go(project: str, shown: str, agreed: dict[str, Any], *values: Any) -> list[Any]:
         options = _options(part.form, values)
@@ -139,8 +139,9 @@ def wire(part: PublishPart, studio: Studio, page_: Page, name: gr.State) -> None
 
     def account_changed(project: str, shown: str, repository: str) -> list[Any]:
         of = _project(studio, project)
-        wanted = repository or (publish.default_repository(shown) if of and shown else "")
-        return [*_draw(studio, of, shown), wanted]
+        who = studio.sign_in.status.account
+        mine = who is not None and repository.partition("/")[0] in (who.name, *who.organisations)
+        return [*_draw(studio, of, shown), gr.skip() if mine else _followed(of, shown, repository) or gr.skip()]
 
     shown = [page_.project, name]
     fresh = [*part.drawn, *part.question, *part.form.inputs, part.view.run]
@@ -177,6 +178,21 @@ def _values(form: ParameterForm, project: Project | None, name: str) -> list[Any
     repository = there.repository if there else publish.default_repository(name)
     values = {"repository": repository, "private": True, "license": "", "message": "", "existing": "update"}
     return [values[field] for field in form.components]
+
+
+def _followed(project: Project | None, name: str, repository: str) -> str:
+    """Return where the account that signed in now would publish, "" to leave what is there.
+
+    Args:
+        project: The project shown.
+        name: The export shown.
+        repository: What stands in the field: a name made for the account before is replaced, a typed one is not.
+    """
+    if project is None or not name:
+        return ""
+    there = exported.published(project, name)
+    made = repository.partition("/")[2] == name and not (there and there.repository == repository)
+    return publish.default_repository(name) if made or not repository else ""
 
 
 def _latest(studio: Studio, project: str, name: str) -> str:

@@ -156,6 +156,12 @@ def counted(progress: Progress) -> str:
     return " · ".join(parts)
 
 
+def rough(seconds: float) -> str:
+    """Return a time that is not known to the second as 4 min or 2 h 05 min."""
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 def duration(seconds: float) -> str:
     """Return seconds as 8 s, 3 min 20 s or 2 h 05 min."""
     whole = round(seconds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import re
 import time
 from dataclasses import dataclass
 from html import escape
@@ -11,13 +11,14 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from pipeline.hardware import flavors
 from pipeline.spend import Billing, Left, Spend, Stopped
 from pipeline.studio import Studio
 from ui.handlers import BUSY, QUIET, handle
+from ui.hardware import named
 from ui.text import say, t
 
 KINDS = {"train", "evaluate"}
+_BRACKETS = re.compile(r"\s*\(.*\)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def can_stop(studio: Studio) -> bool:
 def item(studio: Studio) -> str:
     """Return the status bar's item as HTML, everything escaped."""
     now = studio.spend.look()
-    dot = {"none": "idle", "billing": "busy", "unknown": "bad", "signed out": "bad"}[now.state]
+    dot = {"none": "idle", "billing": "busy", "unknown": "bad", "hidden": "idle", "signed out": "bad"}[now.state]
     if now.state == "unknown" and now.problem is None:
         dot = "idle"  # being asked for the first time
     return f'<span id="spend-item"><span class="dot {dot}"></span>{_words(now)}</span>'
@@ -100,12 +101,15 @@ def _words(now: Spend) -> str:
         return _items(now) + _unseen(now)
     if now.state == "signed out":
         return _unseen(now).lstrip()
+    if now.state == "hidden":
+        return escape(say("spend.hidden")) + _last(now) + _unseen(now)
     if now.problem is None:
         return escape(say("spend.asking")) + _last(now) + _unseen(now)
     since = clock(now.checked_at) if now.checked_at is not None else ""
     words = say("spend.unknown_since", since=since) if since else say("spend.unknown")
-    why = f"{words} {now.problem.why or now.problem.what}"
-    return escape(why) + _last(now) + _unseen(now)
+    # In the bar without what a library said (in brackets); the panel has all of it.
+    why = _BRACKETS.sub("", now.problem.why or now.problem.what)
+    return escape(f"{words} {why}") + _last(now) + _unseen(now)
 
 
 def _last(now: Spend) -> str:
@@ -116,7 +120,7 @@ def _items(now: Spend) -> str:
     if len(now.items) == 1:
         return f"{escape(sentence(now.items[0]))} {_links(now.items[0])}"
     stops = [one.stops_at for one in now.items if one.stops_at is not None]
-    words = say("spend.several", count=len(now.items), cost=money(now.total), rate=money(now.price_per_hour)) + (
+    words = say("spend.several", count=len(now.items), cost=money(now.total), rate=f"US${now.price_per_hour:,.2f}") + (
         say("spend.last_stop", stop=clock(max(stops))) if stops else ""
     )
     return escape(words)
@@ -161,18 +165,12 @@ def title(one: Billing) -> str:
 
 def hardware(one: Billing) -> str:
     """Return what people call a Job's hardware."""
-    found = _known_hardware().find(one.flavor)
-    return found.label if found else one.flavor
-
-
-@functools.cache
-def _known_hardware() -> flavors.Listing:
-    return flavors.snapshot()
+    return named(one.flavor)
 
 
 def money(usd: float) -> str:
-    """Return an amount in US dollars."""
-    return say("spend.less") if 0 < usd < 0.005 else f"US${usd:,.2f}"
+    """Return an amount that has been spent so far in US dollars: “about US$0.36”, “less than US$0.01”."""
+    return say("spend.less") if 0 < usd < 0.005 else say("spend.about", cost=f"US${usd:,.2f}")
 
 
 def clock(at: float | None) -> str:

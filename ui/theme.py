@@ -33,7 +33,8 @@ CSS = """
 #account-status a { padding: 0; margin: 0 6px 0 0; color: var(--color-accent); } #account-status p { margin: 4px 0; }
 #account-token input { border: 1px solid var(--border-color-primary); } #account-status { padding: 0; }
 #account-status > .prose, #account-status .html-container { padding: 0 !important; }
-#spend-stop { flex: 0 0 auto; width: max-content !important; }
+#spend-stop { flex: 0 0 auto; width: max-content !important; background: transparent; color: #dc2626;
+  border: 1px solid #dc2626; } .dark #spend-stop { color: #f87171; border-color: #f87171; }
 #status-items a, #spend-about a { text-decoration: underline; color: inherit; }
 #spend-end { background: #dc2626; color: white; }
 #spend-panel { border-color: #dc2626; }
@@ -67,6 +68,8 @@ CSS = """
 .facts dt { color: var(--body-text-color-subdued); } .facts dd { margin: 0; }
 .facts a { padding: 0; margin: 0; }
 .notice { border-left: 4px solid #d97706; padding: 6px 12px; margin: 6px 0; } .notice.bad { border-color: #dc2626; }
+[data-testid="status-tracker"]:has(> .error) { display: none !important; } /* the toast says it, and what to do */
+.notice a { padding: 0; margin: 0; }
 .notice.good { border-color: #0d9488; }
 .big-count { font-size: var(--text-xxl); font-weight: 650; font-variant-numeric: tabular-nums; }
 .empty { color: var(--body-text-color-subdued); padding: 24px 0; text-align: center; }

@@ -9,7 +9,7 @@ from pipeline.preflight import Preflight
 from pipeline.remote import money
 from pipeline.train import OrpoParams, TrainNumbers
 from ui.notice import facts, notices
-from ui.run_view import duration
+from ui.run_view import duration, rough
 from ui.text import say
 
 
@@ -56,7 +56,10 @@ def summary(found: Preflight[TrainNumbers], params: OrpoParams) -> str:
 def _memory(numbers: TrainNumbers) -> str:
     if numbers.memory is None:
         return say("train.memory.unknown")
-    total = numbers.job.offer.flavor.memory if numbers.job else hardware.this_machine().training_memory
+    if numbers.job:  # in the Hub's units, as in the list of hardware
+        sizes = {"need": numbers.memory, "total": numbers.job.offer.flavor.memory}
+        return say("train.memory.about", **{name: f"{size / 1e9:.1f} GB" for name, size in sizes.items()})
+    total = hardware.this_machine().training_memory
     return say("train.memory.about", need=hardware.size(numbers.memory), total=hardware.size(total))
 
 
@@ -67,5 +70,5 @@ def _time(numbers: TrainNumbers) -> str:
     offer = planned.offer
     if offer.estimate is None or offer.cost is None:
         return say("hardware.time.unknown")
-    about = {"time": duration(offer.estimate.seconds), "cost": money(offer.cost)}
+    about = {"time": rough(offer.estimate.seconds), "cost": money(offer.cost)}
     return say("train.time.job" if offer.estimate.source == "formula" else "hardware.time.former", **about)

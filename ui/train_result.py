@@ -15,6 +15,7 @@ from pipeline.preflight import spec_of
 from pipeline.remote import money
 from pipeline.runs.ledger import Run, State
 from pipeline.runs.view import View, fold
+from ui.hardware import named
 from ui.notice import facts, notice
 from ui.run_view import duration
 from ui.text import say, t
@@ -102,14 +103,14 @@ def _job(run: Run) -> str:
             return f'<div class="run-line">{escape(say("train.job.none_yet"))}</div>'
         limit = duration(float(job.get("timeout") or 0))
         price = money(60 * float(job.get("price_per_minute") or 0))
-        words = say("train.job.running", flavor=job.get("flavor"), price=price, time=limit)
+        words = say("train.job.running", flavor=named(str(job.get("flavor") or "")), price=price, time=limit)
         return f'<div class="run-line">{escape(words)} {page}</div>'
     if run.state is State.LOST:
         return f'<div class="notice bad">{escape(say("train.job.lost"))} {page}</div>'
     if spent is None:  # a Job that was there may have run for a moment that nobody saw
         words = say("train.job.ended" if job.get("job") else "train.job.free")
         return f'<div class="run-line">{escape(words)} {page}</div>'
-    words = say("train.job.cost", time=duration(spent.seconds), flavor=spent.flavor, cost=money(spent.usd))
+    words = say("train.job.cost", time=duration(spent.seconds), flavor=named(spent.flavor), cost=money(spent.usd))
     return f'<div class="run-line">{escape(words)} {page}</div>'
 
 
@@ -183,7 +184,7 @@ def _line(run: Run) -> list[str]:
         time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created)),
         str(asked.get("project_name", "")),
         str(asked.get("dataset", "")),
-        str((asked.get("job") or {}).get("flavor") or "–") if run.place == "job" else say("train.here"),
+        named(str((asked.get("job") or {}).get("flavor") or "–")) if run.place == "job" else say("train.here"),
         say("train.state.stopped") if result.get("stopped") else state,
         str(result.get("steps") or (metrics[-1]["step"] if metrics else "–")),
         f"{loss:.4g}" if loss is not None else "–",

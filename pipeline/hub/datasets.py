@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import pyarrow as pa
 from huggingface_hub import DatasetInfo
 
 from pipeline.errors import StudioError
-from pipeline.hub import client, look
+from pipeline.hub import client, look, parquet
 from pipeline.hub.look import Memory, Seen
 from pipeline.hub.problems import HUB_ERRORS, causes, explain, redact, status
 
@@ -33,7 +33,6 @@ _ASKED_TAGS = ("dpo", "rlhf", "preference")
 _LOOKED_THROUGH = 40  # hits asked for, out of which the best are shown
 _EXPAND: Any = ["downloads", "likes", "tags", "private", "gated", "cardData"]
 _IN_NAME = re.compile(r"(^|[^a-z])(dpo|orpo|rlhf|rlaif|simpo|kto|preferences?|hh|ultrafeedback)([^a-z]|$)")
-_RANGE = 1 << 20  # bytes of a parquet file asked for at once when only its first rows are wanted
 _READ_RETRIES = 6  # times 5 s that `datasets` tries again to read on; its own 20 would be nearly two minutes
 
 
@@ -345,21 +344,12 @@ def stream(chosen: Chosen) -> Generator[pa.Table]:
     Raises:
         StudioError: The Hub is not reached any more, or a file cannot be read.
     """
-    from datasets import config, load_dataset  # noqa: PLC0415
+    from datasets import config  # noqa: PLC0415
 
     config.STREAMING_READ_MAX_RETRIES = _READ_RETRIES
     left = chosen.limit
     try:
-        rows = load_dataset(
-            chosen.name,
-            chosen.config,
-            split=chosen.split,
-            revision=chosen.revision,
-            streaming=True,
-            token=client.token() or False,
-            **_reading(chosen),
-        )
-        for table in rows.with_format("arrow").iter(batch_size=min(BATCH, left or BATCH)):
+        for table in _tables(chosen, min(BATCH, left or BATCH)):
             yield table if left is None else table.slice(0, left)
             left = None if left is None else left - table.num_rows
             if left is not None and left <= 0:
@@ -370,14 +360,16 @@ def stream(chosen: Chosen) -> Generator[pa.Table]:
         raise problem(chosen.name, error, chosen.split) from error
 
 
-def _reading(chosen: Chosen) -> dict[str, Any]:
-    """Return how files are read: for the first rows of a parquet file not 32 MB at a time, as `datasets` does."""
-    if chosen.format != "parquet" or chosen.limit is None:
-        return {}
-    import pyarrow.dataset as arrow  # noqa: PLC0415
+def _tables(chosen: Chosen, rows: int) -> Iterable[pa.Table]:
+    """Return the rows of a dataset in tables of some rows."""
+    if chosen.format == "parquet":
+        return parquet.tables(chosen.name, chosen.config, chosen.split, chosen.revision, rows, chosen.limit is not None)
+    from datasets import load_dataset  # noqa: PLC0415
 
-    cache = pa.CacheOptions(hole_size_limit=8 << 10, range_size_limit=_RANGE, lazy=True, prefetch_limit=0)
-    return {"fragment_scan_options": arrow.ParquetFragmentScanOptions(cache_options=cache, pre_buffer=True)}
+    token, revision = client.token() or False, chosen.revision
+    found = load_dataset(chosen.name, chosen.config, split=chosen.split, revision=revision, streaming=True, token=token)
+    batches: Iterable[pa.Table] = found.with_format("arrow").iter(batch_size=rows)
+    return batches
 
 
 def problem(name: str, error: Exception, split: str = "") -> StudioError:

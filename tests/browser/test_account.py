@@ -98,6 +98,7 @@ def test_a_hub_that_is_away_keeps_the_token_and_may_be_asked_again(page: Page, h
     expect(about).to_contain_text("Nobody is signed in")
 
 
+@pytest.mark.matrix
 def test_the_environments_token_signs_in_by_itself_and_can_be_set_aside(
     page: Page, app_server: Callable[..., App], hub: HubDouble
 ) -> None:
@@ -121,6 +122,7 @@ def test_the_environments_token_signs_in_by_itself_and_can_be_set_aside(
     app.end()
 
 
+@pytest.mark.matrix
 def test_on_a_phone_in_the_dark_and_in_chinese(browser: Browser, hub_app: App, hub: HubDouble) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, locale="zh-CN", color_scheme="dark")
     page = context.new_page()
@@ -145,6 +147,7 @@ def processes(app: App) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.matrix
 def test_a_typed_token_is_nowhere_but_in_memory(page: Page, app_server: Callable[..., App], hub: HubDouble) -> None:
     app = app_server(environment=hub.environment() | {"HF_HUB_OFFLINE": "0", "HF_TOKEN": ""})
     sent: list[str] = []

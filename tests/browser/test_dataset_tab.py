@@ -149,7 +149,7 @@ def test_what_cannot_be_loaded_says_why(page: Page, studio_url: str, tmp_path: P
     expect(problem).to_be_hidden()
     expect(page.locator("#dataset-hub-id textarea, #dataset-hub-id input")).to_have_value("mlabonne/orpo-dpo-mix-40k")
     page.locator("#dataset-load").click()
-    expect(problem).to_contain_text("The Hub is not reached")
+    expect(problem).to_contain_text("HF_HUB_OFFLINE is set")
     expect(problem).to_contain_text("load a file or the bundled sample")
 
 

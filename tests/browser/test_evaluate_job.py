@@ -49,6 +49,7 @@ def on_the_hub(hub: HubDouble, app_server: Callable[..., App], tmp_path: Path) -
     return app, project
 
 
+@pytest.mark.matrix
 def test_models_of_the_hub_are_scored_on_a_job_and_written_to_the_card(
     page: Page, hub: HubDouble, on_the_hub: tuple[App, Project]
 ) -> None:

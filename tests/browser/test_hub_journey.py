@@ -127,7 +127,11 @@ def train(app: App, page: Page, hub: HubDouble) -> None:
     question = page.locator("#train-confirm")
     expect(question).to_contain_text("US$1.80 per hour")
     expect(question).to_contain_text(MODEL)
+    steps.set_number(page, "train-budget", 1)  # what is paid for is what was shown, never something else
     page.locator("#train-pay").click()
+    expect(page.locator("#train-pay")).to_have_text("Start and pay up to US$0.99")
+    assert not [job for job in hub.jobs() if job.namespace == USER]
+    page.locator("#train-pay").dblclick()  # one Job, as is seen below
     expect(page.locator("#train-card")).to_contain_text("Train journey")
     bar = page.locator("#status-bar")
     expect(bar).not_to_contain_text("Nothing is billing", timeout=steps.RUN_MS)

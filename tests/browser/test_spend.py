@@ -97,6 +97,7 @@ def test_what_bills_is_on_every_tab_and_everything_can_be_stopped(
     expect(page.locator("#spend-stop")).to_be_hidden()
 
 
+@pytest.mark.matrix
 def test_a_job_of_a_lost_disk_is_live_on_its_tab(page: Page, spend_app: App, hub: HubDouble, user: str) -> None:
     patient(page)
     token = hub.add_user(user)
@@ -113,6 +114,7 @@ def test_a_job_of_a_lost_disk_is_live_on_its_tab(page: Page, spend_app: App, hub
     picture(page, "adopted")
 
 
+@pytest.mark.matrix
 def test_an_unreachable_hub_is_not_called_nothing(page: Page, spend_app: App, hub: HubDouble, user: str) -> None:
     patient(page)
     token = hub.add_user(user)
@@ -140,6 +142,7 @@ def test_an_unreachable_hub_is_not_called_nothing(page: Page, spend_app: App, hu
 @pytest.mark.parametrize(
     ("locale", "scheme", "width"), [("en-US", "light", 390), ("zh-CN", "dark", 1280), ("zh-CN", "light", 390)]
 )
+@pytest.mark.matrix
 def test_narrow_dark_and_chinese(
     browser: Browser, spend_app: App, hub: HubDouble, user: str, locale: str, scheme: str, width: int
 ) -> None:

@@ -86,6 +86,7 @@ def shot(page: Page, folder: Path | None, name: str) -> None:
         page.screenshot(path=folder / f"train-{name}.png", full_page=True)
 
 
+@pytest.mark.matrix
 def test_a_job_is_chosen_confirmed_followed_and_leaves_a_model_on_the_hub(
     page: Page, job_app: App, hub: HubDouble, tmp_path: Path, pictures: Path | None
 ) -> None:
@@ -126,7 +127,7 @@ def test_a_job_is_chosen_confirmed_followed_and_leaves_a_model_on_the_hub(
     page.locator("#train-pay").dblclick()
     expect(page.locator("#train-card")).to_contain_text("Train first")
     expect(question).to_be_hidden()
-    expect(page.locator("#train-note")).to_contain_text("Hugging Face Job on l40sx1", timeout=RUN_MS)
+    expect(page.locator("#train-note")).to_contain_text("Hugging Face Job on L40S", timeout=RUN_MS)
     shot(page, pictures, "running")
     assert ended(page, "train", RUN_MS) == "Finished"
     (job,) = [job for job in hub.jobs() if job.namespace == "tess"]
@@ -147,6 +148,7 @@ def test_a_job_is_chosen_confirmed_followed_and_leaves_a_model_on_the_hub(
     expect(page.locator("#evaluate-tuned input")).to_have_value("first (trained on pairs)")
 
 
+@pytest.mark.matrix
 def test_a_job_that_is_taken_away_says_what_is_left_and_that_nothing_bills(
     page: Page, job_app: App, hub: HubDouble, tmp_path: Path, pictures: Path | None
 ) -> None:

@@ -184,6 +184,7 @@ class Import(Studio):
         assert found is not None and found.dataset_id == second.result["dataset_id"]
 
 
+@pytest.mark.matrix
 def test_an_import_on_a_mounted_disk(disk: Disk, monkeypatch: pytest.MonkeyPatch, argilla_python: Path) -> None:
     work = Import(disk.folder, monkeypatch, argilla_python)
     disk.fill(leave=5 << 20)
@@ -281,6 +282,7 @@ def test_a_checkpoint_with_limited_files(
     work.repeat()
 
 
+@pytest.mark.matrix
 def test_events_on_a_mounted_disk(
     disk: Disk, monkeypatch: pytest.MonkeyPatch, autotrain_python: Path, tiny: Path
 ) -> None:

@@ -7,8 +7,10 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline import dataset
@@ -262,3 +264,42 @@ def test_a_load_that_fails_says_why(hub: HubDouble, unique: str, home: Home) -> 
 
 def _threads() -> list[str]:
     return [thread.name for thread in threading.enumerate()]
+
+
+FIRST_ROWS = """
+import os
+from pipeline.dataset import sources
+from pipeline.hub import datasets
+def stop(read, expected):
+    if read and os.environ["STOP"]:
+        raise SystemExit(0)
+print(sources.hub(datasets.choose(os.environ["NAME"], limit=1000), stop).rows.total)
+"""
+
+
+def test_a_process_ends_after_it_has_read_the_first_rows(
+    hub: HubDouble, unique: str, mix_file: Path, client: Callable[..., str]
+) -> None:
+    """pyarrow's own threads, as `datasets` uses them, keep it from ending nearly always."""
+    hub.add_repo("dataset", f"{unique}/mix", {"train.parquet": mix_file})
+    root = str(Path(__file__).parents[3])
+
+    def read(stop: str) -> str:  # `client` asserts that it ended with 0
+        return client(FIRST_ROWS, NAME=f"{unique}/mix", STOP=stop, PYTHONPATH=root)
+
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(read, ["", "", "in the middle"])) == ["1000\n", "1000\n", ""]
+
+
+def test_the_first_rows_of_one_large_row_group_do_not_download_it(
+    hub: HubDouble, unique: str, mix_file: Path, tmp_path: Path
+) -> None:
+    """As pandas and pyarrow write a file: a million rows to a group."""
+    whole = pq.read_table(mix_file)
+    pq.write_table(whole, tmp_path / "train.parquet", row_group_size=1_000_000)
+    hub.add_repo("dataset", f"{unique}/one", {"train.parquet": tmp_path / "train.parquet"})
+    asked = len(hub.requests)
+    rows = dataset.read_hub(datasets.choose(f"{unique}/one", limit=1500))
+    served = sum(request.bytes_sent for request in hub.requests[asked:])
+    assert rows.total == 1500 and rows.rows[1499] == whole.slice(1499, 1).to_pylist()[0]
+    assert served < (tmp_path / "train.parquet").stat().st_size / 5, f"{served:,} bytes"

@@ -156,6 +156,7 @@ def found_in(run: Run) -> Evaluation:
     return found
 
 
+@pytest.mark.matrix
 def test_three_models_and_revisions_are_scored_on_a_job(world: World, on_a_job: Run) -> None:
     found = found_in(on_a_job)
     told = {role: (model["path"], model["revision"]) for role, model in found.models.items()}
@@ -177,6 +178,7 @@ def test_three_models_and_revisions_are_scored_on_a_job(world: World, on_a_job: 
     assert found.link.startswith(f"{world.hub.url}/datasets/{world.user}/align-studio-runs/")
 
 
+@pytest.mark.matrix
 def test_one_job_ran_and_its_files_are_in_the_private_store(world: World, on_a_job: Run) -> None:
     (job,) = [job for job in world.hub.jobs() if job.labels.get("run") == on_a_job.id]
     assert (job.flavor, job.labels["kind"], job.secret_names) == ("l40sx1", "evaluate", ("HF_TOKEN",))
@@ -191,6 +193,7 @@ def test_one_job_ran_and_its_files_are_in_the_private_store(world: World, on_a_j
     assert str(world.ledger.home.path).encode() not in b"".join(left.values())
 
 
+@pytest.mark.matrix
 def test_a_job_that_another_disk_started_shows_its_scores(world: World, on_a_job: Run, tmp_path: Path) -> None:
     told = json.loads(world.hub.files("dataset", f"{world.user}/align-studio-runs")[f"runs/{on_a_job.id}/run.json"])
     elsewhere = Ledger(open_home(tmp_path / "elsewhere"))
@@ -205,6 +208,7 @@ def test_a_job_that_another_disk_started_shows_its_scores(world: World, on_a_job
     assert found.tasks["reviewed_pairs"]["data"] == "data/test.jsonl"
 
 
+@pytest.mark.matrix
 def test_the_next_job_is_estimated_by_the_pace_of_this_one(world: World, on_a_job: Run) -> None:
     options = world.options(further=[f"{world.user}/tuned@main"])
     offer = preflight(world.ledger, world.project, options, where=JOB).numbers.offer

@@ -142,6 +142,7 @@ def test_a_supervisor_killed_is_taken_up_and_a_stop_keeps_the_model(world: World
     assert len(numbers) == len(set(numbers)) == max(numbers)
 
 
+@pytest.mark.matrix
 def test_the_soft_stop_saves_the_model_before_the_hard_one(world: World, trained: Trained) -> None:
     told = events.read(trained.run.events).events
     began = {kind: next(event["ts"] for event in told if event["event"] == kind) for kind in ("stage", "begin")}
@@ -215,6 +216,7 @@ def test_a_job_that_dies_says_of_what(world: World, happens: Callable[[World, Jo
     assert ended.result is None
 
 
+@pytest.mark.matrix
 def test_a_job_ended_gently_from_outside_leaves_its_log(world: World) -> None:
     run = world.launch(world.spec("outside-model", **LONG))
     world.wait_for_event(run, "step", 2)
@@ -301,6 +303,7 @@ def test_on_a_new_disk_the_job_is_adopted_and_can_be_stopped(world: World, tmp_p
     there.close()
 
 
+@pytest.mark.matrix
 def test_a_hub_that_goes_away_and_comes_back_loses_nothing(world: World) -> None:
     run = world.launch(world.spec("lost-line-model"))
     world.wait(run, "the Job to run", lambda seen: seen.state is State.RUNNING)

@@ -212,6 +212,7 @@ def test_a_private_base_model_needs_its_reader_here_too(studio: Studio) -> None:
         assert "user" not in spec(studio.work, studio.options(base_model=f"{studio.world.user}/free"), QUICK)
 
 
+@pytest.mark.matrix
 def test_a_training_on_a_job_ends_as_a_model_on_the_hub(studio: Studio) -> None:
     world, options = studio.world, studio.options()
     with client.acting_as(world.token):
