@@ -111,6 +111,7 @@ def test_a_public_repository_is_said_in_bold_and_a_change_under_ones_hands_is_sh
     hub.add_repo("dataset", "olga/open", {"README.md": b"# Mine\n", "test.jsonl": b"{}\n", "<b>.txt": b"x"})
     open_export(page, hub_app, project)
     sign_in(page, hub.add_user("olga"), "olga")
+    expect(page.locator("#publish-repository").get_by_role("textbox")).to_have_value("olga/open-v1")  # not pia's
     page.locator("#publish-repository").get_by_role("textbox").fill("olga/open")
     compare(page)
     question = page.locator("#publish-confirm")

@@ -238,7 +238,7 @@ def test_rows_arrive_whole_through_a_fault_in_the_middle(
     assert rows.total == (limit or 400)
 
 
-def test_a_token_that_ends_in_the_middle_of_the_rows_is_said(
+def test_a_token_that_ends_before_the_rows_are_read_is_said(
     hub: HubDouble, token: str, unique: str, pairs: Path
 ) -> None:
     hub.add_repo("dataset", f"{unique}/pairs", {"train.parquet": pairs}, private=True)
