@@ -218,6 +218,7 @@ def test_the_next_job_is_estimated_by_the_pace_of_this_one(world: World, on_a_jo
     assert other.numbers.offer.estimate.source == "formula"
 
 
+@pytest.mark.matrix
 def test_a_private_model_is_scored_here_with_the_run_s_token(world: World, lighteval_python: Path) -> None:
     options = world.options(base="", tuned=f"{world.user}/tuned", tasks=["reviewed_pairs"], max_samples=4)
     run = world.end(evaluate.start(world.ledger, world.project, options))

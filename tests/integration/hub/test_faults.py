@@ -22,6 +22,9 @@ from pipeline.hub import client, datasets, jobs, look, store
 from tests.doubles.hub import HubDouble
 from tests.integration.hub.exports import make_export
 
+# Every fault at every place; the core of each is in test_repositories, test_jobs, test_job_run and test_store.
+pytestmark = pytest.mark.matrix
+
 PASSING = [
     {"status": 429, "retry_after": 1},
     {"status": 500},
