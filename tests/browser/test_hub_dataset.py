@@ -99,6 +99,7 @@ def test_search_choose_and_load(form: Page, hub: HubDouble) -> None:
     expect(form.locator("#dataset-loading")).to_be_hidden()
 
 
+@pytest.mark.matrix
 def test_configuration_split_and_revision_are_chosen(form: Page, hub: HubDouble) -> None:
     box(form).fill(f"maker/{WORD}-several")
     expect(form.locator("#dataset-config input")).to_have_value("plain")
@@ -129,6 +130,7 @@ def test_what_goes_wrong_is_said_with_a_link(form: Page, hub: HubDouble) -> None
     expect(about).to_contain_text("maker/evil")
 
 
+@pytest.mark.matrix
 def test_a_load_shows_its_progress_and_is_stopped(form: Page, hub: HubDouble, app: App) -> None:
     box(form).fill(MIX)
     expect(form.locator("#dataset-hub-about")).to_contain_text("train: 400 rows")

@@ -103,6 +103,7 @@ def test_an_export_is_published_compared_and_published_again(
     expect(page.locator("#publish-where")).to_contain_text(commit.id[:12])
 
 
+@pytest.mark.matrix
 def test_a_public_repository_is_said_in_bold_and_a_change_under_ones_hands_is_shown(
     page: Page, hub_app: App, hub: HubDouble, pictures: Path | None
 ) -> None:
