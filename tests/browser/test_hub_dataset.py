@@ -54,8 +54,10 @@ def stocked(hub_double: HubDouble, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def app(stocked: HubDouble, app_server: Callable[..., App]) -> App:
-    return app_server(environment={**stocked.environment(), "HF_HUB_OFFLINE": "0"})
+def app(stocked: HubDouble, app_server: Callable[..., App]) -> Iterator[App]:
+    own = app_server(environment={**stocked.environment(), "HF_HUB_OFFLINE": "0"})
+    yield own
+    own.end()  # what idles takes the processor from the tests that follow
 
 
 @pytest.fixture

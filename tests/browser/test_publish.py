@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +19,11 @@ from tests.integration.hub.exports import add_export
 
 
 @pytest.fixture(scope="module")
-def hub_app(app_server: Callable[..., App], _hub_running: HubDouble) -> App:
+def hub_app(app_server: Callable[..., App], _hub_running: HubDouble) -> Iterator[App]:
     """A studio of its own that speaks to the Hub double; nobody is signed in."""
-    return app_server(environment=_hub_running.environment() | {"HF_HUB_OFFLINE": "0", "HF_TOKEN": ""})
+    own = app_server(environment=_hub_running.environment() | {"HF_HUB_OFFLINE": "0", "HF_TOKEN": ""})
+    yield own
+    own.end()  # what idles takes the processor from the tests that follow
 
 
 def open_export(page: Page, app: App, project: Project) -> None:

@@ -21,9 +21,11 @@ TABS = ("Dataset", "Filter", "Export", "Train", "Evaluate")
 
 
 @pytest.fixture(scope="module")
-def spend_app(app_server: Callable[..., App], _hub_running: HubDouble) -> App:
+def spend_app(app_server: Callable[..., App], _hub_running: HubDouble) -> Iterator[App]:
     """A studio of its own that speaks to the Hub double; nobody is signed in."""
-    return app_server(environment=_hub_running.environment() | {"HF_HUB_OFFLINE": "0", "HF_TOKEN": ""})
+    own = app_server(environment=_hub_running.environment() | {"HF_HUB_OFFLINE": "0", "HF_TOKEN": ""})
+    yield own
+    own.end()  # what idles takes the processor from the tests that follow
 
 
 @pytest.fixture

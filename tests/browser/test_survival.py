@@ -159,7 +159,7 @@ def test_trainings_go_on_and_the_queue_moves_while_the_app_is_dead(
 ) -> None:
     steps.watch(studio, project)
     one_step = {"gradient_accumulation": 1, "logging_steps": 1}
-    steps.fill_training(studio, base, batch_size=8, **one_step)
+    steps.fill_training(studio, base, batch_size=8, epochs=3, **one_step)
     steps.start_training(studio, "first")
     first = steps.latest(app, "train", project)
     steps.fill_training(studio, base, batch_size=32, epochs=1, **one_step)
@@ -181,7 +181,7 @@ def test_trainings_go_on_and_the_queue_moves_while_the_app_is_dead(
     expect(studio.locator("#train-card")).to_contain_text("Train second")
     assert steps.ended(studio, "train") == "Finished"
     expect(studio.locator("#train-result")).to_be_visible()
-    history = [[row[2], row[4]] for row in steps.cells(studio.locator("#train-history"))]
+    history = [[row[2], row[5]] for row in steps.cells(studio.locator("#train-history"))]
     assert history == [["second", "Finished"], ["first", "Finished"]]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,11 @@ RUN_MS = 240_000  # the Job builds its engine and trains on this machine, which 
 
 
 @pytest.fixture(scope="module")
-def job_app(app_server: Callable[..., App], _hub_running: HubDouble) -> App:
+def job_app(app_server: Callable[..., App], _hub_running: HubDouble) -> Iterator[App]:
     """A studio of its own that speaks to the Hub double; nobody is signed in."""
-    return app_server(environment=_hub_running.environment() | {"HF_HUB_OFFLINE": "0", "HF_TOKEN": ""})
+    own = app_server(environment=_hub_running.environment() | {"HF_HUB_OFFLINE": "0", "HF_TOKEN": ""})
+    yield own
+    own.end()  # what idles takes the processor from the tests that follow
 
 
 @pytest.fixture(scope="session")
