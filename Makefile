@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/python -m uv
 UV_VERSION := 0.13.9
+# A browser test waits for a page: what else takes the processor would make it fail.
+SIDE_BY_SIDE := tests/unit tests/integration --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: run test test-full check unit engines bench lock clean
 
@@ -12,11 +14,13 @@ run: $(VENV)/.app
 
 test: $(VENV)/.dev check
 	$(BIN)/python -m tests.prepare
-	$(BIN)/python -m pytest -m "not matrix"
+	$(BIN)/python -m pytest -m "not matrix" $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -m "not matrix" tests/browser
 
 test-full: $(VENV)/.dev check
 	$(BIN)/python -m tests.prepare
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest tests/browser
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/unit

@@ -7,8 +7,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +17,9 @@ from pipeline.engines import install
 from pipeline.settings import Settings
 from tests.doubles.hub import HubDouble
 from tests.doubles.hub.serving import HOST, free_port
+
+if TYPE_CHECKING:
+    from pipeline.hub.account import SignIn
 
 # Read before any test names another home: `python -m tests.prepare` built the engines there.
 ENGINES = Settings().engines_folder
@@ -51,6 +55,22 @@ def hub(_hub_running: HubDouble) -> Iterator[HubDouble]:
     """The Hub double at HF_ENDPOINT; what it holds stays for the session, so each test uses names of its own."""
     yield _hub_running
     _hub_running.calm()
+
+
+@pytest.fixture
+def sign_ins() -> Iterator[Callable[[str], SignIn]]:
+    """Makes sign-ins that stop asking the Hub with the test."""
+    from pipeline.hub.account import SignIn
+
+    made: list[SignIn] = []
+
+    def make(token: str = "") -> SignIn:
+        made.append(SignIn(token))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture(scope="session")

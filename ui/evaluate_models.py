@@ -17,7 +17,7 @@ from pipeline.errors import StudioError
 from pipeline.evaluate import EvaluateOptions
 from pipeline.export import exported
 from pipeline.hub import models as hub_models
-from pipeline.hub.models import Found
+from pipeline.hub.look import Found
 from pipeline.project import DEFAULT_BASE_MODEL, Project, find
 from pipeline.studio import Studio
 from ui.forms import control

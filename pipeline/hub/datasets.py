@@ -37,23 +37,13 @@ _READ_RETRIES = 6  # times 5 s that `datasets` tries again to read on; its own 2
 
 
 @dataclass(frozen=True)
-class Found:
+class Found(look.Found):
     """One hit of a search.
 
     Attributes:
-        name: Its id.
-        downloads: Downloads of the last 30 days.
-        likes: Likes.
-        private: Whether only some may see it.
-        gated: Whether its owner asks for consent first.
         preference: Whether its tags, columns or name say that it holds preferences.
     """
 
-    name: str
-    downloads: int
-    likes: int
-    private: bool
-    gated: bool
     preference: bool
 
 
@@ -190,7 +180,7 @@ def _hit(info: DatasetInfo) -> Found:
     preference = (
         bool(tags & PREFERENCE_TAGS) or {"chosen", "rejected"} <= columns or bool(_IN_NAME.search(info.id.lower()))
     )
-    return Found(info.id, info.downloads or 0, info.likes or 0, bool(info.private), bool(info.gated), preference)
+    return Found.of(info, preference=preference)
 
 
 def _card_columns(info: DatasetInfo) -> dict[str, tuple[str, ...]]:

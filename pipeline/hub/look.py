@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from huggingface_hub import DatasetInfo, ModelInfo
 from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
@@ -26,6 +26,35 @@ TIMEOUT_S = 3.0  # seconds the Hub is waited for: a person waits for the answer
 SEARCH_TIMEOUT_S = 6.0
 FRESH_S = 60.0
 AGAIN_S = 10.0  # after no answer, or the answer that the Hub has a problem
+
+
+@dataclass(frozen=True)
+class Found:
+    """One hit of a search.
+
+    Attributes:
+        name: Its id.
+        downloads: Downloads of the last 30 days.
+        likes: Likes.
+        private: Whether only some may see it.
+        gated: Whether its owner asks for consent first.
+    """
+
+    name: str
+    downloads: int
+    likes: int
+    private: bool
+    gated: bool
+
+    @classmethod
+    def of(cls, info: DatasetInfo | ModelInfo, **more: Any) -> Self:
+        """Return the hit that the Hub tells of.
+
+        Args:
+            info: The Hub's answer.
+            more: The fields a subclass adds.
+        """
+        return cls(info.id, info.downloads or 0, info.likes or 0, bool(info.private), bool(info.gated), **more)
 
 
 class Memory(Generic[T]):

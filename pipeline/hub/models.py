@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from huggingface_hub.errors import HFValidationError, NotASafetensorsRepoError, 
 
 from pipeline.errors import StudioError
 from pipeline.hub import client, look
-from pipeline.hub.look import Kind, Memory, Seen
+from pipeline.hub.look import Found, Kind, Memory, Seen
 from pipeline.hub.problems import HUB_ERRORS, explain
 from pipeline.hub.retry import passing
 
@@ -24,25 +23,6 @@ FOUND = 12  # hits of one search
 _LOOKED_THROUGH = 40  # hits asked for, out of which the first that generate text are shown
 _EXPAND: Any = ["downloads", "likes", "private", "gated", "pipeline_tag"]
 _HEADERS_AT_ONCE = 8
-
-
-@dataclass(frozen=True)
-class Found:
-    """One hit of a search.
-
-    Attributes:
-        name: Its id.
-        downloads: Downloads of the last 30 days.
-        likes: Likes.
-        private: Whether only some may see it.
-        gated: Whether its owner asks for consent first.
-    """
-
-    name: str
-    downloads: int
-    likes: int
-    private: bool
-    gated: bool
 
 
 _found: Memory[tuple[Found, ...]] = Memory()
@@ -68,16 +48,12 @@ def search(words: str, limit: int = FOUND) -> list[Found]:
         found = look.searches("model")(search=wanted, sort="downloads", limit=_LOOKED_THROUGH, expand=_EXPAND)
         # Not left to the Hub: a model just trained has no card that names its task.
         infos = [ModelInfo(**{"siblings": None, **each}) for each in found]
-        return tuple(_hit(info) for info in infos if info.pipeline_tag in (None, "text-generation"))
+        return tuple(Found.of(info) for info in infos if info.pipeline_tag in (None, "text-generation"))
 
     try:
         return list(_found.get(wanted, ask))[:limit]
     except (*HUB_ERRORS, ValueError) as error:
         raise explain(error, "Models on the Hub cannot be searched.") from error
-
-
-def _hit(info: ModelInfo) -> Found:
-    return Found(info.id, info.downloads or 0, info.likes or 0, bool(info.private), bool(info.gated))
 
 
 def sha(name: str, revision: str = "") -> str:

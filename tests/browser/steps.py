@@ -91,11 +91,16 @@ def open_tab(page: Page, name: str) -> None:
 
 
 def set_number(page: Page, elem_id: str, value: float) -> None:
-    """Type a number and leave the field."""
+    """Type a number and leave the field; again if it was so new that Gradio had yet to put its default there."""
     field = page.locator(f"#{elem_id} input")
-    field.fill(str(value))
-    field.blur()
-    expect(field).to_have_value(str(value))
+
+    def typed() -> bool:
+        field.fill(str(value))
+        field.blur()
+        page.wait_for_timeout(300)
+        return field.input_value() == str(value)
+
+    until(typed, f"{elem_id} shows {value}")
 
 
 def choose(page: Page, elem_id: str, value: str) -> None:
@@ -279,3 +284,32 @@ def points(page: Page) -> set[int]:
     marks = page.locator("#train-curve-loss path[aria-label$='metric: loss']")
     labels = marks.evaluate_all("marks => marks.map(mark => mark.getAttribute('aria-label'))")
     return {int(label.split(";")[0].split(":")[1].replace(",", "")) for label in labels}
+
+
+def see_scores(page: Page, written: dict[tuple[str, str], float]) -> None:
+    """See that the scores on the page are those written, to the decimals shown, and that the training changed one.
+
+    Args:
+        page: The studio, an evaluation of base and tuned on both tasks on its Evaluate tab.
+        written: The scores of lighteval's result files by role and metric.
+    """
+    table = page.locator("#evaluate-table")
+    expect(table).to_contain_text("mc2")
+    names = {
+        "mc1": "truthfulqa_mc1",
+        "mc2": "truthfulqa_mc2",
+        "per token (": "pref_acc_norm",
+        "nats": "pref_margin_norm",
+    }
+    checked = 0
+    for row in table.locator("tbody tr").all():
+        _, measure, *shown, _, _, _ = row.locator("td").all_inner_texts()
+        metric = next((metric for words, metric in names.items() if words in measure), None)
+        if metric is not None:
+            for role, text in zip(("base", "tuned"), shown, strict=True):
+                value = text.split("±")[0].strip()
+                digits = len(value.partition(".")[2])
+                assert abs(float(value) - written[role, metric]) <= 0.5 * 10**-digits + 1e-12, (role, metric, text)
+                checked += 1
+    assert checked == 2 * len(names)
+    assert written["base", "pref_margin_norm"] != written["tuned", "pref_margin_norm"], "The training changed nothing."

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from tests.browser import steps
 from tests.browser.conftest import App
 from tests.browser.test_train_tab import OPEN_MS, RUN_MS, make_project, open_tab
 from tests.tiny_model import make_tiny_model
@@ -48,8 +49,8 @@ def test_two_models_are_scored_and_asked(page: Page, studio: App, tmp_path: Path
     open_tab(page, studio, project, "Evaluate")
     choose_model(page, make_tiny_model(tmp_path / "tiny-tuned", seed=1))
     page.get_by_label("Small bundled sample").check()
-    page.get_by_text("Samples, batches, number format").click()
-    page.locator("#evaluate-max-samples input").fill("12")
+    steps.unfold(page, "Samples, batches, number format")
+    steps.set_number(page, "evaluate-max-samples", 12)
     expect(page.locator("#evaluate-check")).to_contain_text("12 questions, by each model")
     page.locator("#evaluate-start:not([disabled])").click()
     expect(page.locator("#evaluate-card")).to_contain_text("Evaluate tiny-tuned")
@@ -69,12 +70,8 @@ def test_two_models_are_scored_and_asked(page: Page, studio: App, tmp_path: Path
 
     hostile = "<img src=x onerror=alert(1)> Why is the river cold?"
     page.locator("#answer-prompt textarea").fill(hostile)
-    page.get_by_text("Length and randomness").click()
-    longest = page.locator("#answer-max-new-tokens input")
-    expect(longest).to_have_value("128")  # what an accordion holds is put on the page when it is opened
-    longest.fill("8")
-    longest.blur()
-    expect(longest).to_have_value("8")
+    steps.unfold(page, "Length and randomness")
+    steps.set_number(page, "answer-max-new-tokens", 8)
     page.locator("#answer-ask").click()
     expect(page.locator("#answer-card .state")).to_have_text("Finished", timeout=RUN_MS)
     expect(page.locator("#answer-asked textarea")).to_have_value(hostile)

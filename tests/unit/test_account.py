@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -88,20 +88,6 @@ def test_a_hub_that_is_not_reached_is_said_and_holds_no_token() -> None:
         account.require_write()
     assert "not reached" in caught.value.why
     assert TOKEN not in str(caught.value)
-
-
-@pytest.fixture
-def sign_ins() -> Iterator[Callable[[str], SignIn]]:
-    """Makes sign-ins that stop asking the Hub with the test."""
-    made: list[SignIn] = []
-
-    def make(token: str = "") -> SignIn:
-        made.append(SignIn(token))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 @pytest.fixture

@@ -359,9 +359,7 @@ class Job:
         """
         files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
         there = self.api.list_repo_files(repo, repo_type=kind)
-        gone = [
-            path for path in there if path not in files and not path.startswith((".gitattributes", ".eval_results/"))
-        ]
+        gone = [path for path in there if path not in files and not path.startswith(KEPT)]
         operations = [CommitOperationAdd(name, path) for name, path in files.items()]
         deletions = [CommitOperationDelete(path) for path in gone]
         about = f"Made by run {self.run} of Align Studio."

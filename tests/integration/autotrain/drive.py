@@ -5,7 +5,6 @@ python drive.py WORKER.py ORDER.json    {"specs": [spec.json, ...], "load": [fol
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 import traceback
@@ -13,18 +12,9 @@ from pathlib import Path
 from typing import Any
 
 
-def load_worker(path: str) -> Any:
-    spec = importlib.util.spec_from_file_location("worker", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["worker"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-def record_batches(worker: Any) -> None:
+def record_batches(training: Any) -> None:
     """Make each run write the first batch its model sees to <output_dir>/<project_name>.batch.json."""
-    original = worker.trainer_class
+    original = training.trainer_class
 
     def recording(job: Any, state: Any, emit: Any) -> type:
         class Recorder(original(job, state, emit)):
@@ -37,7 +27,7 @@ def record_batches(worker: Any) -> None:
 
         return Recorder
 
-    worker.trainer_class = recording
+    training.trainer_class = recording
 
 
 def load(folder: str) -> dict[str, Any]:
@@ -66,8 +56,11 @@ def load(folder: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    worker = load_worker(sys.argv[1])
-    record_batches(worker)
+    sys.path.insert(0, str(Path(sys.argv[1]).parent))
+    import training
+    import worker
+
+    record_batches(training)
     order = json.loads(Path(sys.argv[2]).read_text())
     results: dict[str, Any] = {"codes": {}, "loaded": {}}
     for spec in order["specs"]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import os
 from pathlib import Path
@@ -81,20 +81,15 @@ def test_failures_say_what_to_do(name: str, kind: str, said: str, advice: str, r
     assert error["type"] == kind and said in error["message"] and advice in error["next"]
 
 
-def test_out_of_memory_and_a_full_disk_are_recognised() -> None:
-    spec = importlib.util.spec_from_file_location("autotrain_worker", WORKER)
-    assert spec and spec.loader
-    worker = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules["autotrain_worker"] = worker
-    spec.loader.exec_module(worker)
+def test_out_of_memory_and_a_full_disk_are_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(WORKER.parent))
+    problems = importlib.import_module("problems")
     cpu = RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: 8 bytes")
-    assert worker.explain(cpu)["type"] == worker.explain(MemoryError())["type"] == "OutOfMemory"
+    assert problems.explain(cpu)["type"] == problems.explain(MemoryError())["type"] == "OutOfMemory"
     wrapped = ValueError("while saving")
     wrapped.__cause__ = OSError(28, os.strerror(28))
-    assert worker.explain(wrapped)["type"] == "DiskFull"
-    assert worker.explain(ValueError("something else")) == {
+    assert problems.explain(wrapped)["type"] == "DiskFull"
+    assert problems.explain(ValueError("something else")) == {
         "type": "ValueError",
         "message": "ValueError: something else",
         "next": "",

@@ -15,6 +15,7 @@ from pipeline.home import open_home
 from pipeline.hub import client
 from pipeline.runs import events, supervisor
 from pipeline.runs.ledger import Ledger, Run, State
+from pipeline.train.orpo import OrpoParams
 from tests.doubles.hub import HubDouble, Job
 from tests.tiny_model import make_tiny_model, write_train_jsonl
 
@@ -58,7 +59,7 @@ class World:
             "project_name": name,
             "data_dir": str(home.projects / "p" / "exports" / "pairs"),
             "output_dir": str(home.projects / "p" / "models"),
-            "params": PARAMS | params,
+            "params": OrpoParams().model_dump() | PARAMS | params,
             "job": {"flavor": flavor, "namespace": self.user, "timeout": timeout, "price_per_minute": 0.03},
             "remote": {
                 "engine": "autotrain",

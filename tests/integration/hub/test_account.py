@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,20 +15,6 @@ from pipeline.hub.account import Account, SignIn
 from tests.doubles.hub import HubDouble
 
 WHOAMI = r"^/api/whoami-v2"
-
-
-@pytest.fixture
-def sign_ins() -> Iterator[Callable[[str], SignIn]]:
-    """Makes sign-ins that stop asking the Hub with the test."""
-    made: list[SignIn] = []
-
-    def make(token: str = "") -> SignIn:
-        made.append(SignIn(token))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def asked(hub: HubDouble) -> int:
