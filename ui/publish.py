@@ -10,18 +10,17 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from pipeline import hardware
 from pipeline.export import exported, publish
 from pipeline.export.exported import Published
 from pipeline.export.publish import LICENSES, Plan, PublishOptions
 from pipeline.hub import account
-from pipeline.hub.repositories import Change, page
+from pipeline.hub.repositories import page
 from pipeline.preflight import spec_of
 from pipeline.project import Project, find
 from pipeline.runs import supervisor
 from pipeline.runs.ledger import State
 from pipeline.studio import Studio
-from ui import run_view
+from ui import publish_comparison, run_view
 from ui.filter import changed
 from ui.forms import ParameterForm, control
 from ui.handlers import BUSY, QUIET, handle
@@ -29,8 +28,6 @@ from ui.notice import notice
 from ui.page import Page
 from ui.run_view import RunView
 from ui.text import say, t
-
-ROWS = 60  # files named in a comparison
 
 
 @dataclass(frozen=True)
@@ -106,42 +103,25 @@ def wire(part: PublishPart, studio: Studio, page_: Page, name: gr.State) -> None
         page_: Gives the project and the account.
         name: State with the name of the export shown, "" for none.
     """
+    _wire_shown(part, studio, page_, name)
+    _wire_question(part, studio, page_, name)
+    run_view.wire(part.view, studio)
 
-    def draw(project: str, shown: str) -> list[Any]:
-        return _draw(studio, _project(studio, project), shown)
 
-    def show(project: str, shown: str) -> list[Any]:
+def _wire_shown(part: PublishPart, studio: Studio, page_: Page, name: gr.State) -> None:
+    def draw(project: str, export: str) -> list[Any]:
+        return _draw(studio, _project(studio, project), export)
+
+    def show(project: str, export: str) -> list[Any]:
         of = _project(studio, project)
-        return [*_draw(studio, of, shown), *_close(), *_values(part.form, of, shown), _latest(studio, project, shown)]
+        latest = _latest(studio, project, export)
+        return [*_draw(studio, of, export), *_close(), *_values(part.form, of, export), latest]
 
-    def look(project: str, shown: str, *values: Any) -> list[Any]:
-        of = find(studio.home, project)
-        planned = publish.plan(of, shown, _options(part.form, values))
-        if not planned.nothing:
-            return [*_open(planned), gr.skip(), ""]
-        publish.found(of, shown, planned)
-        return [*_close(), _where(exported.published(of, shown)), notice(say("publish.same"), "good")]
-
-    def go(project: str, shown: str, agreed: dict[str, Any], *values: Any) -> list[Any]:
-        options = _options(part.form, values)
-        planned = publish.plan(find(studio.home, project), shown, options)
-        if not agreed or _agreed(planned) != agreed:
-            return [*_open(planned), notice(say("publish.moved")), gr.skip()]
-        spec: dict[str, object] = {
-            "name": shown,
-            "user": account.require_write().name,
-            "options": options.model_dump(mode="json"),
-            "agreed": {"head": planned.head, "private": planned.private},
-        }
-        title = say("publish.run", name=shown, repository=planned.repository)
-        run = supervisor.launch(studio.ledger, "publish", project, title, spec)
-        return [*_close()[:-1], gr.update(visible=False), "", run.id]
-
-    def account_changed(project: str, shown: str, repository: str) -> list[Any]:
+    def account_changed(project: str, export: str, repository: str) -> list[Any]:
         of = _project(studio, project)
         who = studio.sign_in.status.account
         mine = who is not None and repository.partition("/")[0] in (who.name, *who.organisations)
-        return [*_draw(studio, of, shown), gr.skip() if mine else _followed(of, shown, repository) or gr.skip()]
+        return [*_draw(studio, of, export), gr.skip() if mine else _followed(of, export, repository) or gr.skip()]
 
     shown = [page_.project, name]
     fresh = [*part.drawn, *part.question, *part.form.inputs, part.view.run]
@@ -149,15 +129,39 @@ def wire(part: PublishPart, studio: Studio, page_: Page, name: gr.State) -> None
     repository = part.form.components["repository"]
     page_.account.change(handle(account_changed), [*shown, repository], [*part.drawn, repository], **QUIET)
     part.view.ended.change(handle(draw), shown, part.drawn, **QUIET)
-    asked = [*shown, *part.form.inputs]
+
+
+def _wire_question(part: PublishPart, studio: Studio, page_: Page, name: gr.State) -> None:
+    def look(project: str, export: str, *values: Any) -> list[Any]:
+        of = find(studio.home, project)
+        planned = publish.plan(of, export, _options(part.form, values))
+        if not planned.nothing:
+            return [*_open(planned), gr.skip(), ""]
+        publish.found(of, export, planned)
+        return [*_close(), _where(exported.published(of, export)), notice(say("publish.same"), "good")]
+
+    def go(project: str, export: str, agreed: dict[str, Any], *values: Any) -> list[Any]:
+        options = _options(part.form, values)
+        planned = publish.plan(find(studio.home, project), export, options)
+        if not agreed or publish_comparison.agreed(planned) != agreed:
+            return [*_open(planned), notice(say("publish.moved")), gr.skip()]
+        spec: dict[str, object] = {
+            "name": export,
+            "user": account.require_write().name,
+            "options": options.model_dump(mode="json"),
+            "agreed": {"head": planned.head, "private": planned.private},
+        }
+        title = say("publish.run", name=export, repository=planned.repository)
+        run = supervisor.launch(studio.ledger, "publish", project, title, spec)
+        return [*_close()[:-1], gr.update(visible=False), "", run.id]
+
+    asked = [page_.project, name, *part.form.inputs]
     part.look.click(handle(look), asked, [*part.question, part.where, part.note], **BUSY)
-    part.go.click(
-        handle(go), [*shown, part.agreed, *part.form.inputs], [*part.question, part.note, part.view.run], **BUSY
-    )
+    confirmed = [page_.project, name, part.agreed, *part.form.inputs]
+    part.go.click(handle(go), confirmed, [*part.question, part.note, part.view.run], **BUSY)
     part.back.click(handle(_close), None, part.question, **QUIET)
     for component in part.form.inputs:  # what was agreed to is no longer what is asked for
         changed(component)(handle(_close), None, part.question, **QUIET)
-    run_view.wire(part.view, studio)
 
 
 def _project(studio: Studio, name: str) -> Project | None:
@@ -250,75 +254,16 @@ def _link(address: str, text: str) -> str:
     return f'<a href="{escape(address)}" target="_blank" rel="noopener">{escape(text)}</a>'
 
 
-def _agreed(planned: Plan) -> dict[str, Any]:
-    """Return what of a comparison the user agrees to, so that it can be compared later."""
-    changes = [[change.path, change.what, change.size, change.before] for change in planned.changes]
-    return {"repository": planned.repository, "head": planned.head, "private": planned.private, "changes": changes}
-
-
 def _open(planned: Plan) -> list[Any]:
     label = say("publish.go.private" if planned.private else "publish.go.public")
     return [
         gr.update(visible=True),
-        _comparison(planned),
+        publish_comparison.draw(planned),
         gr.update(value=label),
-        _agreed(planned),
+        publish_comparison.agreed(planned),
         gr.update(visible=False),
     ]
 
 
 def _close() -> list[Any]:
     return [gr.update(visible=False), "", gr.update(), None, gr.update(visible=True)]
-
-
-def _comparison(planned: Plan) -> str:
-    """Return what publishing would do, as HTML, everything escaped."""
-    kind = "new" if planned.new else "existing"
-    counts = {
-        what: sum(change.what == what for change in planned.changes)
-        for what in ("added", "changed", "removed", "unchanged")
-    }
-    size = hardware.size(planned.bytes)
-    will = say(f"publish.will.{kind}", count=len(planned.files), head=planned.head[:12], size=size, **counts)
-    title = escape(say(f"publish.confirm.{kind}", repository=planned.repository))
-    return (
-        f'<div class="account-head">{title}</div>{_seen(planned)}<p>{escape(will)}</p>'
-        f"<p>{escape(say('publish.license.states', license=planned.license))}</p>{_table(planned.changes)}"
-    )
-
-
-def _seen(planned: Plan) -> str:
-    """Say who can read it; where that is everybody, it stands out."""
-    owner = planned.repository.split("/")[0]
-    if planned.private:
-        return f"<p>{escape(say('publish.seen.private', owner=owner))}</p>"
-    key = "gated" if planned.gated else "new" if planned.new else "public"
-    return f'<div class="notice bad"><b>{escape(say(f"publish.seen.{key}"))}</b></div>'
-
-
-def _table(changes: tuple[Change, ...]) -> str:
-    order = ("removed", "changed", "added", "unchanged")
-    listed = sorted(changes, key=lambda change: order.index(change.what))
-    head = "".join(f"<th>{escape(say(f'publish.column.{name}'))}</th>" for name in ("file", "what", "before", "size"))
-    rows = "".join(_row(change) for change in listed[:ROWS])
-    rest = escape(say("publish.rest", count=len(listed) - ROWS)) if len(listed) > ROWS else ""
-    table = f'<table class="plain-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    return f'<div class="table-box">{table}<div class="subdued">{rest}</div></div>'
-
-
-def _row(change: Change) -> str:
-    before = _size(change.before) if change.before is not None else "–"
-    size = _size(change.size) if change.what != "removed" else "–"
-    what = escape(say(f"publish.what.{change.what}"))
-    strong = f'<b class="number">{what}</b>' if change.what in ("removed", "changed") else what
-    cells = (
-        escape(change.path),
-        strong,
-        f'<span class="number">{before}</span>',
-        f'<span class="number">{size}</span>',
-    )
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-
-
-def _size(count: int) -> str:
-    return hardware.size(count) if count >= 1024 else f"{count} B"

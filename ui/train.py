@@ -17,12 +17,12 @@ from pipeline.hardware.flavors import Need
 from pipeline.preflight import spec_of
 from pipeline.project import Project, find
 from pipeline.remote import JobOptions
-from pipeline.runs.ledger import Run, State
+from pipeline.runs.ledger import State
 from pipeline.runs.view import look
 from pipeline.studio import Studio
 from pipeline.train import OrpoParams, TrainOptions
 from ui import hardware as places
-from ui import run_view, train_check, train_result
+from ui import run_view, train_check, train_history, train_result
 from ui.forms import ParameterForm, control, parameter_form
 from ui.handlers import BUSY, QUIET, handle
 from ui.hardware import Confirmation, HardwarePicker, Question
@@ -30,6 +30,8 @@ from ui.notice import wrong_values
 from ui.page import Page
 from ui.run_view import RunView
 from ui.text import say, t
+from ui.train_history import History
+from ui.train_result import Trained
 
 # A check may ask the Hub and count tokens: queued, but without a spinner, and only the last of several changes counts.
 CHECK: dict[str, Any] = {**BUSY, "show_progress": "hidden", "trigger_mode": "always_last"}
@@ -59,15 +61,8 @@ class TrainTab:
     newest: gr.State
     based: gr.State
     drawn: gr.State
-    note: gr.HTML
-    curves_box: gr.Column
-    curves: dict[str, gr.LinePlot]
-    result_box: gr.Column
-    facts: gr.HTML
-    snippet: gr.Code
-    evaluate: gr.Button
-    history_box: gr.Column
-    history: gr.Dataframe
+    trained: Trained
+    history: History
 
     @property
     def inputs(self) -> list[Component]:
@@ -89,56 +84,11 @@ def build(studio: Studio) -> TrainTab:
         start = gr.Button(t("train.start"), variant="primary", interactive=False, elem_id="train-start")
         confirm = places.build_confirmation("train")
     view = run_view.build("train")
-    note = gr.HTML(visible=False, elem_id="train-note")
-    with gr.Column(visible=False, elem_id="train-curves") as curves_box:
-        curves = train_result.build_curves()
-    with gr.Column(visible=False, elem_id="train-result") as result_box:
-        gr.Markdown(t("train.result"))
-        facts = gr.HTML(elem_id="train-facts")
-        evaluate = gr.Button(t("train.evaluate"), variant="primary", elem_id="train-evaluate")
-        with gr.Accordion(t("train.snippet"), open=False):
-            snippet = gr.Code(
-                language="python",
-                interactive=False,
-                show_label=False,
-                lines=1,
-                buttons=["copy"],
-                elem_id="train-snippet",
-            )
-    with gr.Column(visible=False) as history_box:
-        gr.Markdown(t("train.history"))
-        history = gr.Dataframe(
-            interactive=False,
-            datatype="str",
-            wrap=True,
-            column_widths=train_result.WIDTHS,
-            buttons=[],
-            elem_id="train-history",
-        )
+    trained = train_result.build()
+    history = train_history.build()
     return TrainTab(
-        empty,
-        go,
-        body,
-        options,
-        picker,
-        machine,
-        form,
-        check,
-        start,
-        confirm,
-        view,
-        gr.State(""),
-        gr.State(""),
-        gr.State(""),
-        note,
-        curves_box,
-        curves,
-        result_box,
-        facts,
-        snippet,
-        evaluate,
-        history_box,
-        history,
+        *(empty, go, body, options, picker, machine, form, check, start, confirm, view),
+        *(gr.State(""), gr.State(""), gr.State(""), trained, history),
     )
 
 
@@ -154,11 +104,12 @@ def _options() -> ParameterForm:
 
 def wire(tab: TrainTab, studio: Studio, page: Page) -> None:
     """Connect the Train tab."""
-    _wire_form(tab, studio, page)
+    _wire_project(tab, studio, page)
+    _wire_start(tab, studio, page)
     _wire_run(tab, studio, page)
 
 
-def _wire_form(tab: TrainTab, studio: Studio, page: Page) -> None:
+def _wire_project(tab: TrainTab, studio: Studio, page: Page) -> None:
     def opened(name: str) -> list[Any]:
         project = _project(studio, name)
         latest = studio.ledger.latest(name, "train") if project else None
@@ -172,6 +123,20 @@ def _wire_form(tab: TrainTab, studio: Studio, page: Page) -> None:
         base = find(studio.home, name).read().base_model  # the Filter tab may have changed it
         return _chosen(studio, find(studio.home, name), dataset or "", newest, base if base != based else None)
 
+    def leave(name: str) -> Any:
+        return gr.Tabs(selected="export" if name else "dataset")
+
+    options = tab.options.components
+    chosen = [tab.empty, tab.go, tab.body, tab.newest, options["dataset"], options["base_model"], tab.based]
+    chosen += tab.history.outputs
+    fresh = [*chosen, options["project_name"], tab.view.run]
+    page.project.change(handle(opened), [page.project], fresh, **QUIET)
+    again_inputs = [page.project, options["dataset"], tab.newest, tab.based]
+    page.items["train"].select(handle(again), again_inputs, chosen, **QUIET)
+    tab.go.click(handle(leave), [page.project], [page.tabs], **QUIET)
+
+
+def _wire_start(tab: TrainTab, studio: Studio, page: Page) -> None:
     def checked(name: str, *values: Any) -> list[Any]:
         return _checked(studio, tab, _project(studio, name), values)
 
@@ -181,68 +146,39 @@ def _wire_form(tab: TrainTab, studio: Studio, page: Page) -> None:
     def start(name: str, *values: Any) -> list[Any]:
         project = find(studio.home, name)
         run = train.start(studio.ledger, project, *_read(tab, values))
-        return [run.id, _free_name(studio, project), *_history(studio, project)]
+        return [run.id, _free_name(studio, project), *train_history.draw(studio, project)]
 
-    chosen = [tab.empty, tab.go, tab.body, tab.newest, *_pickers(tab), tab.based]
-    chosen += [tab.history_box, tab.history]
-    name_field = tab.options.components["project_name"]
-    page.project.change(handle(opened), [page.project], [*chosen, name_field, tab.view.run], **QUIET)
-    again_inputs = [page.project, tab.options.components["dataset"], tab.newest, tab.based]
-    page.items["train"].select(handle(again), again_inputs, chosen, **QUIET)
+    def adapt(on: bool) -> list[Any]:
+        return [gr.update(interactive=bool(on))] * len(adapter)
+
     check = [tab.check, tab.start, tab.machine, *tab.hardware.outputs]
     everything = [page.project, *tab.inputs]
     changes = [component.change for component in tab.inputs]
     others = [page.items["train"].select, tab.view.ended.change, page.account.change]
     gr.on([*changes, *others], handle(checked), everything, check, **CHECK)
-    started = [tab.view.run, name_field, tab.history_box, tab.history]
+    started = [tab.view.run, tab.options.components["project_name"], *tab.history.outputs]
     places.wire(tab.confirm, tab.start, everything, started, ask=ask, go=start)
-    tab.go.click(
-        handle(lambda name: gr.Tabs(selected="export" if name else "dataset")), [page.project], [page.tabs], **QUIET
-    )
+    lora = tab.form.components["lora"]
     adapter = [tab.form.components[field] for field in ("lora_r", "lora_alpha", "lora_dropout", "merge_adapter")]
-    tab.form.components["lora"].change(
-        handle(lambda on: [gr.update(interactive=bool(on))] * len(adapter)),
-        [tab.form.components["lora"]],
-        adapter,
-        **QUIET,
-    )
+    lora.change(handle(adapt), [lora], adapter, **QUIET)
 
 
 def _wire_run(tab: TrainTab, studio: Studio, page: Page) -> None:
     def draw(run_id: str) -> list[Any]:
         return train_result.draw(look(studio.ledger, run_id) if run_id else None)
 
-    def listed(name: str) -> list[Any]:
-        return _history(studio, _project(studio, name))
-
-    def select(name: str, event: gr.SelectData) -> str:
-        return next(run.id for run in _runs(studio, name) if str(run.number) == event.row_value[0])
-
     def evaluate(run_id: str) -> list[Any]:
         path = train.loaded_from(studio.ledger.get(run_id))
         return [gr.Tabs(selected="evaluate"), (path, time.time())]
 
     run_view.wire(tab.view, studio, also=lambda seen: [train_result.key(seen)], also_outputs=[tab.drawn])
-    outputs = [
-        *(tab.note, tab.curves_box, *tab.curves.values()),
-        *(tab.result_box, tab.facts, tab.snippet, tab.evaluate),
-    ]
-    tab.drawn.change(handle(draw), [tab.view.run], outputs, **QUIET)
-    tab.drawn.change(handle(listed), [page.project], [tab.history_box, tab.history], **QUIET)
-    tab.history.select(handle(select), [page.project], [tab.view.run], **QUIET)
-    tab.evaluate.click(handle(evaluate), [tab.view.run], [page.tabs, page.model], **QUIET)
-
-
-def _pickers(tab: TrainTab) -> list[Component]:
-    return [tab.options.components["dataset"], tab.options.components["base_model"]]
+    tab.drawn.change(handle(draw), [tab.view.run], tab.trained.outputs, **QUIET)
+    train_history.wire(tab.history, studio, page, tab.drawn, tab.view.run)
+    tab.trained.evaluate.click(handle(evaluate), [tab.view.run], [page.tabs, page.model], **QUIET)
 
 
 def _project(studio: Studio, name: str) -> Project | None:
     return find(studio.home, name) if name else None
-
-
-def _runs(studio: Studio, name: str) -> list[Run]:
-    return studio.ledger.list(project=name, kind="train")
 
 
 def _chosen(studio: Studio, project: Project | None, dataset: str, newest: str, base: str | None = None) -> list[Any]:
@@ -269,7 +205,7 @@ def _chosen(studio: Studio, project: Project | None, dataset: str, newest: str, 
             gr.update(choices=[], value=None),
             gr.update(),
             "",
-            *_history(studio, project),
+            *train_history.draw(studio, project),
         ]
     chosen = dataset if dataset in exports and exports[0] == newest else exports[0]
     return [
@@ -280,7 +216,7 @@ def _chosen(studio: Studio, project: Project | None, dataset: str, newest: str, 
         gr.update(choices=exports, value=chosen),
         gr.update(choices=_base_models(studio, project), **({} if base is None else {"value": base})),
         project.read().base_model,
-        *_history(studio, project),
+        *train_history.draw(studio, project),
     ]
 
 
@@ -298,7 +234,7 @@ def _free_name(studio: Studio, project: Project | None) -> str:
     default = TrainOptions().project_name
     if project is None:
         return default
-    taken = (run for run in _runs(studio, project.name) if run.active or run.place == "job")
+    taken = (run for run in studio.ledger.list(project=project.name, kind="train") if run.active or run.place == "job")
     used = {str(spec_of(run).get("project_name")) for run in taken}
     number, name = 1, default
     while name in used or (project.models / name).exists():
@@ -359,7 +295,3 @@ def _checked(studio: Studio, tab: TrainTab, project: Project | None, values: tup
     )
     fitting = places.show(place, flavor, train.need(params, found.numbers.memory))
     return [train_check.summary(found, params), button, machine, *fitting]
-
-
-def _history(studio: Studio, project: Project | None) -> list[Any]:
-    return train_result.history(_runs(studio, project.name) if project else [])

@@ -1,8 +1,8 @@
-"""What the Train tab shows of a run: curves, what its state means, the model it made; and the table of all runs."""
+"""What the Train tab shows of a run: curves, what its state means, the model it made."""
 
 from __future__ import annotations
 
-import time
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,9 @@ import gradio as gr
 import pandas as pd
 
 from pipeline import hardware, remote, train
-from pipeline.preflight import spec_of
 from pipeline.remote import money
 from pipeline.runs.ledger import Run, State
-from pipeline.runs.view import View, fold
+from pipeline.runs.view import View
 from ui.hardware import named
 from ui.notice import facts, notice
 from ui.run_view import duration
@@ -27,11 +26,54 @@ CURVES = {
     "accuracy": ("rewards/accuracies",),
     "margin": ("rewards/margins",),
 }
-WIDTHS: list[str | int] = ["60px", "150px", "220px", "210px", "120px", "180px", "80px", "100px", "110px"]
-COLUMNS = ("number", "started", "model", "dataset", "where", "state", "steps", "loss", "time")
 
 
-def build_curves() -> dict[str, gr.LinePlot]:
+@dataclass(frozen=True)
+class Trained:
+    """What the Train tab shows of a run besides its progress.
+
+    Attributes:
+        note: What its state means.
+        box: The model it made: facts, how it is loaded, and the way to evaluate it.
+    """
+
+    note: gr.HTML
+    curves_box: gr.Column
+    curves: dict[str, gr.LinePlot]
+    box: gr.Column
+    facts: gr.HTML
+    snippet: gr.Code
+    evaluate: gr.Button
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Components that `draw` returns updates for."""
+        curves = self.curves.values()
+        return [self.note, self.curves_box, *curves, self.box, self.facts, self.snippet, self.evaluate]
+
+
+def build() -> Trained:
+    """Lay out note, curves and result, hidden until a run has them."""
+    note = gr.HTML(visible=False, elem_id="train-note")
+    with gr.Column(visible=False, elem_id="train-curves") as curves_box:
+        curves = _curves()
+    with gr.Column(visible=False, elem_id="train-result") as box:
+        gr.Markdown(t("train.result"))
+        about = gr.HTML(elem_id="train-facts")
+        evaluate = gr.Button(t("train.evaluate"), variant="primary", elem_id="train-evaluate")
+        with gr.Accordion(t("train.snippet"), open=False):
+            snippet = gr.Code(
+                language="python",
+                interactive=False,
+                show_label=False,
+                lines=1,
+                buttons=["copy"],
+                elem_id="train-snippet",
+            )
+    return Trained(note, curves_box, curves, box, about, snippet, evaluate)
+
+
+def _curves() -> dict[str, gr.LinePlot]:
     """Lay out the plots, two in a row."""
     names = list(CURVES)
     plots = {}
@@ -62,7 +104,7 @@ def key(seen: View | None) -> str:
 
 
 def draw(seen: View | None) -> list[Any]:
-    """Return updates for a run's note, curves and result, in the order of the tab's components."""
+    """Return updates for `Trained.outputs`: a run's note, curves and result."""
     if seen is None:
         hidden = gr.update(visible=False)
         return [hidden, hidden, *(gr.update() for _ in CURVES), hidden, "", "", gr.update()]
@@ -162,31 +204,3 @@ def _result(seen: View) -> list[Any]:
         snippet, link = train.snippet(path), ""
     shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()})
     return [gr.update(visible=True), shown + (f"<p>{link}</p>" if link else ""), snippet, gr.update(visible=there)]
-
-
-def history(runs: list[Run]) -> list[Any]:
-    """Return updates for the table of trainings.
-
-    Args:
-        runs: Of kind train, in the order of the table.
-    """
-    headers = [say(f"train.column.{name}") for name in COLUMNS]
-    return [gr.update(visible=bool(runs)), gr.update(value={"headers": headers, "data": [_line(run) for run in runs]})]
-
-
-def _line(run: Run) -> list[str]:
-    asked, result = spec_of(run), run.result or {}
-    metrics = fold(run).metrics
-    loss = next((entry["loss"] for entry in reversed(metrics) if isinstance(entry.get("loss"), int | float)), None)
-    state = say(f"run.state.{run.state.value.split()[0]}")
-    return [
-        str(run.number),
-        time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created)),
-        str(asked.get("project_name", "")),
-        str(asked.get("dataset", "")),
-        named(str((asked.get("job") or {}).get("flavor") or "–")) if run.place == "job" else say("train.here"),
-        say("train.state.stopped") if result.get("stopped") else state,
-        str(result.get("steps") or (metrics[-1]["step"] if metrics else "–")),
-        f"{loss:.4g}" if loss is not None else "–",
-        duration((run.ended or time.time()) - (run.started or run.created)),
-    ]

@@ -1,21 +1,15 @@
-"""What the Dataset tab says of a dataset: facts, lengths, the table of pairs, the rows that are no pairs."""
+"""What the Dataset tab says of a dataset: where it is from, what it holds, how long its parts are."""
 
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
 from pipeline.dataset import Lengths, Summary
-from pipeline.dataset.rows import BadRow
-from pipeline.pair import Pair
 from pipeline.project import DatasetRecord
 from pipeline.workbench import Counted
 from ui.pair_view import PARTS, unit_name
 from ui.text import CATALOGUE, say
 
-PAGE = 10  # pairs of one page of the table
-WIDTHS = ["6%", "12%", "25%", "25%", "20%", "12%"]
-BAD_SHOWN = 500  # rows that are no pairs, in their table
 MOST = 8  # sources and the like named one by one
 
 
@@ -106,46 +100,3 @@ def lengths(counted: Counted, found: dict[str, Lengths]) -> str:
     )
     by = say("dataset.fact.by", name=counted.name) if counted.unit == "tokens" else say("dataset.fact.estimate")
     return say("dataset.fact.lengths.all", unit=unit_name(counted.unit), parts=parts, by=by)
-
-
-def pages(pairs: int) -> int:
-    """Return how many pages the table has."""
-    return max(1, -(-pairs // PAGE))
-
-
-def pager(number: int, pairs: int) -> str:
-    """Return which pairs a page shows, as HTML."""
-    first, last = (number - 1) * PAGE + 1, min(number * PAGE, pairs)
-    return f'<div class="pager-text">{escape(say("dataset.pager", first=first, last=last, pairs=f"{pairs:,}"))}</div>'
-
-
-def pairs_table(pairs: list[Pair], number: int, counted: Counted | None) -> dict[str, Any]:
-    """Return one page of the table of pairs.
-
-    Args:
-        pairs: All of them.
-        number: The page, from 1.
-        counted: Their lengths, None while they are being counted.
-    """
-    begin = (number - 1) * PAGE
-    rows = [
-        [
-            f"{index + 1:,}",
-            short(pair.source, 40),
-            short(pair.prompt[-1].content, 90),
-            short(pair.chosen[0].content, 90),
-            short(pair.rejected[0].content, 90),
-            " / ".join(f"{getattr(counted.counts[index], part):,}" for part in PARTS) if counted else "…",
-        ]
-        for index, pair in enumerate(pairs[begin : begin + PAGE], begin)
-    ]
-    headers = ["#", say("pair.source"), *(say(f"pair.{part}") for part in PARTS), say("dataset.fact.lengths")]
-    return {"headers": headers, "data": rows}
-
-
-def bad_table(rows: list[BadRow]) -> dict[str, Any]:
-    """Return the table of rows that are no pairs, the first of them where there are many."""
-    data = [[f"{row.number:,}", row.reason] for row in rows[:BAD_SHOWN]]
-    if len(rows) > BAD_SHOWN:
-        data.append(["…", say("dataset.fact.more", count=f"{len(rows) - BAD_SHOWN:,}")])
-    return {"headers": [say("dataset.bad.number"), say("dataset.bad.reason")], "data": data}
