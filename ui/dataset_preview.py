@@ -108,7 +108,11 @@ def wire(shown: Preview, studio: Studio, page: Page, drawn: Dependency) -> None:
         drawn: The event that draws a project; what takes longer follows it.
     """
 
-    def count(name: str, number: int) -> dict[Component, Any]:
+    def count(name: str) -> None:
+        if name:
+            workbench.counts_of(projects.find(studio.home, name))
+
+    def counted(name: str, number: int) -> dict[Component, Any]:
         return _counted(shown, projects.find(studio.home, name) if name else None, number)
 
     def turn(name: str, number: int, by: int) -> dict[Component, Any]:
@@ -123,15 +127,17 @@ def wire(shown: Preview, studio: Studio, page: Page, drawn: Dependency) -> None:
     def forth(name: str, number: int) -> dict[Component, Any]:
         return turn(name, number, 1)
 
-    def select(name: str, number: int, event: gr.SelectData) -> dict[Component, Any]:
-        of = projects.find(studio.home, name)
-        return _pair(shown, of, (number - 1) * PAGE + event.index[0])
+    def select(name: str, event: gr.SelectData) -> dict[Component, Any]:
+        # Not event.index: a visitor may have sorted the table.
+        return _pair(shown, projects.find(studio.home, name), int(event.row_value[0].replace(",", "")) - 1)
 
-    # Counting tokens can take seconds (a tokenizer from the Hub, many pairs): the preview does not wait for it.
-    drawn.then(handle(count), [page.project, shown.page], shown.drawn, **QUIET)
+    # Counting tokens can take seconds (a tokenizer from the Hub, many pairs): the preview does not wait for it. What is
+    # drawn then is the project and page that are shown by then.
+    counting = drawn.then(handle(count), [page.project], None, **QUIET)
+    counting.then(handle(counted), [page.project, shown.page], shown.drawn, **QUIET)
     shown.before.click(handle(back), [page.project, shown.page], shown.paged, **QUIET)
     shown.after.click(handle(forth), [page.project, shown.page], shown.paged, **QUIET)
-    shown.table.select(handle(select), [page.project, shown.page], shown.pair.outputs, **QUIET)
+    shown.table.select(handle(select), [page.project], shown.pair.outputs, **QUIET)
 
 
 def draw(shown: Preview, of: Project | None) -> dict[Component, Any]:

@@ -15,7 +15,7 @@ from pipeline.evaluate.comparison import BASE, TUNED
 from pipeline.preflight import spec_of
 from pipeline.runs.ledger import Run
 from pipeline.runs.view import View, fold
-from ui.evaluate_table import counts, plot, table, task_name
+from ui.evaluate_table import called, counts, plot, table, task_name
 from ui.notice import notice
 from ui.text import say, t
 
@@ -87,14 +87,17 @@ def draw(run: Run | None) -> list[Any]:
 def _banner(run: Run, found: Evaluation) -> str:
     """Mark what is only a part: of the samples, or of the tasks and models."""
     rows = {row.task: row for role in found.compared for row in found.rows(role) if row.partial}
-    parts = [notice(say("evaluate.partial", samples=row.samples, available=row.available)) for row in rows.values()]
+    parts = [
+        notice(say("evaluate.partial", samples=row.samples, available=row.available, task=called(found, row)["task"]))
+        for row in rows.values()
+    ]
     there = {(result["role"], result["task"]) for result in found.results}
     lacking = [role for role in found.models if any((role, task) not in there for task in found.tasks)]
     if run.active:
         parts.append(notice(say("evaluate.unfinished.running")))
     elif lacking:
-        names = say("evaluate.comma").join(found.name(role) for role in lacking)
-        parts.append(notice(say("evaluate.unfinished", names=names)))
+        without = say("evaluate.comma").join(found.name(role) for role in lacking)
+        parts.append(notice(say("evaluate.unfinished", names=without)))
     return "".join(parts)
 
 

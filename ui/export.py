@@ -23,9 +23,8 @@ from pipeline.runs.ledger import State
 from pipeline.runs.view import look
 from pipeline.studio import Studio
 from ui import publish, run_view
-from ui.filter import changed, look_again
 from ui.forms import ParameterForm, control, parameter_form
-from ui.handlers import BUSY, QUIET, handle
+from ui.handlers import BUSY, QUIET, changed, handle, look_again
 from ui.notice import facts, notice, notices, wrong_values
 from ui.page import Page
 from ui.publish import PublishPart

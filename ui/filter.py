@@ -18,7 +18,7 @@ from pipeline.studio import Studio
 from ui import filter_removed, filter_result, filter_rules, outcome
 from ui.filter_result import Results
 from ui.filter_rules import Rules
-from ui.handlers import BUSY, QUIET, handle
+from ui.handlers import BUSY, QUIET, changed, handle, look_again
 from ui.notice import notice
 from ui.page import Page
 from ui.text import say, t
@@ -147,20 +147,6 @@ def _project(studio: Studio, name: str) -> Project | None:
     """Return the project of that name, if it has a dataset."""
     project = find(studio.home, name) if name else None
     return project if project and project.read().dataset else None
-
-
-def changed(control: Any) -> Any:
-    """Return the event of a person changing a control; the change event also comes when a handler fills it.
-
-    A text that is pasted or put there at once fires change and no input (Textbox of Gradio 6.31).
-    """
-    return control.change if isinstance(control, gr.Textbox) else control.input
-
-
-def look_again(looked: float) -> Any:
-    """Return the time for a tab that has been looked at before: all of it is to be drawn again."""
-    # Never the 0.0 it was given: the tab may have been selected meanwhile, and its time would be lost.
-    return time.time() if looked else gr.skip()
 
 
 def _opened(tab: FilterTab, project: Project | None) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The one way an event handler is wrapped: language, errors, and no public endpoint."""
+"""What event handlers share: the one way they are wrapped (language, errors, no public endpoint), and their events."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import html
 import inspect
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
@@ -83,3 +84,17 @@ def message(error: StudioError) -> gr.Error:
 def done(key: str, **values: object) -> None:
     """Show a short notice that something worked."""
     gr.Info(html.escape(say(key, **values)), duration=4)
+
+
+def changed(control: Any) -> Any:
+    """Return the event of a person changing a control; the change event also comes when a handler fills it.
+
+    A text that is pasted or put there at once fires change and no input (Textbox of Gradio 6.31).
+    """
+    return control.change if isinstance(control, gr.Textbox) else control.input
+
+
+def look_again(looked: float) -> Any:
+    """Return the time for a tab that has been looked at before: all of it is to be drawn again."""
+    # Never the 0.0 it was given: the tab may have been selected meanwhile, and its time would be lost.
+    return time.time() if looked else gr.skip()

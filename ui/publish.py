@@ -21,9 +21,8 @@ from pipeline.runs import supervisor
 from pipeline.runs.ledger import State
 from pipeline.studio import Studio
 from ui import publish_comparison, run_view
-from ui.filter import changed
 from ui.forms import ParameterForm, control
-from ui.handlers import BUSY, QUIET, handle
+from ui.handlers import BUSY, QUIET, changed, handle
 from ui.notice import notice
 from ui.page import Page
 from ui.run_view import RunView

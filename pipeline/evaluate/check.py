@@ -73,7 +73,7 @@ def preflight(
         available[task] = count
         blockers.append(problem)
     samples = {task: min(count, options.max_samples or count) for task, count in available.items()}
-    warnings = [*_origin_warnings(ledger, project, options), _few(samples.get(REVIEWED))]
+    warnings = [*_origin_warnings(ledger, project, options), _few(samples.get(REVIEWED), available.get(REVIEWED))]
     if where is not None and where.remote:
         numbers, stops, cares = _job(ledger, project, options, samples, where)
         blockers += stops
@@ -181,14 +181,14 @@ def _slow(samples: dict[str, int], machine: Hardware) -> Notice | None:
     )
 
 
-def _few(pairs: int | None) -> Notice | None:
-    if pairs is None or not 0 < pairs < 100:
+def _few(pairs: int | None, available: int | None) -> Notice | None:
+    if pairs is None or available is None or not 0 < pairs < 100:
         return None
-    return Notice(
-        f"The test split is small: {pairs} pairs.",
-        f"The standard error of its accuracy is up to {0.5 / pairs**0.5:.2f}, so that only large changes can be seen.",
-        "Review more pairs, or export with a larger test_share.",
-    )
+    what, advice = f"The test split is small: {pairs} pairs.", "Review more pairs, or export with a larger test_share."
+    if pairs < available:
+        what, advice = f"Only {pairs} of the test split's {available} pairs are scored.", "Raise max_samples."
+    error = f"{0.5 / pairs**0.5:.2f}"
+    return Notice(what, f"The standard error of its accuracy is up to {error}: only large changes can be seen.", advice)
 
 
 def _origin_warnings(ledger: Ledger, project: Project, options: EvaluateOptions) -> list[Notice]:

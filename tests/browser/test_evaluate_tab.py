@@ -61,7 +61,7 @@ def test_two_models_are_scored_and_asked(page: Page, studio: App, tmp_path: Path
     expect(table).to_contain_text("Small bundled sample (not TruthfulQA)")
     expect(table).to_contain_text("12 of 40")
     expect(table).to_contain_text("±")
-    expect(page.locator("#evaluate-banner")).to_contain_text("Partial: 12 of 16 samples were scored.")
+    expect(page.locator("#evaluate-banner")).to_contain_text("Partial: 12 of 16 samples of Reviewed pairs were scored.")
     expect(page.locator("#evaluate-counts")).to_contain_text("Ties: 0 (base), 0 (trained)")
     expect(page.locator("#evaluate-plot svg, #evaluate-plot canvas").first).to_be_visible()
     page.get_by_text("Equivalent command line").click()

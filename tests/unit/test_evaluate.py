@@ -246,6 +246,7 @@ def test_a_model_of_another_base_or_trained_on_the_test_pairs_is_warned_of(
     ledger: Ledger, work: Project, options: EvaluateOptions, base: Path, tmp_path: Path
 ) -> None:
     assert warnings(ledger, work, options) == ["The test split is small: 8 pairs."]
+    assert warnings(ledger, work, change(options, max_samples=5)) == ["Only 5 of the test split's 8 pairs are scored."]
     other = shutil.copytree(base, tmp_path / "other")
     assert "my-autotrain-llm was trained from another base model." in warnings(
         ledger, work, change(options, base=str(other))
