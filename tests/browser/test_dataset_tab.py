@@ -82,6 +82,15 @@ def test_the_sample_is_loaded_and_read(page: Page, studio_url: str) -> None:
     expect(page.locator("#dataset-pair-prompt")).to_contain_text(prompt)
     expect(page.locator("#dataset-pair-chosen label")).to_contain_text(re.compile(r"Chosen · \d+ words"))
 
+    cells = page.locator("#dataset-table [role=gridcell]")
+    head = page.locator("#dataset-table th").filter(has_text="#").first
+    head.hover()
+    head.get_by_label("Open cell menu").click()
+    page.get_by_role("menuitem", name="Sort descending").click()
+    expect(cells.first).to_have_text("20")
+    cells.nth(6).click()  # the first cell of the second row
+    expect(page.locator("#dataset-pair-head")).to_contain_text("Pair 19")
+
     shown = project_shown(page)
     page.goto(f"{studio_url}?project={shown}")
     expect(page.locator("#dataset-facts")).to_contain_text("Bundled sample")
