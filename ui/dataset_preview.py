@@ -128,7 +128,6 @@ def wire(shown: Preview, studio: Studio, page: Page, drawn: Dependency) -> None:
         return turn(name, number, 1)
 
     def select(name: str, event: gr.SelectData) -> dict[Component, Any]:
-        # Not event.index: a visitor may have sorted the table.
         return _pair(shown, projects.find(studio.home, name), int(event.row_value[0].replace(",", "")) - 1)
 
     # Counting tokens can take seconds (a tokenizer from the Hub, many pairs): the preview does not wait for it. What is

@@ -58,9 +58,8 @@ def wire(removed: Removed, studio: Studio, page: Page, rules: gr.Dataframe, effe
     """
 
     def choose(name: str, found: list[Effect], event: gr.SelectData) -> list[Any]:
-        # Not event.index: a visitor may have sorted the table.
-        row = next((number for number, effect in enumerate(found) if effect[0] == event.row_value[0]), -1)
-        if row < 0 or not found[row][2]:
+        row = event.index[0]  # of the table as it was sent: sorting on the page does not alter it
+        if row >= len(found) or not found[row][2]:
             return [gr.update(visible=False), *[gr.skip()] * (2 + len(drawn)), -1]
         label, count, examples = found[row]
         said = say("filter.removed.title", label=label, count=f"{count:,}")
