@@ -109,8 +109,9 @@ def wire(shown: Preview, studio: Studio, page: Page, drawn: Dependency) -> None:
     """
 
     def count(name: str) -> None:
-        if name:
-            workbench.counts_of(projects.find(studio.home, name))
+        of = projects.find(studio.home, name) if name else None
+        if of is not None and of.read().dataset is not None:
+            workbench.counts_of(of)
 
     def counted(name: str, number: int) -> dict[Component, Any]:
         return _counted(shown, projects.find(studio.home, name) if name else None, number)

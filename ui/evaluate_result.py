@@ -15,7 +15,7 @@ from pipeline.evaluate.comparison import BASE, TUNED
 from pipeline.preflight import spec_of
 from pipeline.runs.ledger import Run
 from pipeline.runs.view import View, fold
-from ui.evaluate_table import called, counts, plot, table, task_name
+from ui.evaluate_table import counts, plot, table, task_name, task_of
 from ui.notice import notice
 from ui.text import say, t
 
@@ -88,7 +88,7 @@ def _banner(run: Run, found: Evaluation) -> str:
     """Mark what is only a part: of the samples, or of the tasks and models."""
     rows = {row.task: row for role in found.compared for row in found.rows(role) if row.partial}
     parts = [
-        notice(say("evaluate.partial", samples=row.samples, available=row.available, task=called(found, row)["task"]))
+        notice(say("evaluate.partial", samples=row.samples, available=row.available, task=task_of(found, row.task)))
         for row in rows.values()
     ]
     there = {(result["role"], result["task"]) for result in found.results}

@@ -70,10 +70,13 @@ def table(found: Evaluation) -> str:
     return f'<div class="wide">{whole}</div>'
 
 
-def called(found: Evaluation, row: Row) -> Line:
-    """Return what a row's task and measure are called."""
-    data = found.tasks.get(row.task, {}).get("data")
-    return {"task": task_name(row.task, data), "measure": say(f"evaluate.metric.{row.metric}")}
+def task_of(found: Evaluation, task: str) -> str:
+    """Return what a task of an evaluation is called."""
+    return task_name(task, found.tasks.get(task, {}).get("data"))
+
+
+def _names(found: Evaluation, row: Row) -> Line:
+    return {"task": task_of(found, row.task), "measure": say(f"evaluate.metric.{row.metric}")}
 
 
 def _pair_lines(found: Evaluation) -> Iterator[Line]:
@@ -81,7 +84,7 @@ def _pair_lines(found: Evaluation) -> Iterator[Line]:
         if row.metric in SHOWN:
             scores = {"base": evaluate.rounded(row.base, row.base_stderr)}
             scores["tuned"] = evaluate.rounded(row.tuned, row.tuned_stderr)
-            yield called(found, row) | scores | _difference(row) | {"samples": samples(row)}
+            yield _names(found, row) | scores | _difference(row) | {"samples": samples(row)}
 
 
 def _model_lines(found: Evaluation) -> Iterator[Line]:
@@ -92,7 +95,7 @@ def _model_lines(found: Evaluation) -> Iterator[Line]:
         if metric not in SHOWN or not rows:
             continue
         first = rows[0][1]
-        names = called(found, first)
+        names = _names(found, first)
         if BASE in found.models:
             score = evaluate.rounded(first.base, first.base_stderr)
             nothing = {"difference": "", "verdict": "", "samples": ""}

@@ -35,7 +35,13 @@ def make_project(home: Path, name: str, folder: Path, *, pairs: int = 0) -> Proj
     project.update(change)
     if pairs:
         provenance = export.Provenance(
-            dataset=name, kind="file", recipe={}, settle_policy={}, annotators=0, created="now", studio_version="test"
+            dataset=name,
+            kind="file",
+            recipe={},
+            settle_policy={},
+            annotators=0,
+            created="2026-11-22T00:00:00+00:00",
+            studio_version="test",
         )
         options = export.ExportOptions(name="pairs", test_share=0.25)
         project.exports.mkdir(exist_ok=True)
