@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from pipeline import dataset, export, workbench
 from pipeline.home import open_home
 from pipeline.project import Project, Record
+from tests.browser import steps
 from tests.browser.conftest import App
 from tests.tiny_model import make_tiny_model, write_train_jsonl
 
@@ -78,7 +79,7 @@ def test_the_check_follows_the_form(page: Page, studio: App, tmp_path: Path) -> 
     expect(check).to_contain_text("3; pairs per step: 16")
     expect(start).to_be_enabled()
 
-    page.get_by_text("Learning: rate").click()
+    steps.unfold(page, "Learning: rate, batches, passes")
     set_number(page, "batch-size", "0")
     expect(check).to_contain_text("“Batch size” must be at least 1; it is 0.")
     expect(start).to_be_disabled()
@@ -90,7 +91,7 @@ def test_the_check_follows_the_form(page: Page, studio: App, tmp_path: Path) -> 
     expect(check).to_contain_text("16 pairs of each pass fill no whole step")
     expect(start).to_be_enabled()
 
-    page.get_by_text("Adapter (LoRA)").click()
+    steps.unfold(page, "Adapter (LoRA)")
     expect(page.locator("#train-lora-r input")).to_be_enabled()
     page.locator("#train-lora input").uncheck()
     expect(page.locator("#train-lora-r input")).to_be_disabled()
