@@ -230,30 +230,34 @@ class SpendWatch:
             raise StudioError(
                 "Nothing was stopped: you are not signed in to Hugging Face.", "", "Sign in, then stop everything."
             )
+        seen = self._items if self._account == account.name else ()
         with client.acting_as(self._sign_in.token):
             for run in self._job_runs():
                 if run.user == account.name:
                     # So that a run on its way to a Job ends too, and one with a Job does not take it for an accident.
                     run.stop_file.touch()
                     run.kill_file.touch()
-            stopped = self._end_jobs(account)
+            stopped = self._end_jobs(account, seen)
         self.check()
         return stopped
 
-    def _end_jobs(self, account: Account) -> Stopped:
-        told: dict[str, Billing] = {}
+    def _end_jobs(self, account: Account, seen: tuple[Billing, ...]) -> Stopped:
+        # A supervisor may have ended one of these before the Hub is asked: it was to end, and so it is named.
+        asked = {item.job_id: item for item in seen}
+        told: set[str] = set()
         problems: dict[str, str] = {}
         until = time.monotonic() + PATIENCE_S
         try:
             active, silent = self._active(account), ""
         except StudioError as error:
-            if not self._items:
+            if not seen:
                 raise
-            return Stopped((), tuple(Left(item, str(error)) for item in self._items))
+            return Stopped((), tuple(Left(item, str(error)) for item in seen))
         while active and time.monotonic() < until:
             for item in active:
+                asked[item.job_id] = item
                 if item.job_id not in told:
-                    told[item.job_id] = item
+                    told.add(item.job_id)
                     telling = (_cancel, item, problems)
                     threading.Thread(target=copy_context().run, args=telling, daemon=True, name="stop-job").start()
             time.sleep(1.0)
@@ -263,7 +267,7 @@ class SpendWatch:
                 silent = str(error)
         left = tuple(Left(item, problems.get(item.job_id, silent)) for item in active)
         going = {item.job_id for item in active}
-        return Stopped(tuple(item for item in told.values() if item.job_id not in going), left)
+        return Stopped(tuple(item for item in asked.values() if item.job_id not in going), left)
 
     def _keep(self) -> None:
         while True:

@@ -200,6 +200,15 @@ def test_everything_is_stopped_wherever_it_was_started(world: World) -> None:
     assert world.watch.look().state == "none"
 
 
+def test_a_job_that_its_supervisor_ended_first_is_named(world: World) -> None:
+    first, second = world.job(), world.job()
+    until(lambda: first.stage == second.stage == "RUNNING")
+    world.watch.check()
+    world.hub.job_runner.end(first, "CANCELED", None)
+    stopped = world.watch.stop_all()
+    assert {item.job_id for item in stopped.ended} == {first.id, second.id} and stopped.left == ()
+
+
 def test_a_run_stopped_with_everything_ends_as_cancelled_without_a_complaint(world: World) -> None:
     job = world.job()
     until(lambda: job.stage == "RUNNING")
