@@ -14,7 +14,7 @@ from pipeline.runs.ledger import Run
 
 Spec = dict[str, Any]
 # What a spec says to this machine only.
-OURS = frozenset({"events", "stop_file", "run", "kind", "project"})
+OURS = frozenset({"events", "stop_file", "run", "kind", "project", "owner"})
 FOR_THE_CARRIER = frozenset({"place", "user", "job", "remote"})
 SHORTEST_MARGIN_S, LONGEST_MARGIN_S, MARGIN = 60.0, 600.0, 0.15
 

@@ -191,7 +191,7 @@ def answer(
     for name in models.values():
         problem = reference.problem(name)
         if problem is not None:
-            raise problem.error()
+            raise StudioError(problem)
     title = f"Answer “{prompt.strip().splitlines()[0][:40]}”"
     wanted = answer_spec(models, prompt, options or AnswerOptions())
     return launch.start(ledger, "answer", project.name, title, wanted)

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline import __version__
 from pipeline.base import project
 from pipeline.base.errors import StudioError
-from pipeline.base.home import open_home
+from pipeline.base.home import LOCAL, open_home
 from pipeline.base.project import Project
 from pipeline.base.settings import Settings
 from pipeline.dataset.project import Counted, counts_of, pairs_of
@@ -37,7 +37,7 @@ def export_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         Cancelled: The user asked for a stop; nothing of the export is left behind.
         StudioError: See `pipeline.export.writing.write`.
     """
-    of = project.find(open_home(Settings().home), spec["project"])
+    of = project.find(open_home(Settings().home).of(spec.get("owner", LOCAL)), spec["project"])
     options = export_options.ExportOptions.model_validate(spec["options"])
 
     def report(stage: str, done: int, total: int) -> None:
@@ -84,7 +84,7 @@ def publish_export(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         Cancelled: The user asked for a stop; the repository is as it was.
         StudioError: See `pipeline.export.publish.publish`.
     """
-    of = project.find(open_home(Settings().home), spec["project"])
+    of = project.find(open_home(Settings().home).of(spec.get("owner", LOCAL)), spec["project"])
 
     def sent(done: int, total: int) -> None:
         reporter.progress("publish", done, total, "bytes")

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.base import install, project
 from pipeline.base.errors import StudioError
-from pipeline.base.home import Home
+from pipeline.base.home import LOCAL, Home
 from pipeline.base.project import Project, Record
 from pipeline.base.settings import Settings
 from pipeline.dataset import pairs
@@ -38,7 +38,7 @@ def import_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """
     settings = Settings()
     home = Home(settings.home.expanduser().resolve())
-    of, plan = project.find(home, spec["project"]), ReviewPlan.model_validate(spec["plan"])
+    of, plan = project.find(home.of(spec.get("owner", LOCAL)), spec["project"]), ReviewPlan.model_validate(spec["plan"])
     reporter.stage("prepare", "Starting Argilla")
     endpoint = _argilla(settings, home, reporter)
     reporter.stage("prepare", "Counting the pairs' lengths")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 import re
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import StudioError, disk_full
-from pipeline.base.home import Home
+from pipeline.base.home import LOCAL, Home
 from pipeline.runs.kinds import kind_of
 
 
@@ -58,10 +59,15 @@ CREATE TABLE IF NOT EXISTS runs (
     problem TEXT,
     result TEXT,
     place TEXT NOT NULL DEFAULT 'local',
-    user TEXT NOT NULL DEFAULT ''
+    user TEXT NOT NULL DEFAULT '',
+    owner TEXT NOT NULL DEFAULT 'local'
 )
 """
-_ADDED = {"place": "TEXT NOT NULL DEFAULT 'local'", "user": "TEXT NOT NULL DEFAULT ''"}  # columns an older ledger lacks
+_ADDED = {  # columns an older ledger lacks
+    "place": "TEXT NOT NULL DEFAULT 'local'",
+    "user": "TEXT NOT NULL DEFAULT ''",
+    "owner": "TEXT NOT NULL DEFAULT 'local'",
+}
 
 
 class LedgerFull(StudioError):
@@ -89,6 +95,7 @@ class Run:
     Attributes:
         place: Where it runs: "local", or "job" for a Hugging Face Job.
         user: Name of the account whose token it needs; "" for none.
+        owner: Whose run it is; see `pipeline.base.home.Home`.
         worker: Identity of its process (`process.Identity`), or of its Job: job, namespace, flavor, price_per_minute,
             timeout, url.
     """
@@ -108,6 +115,7 @@ class Run:
     folder: Path
     place: str = "local"
     user: str = ""
+    owner: str = LOCAL
 
     @property
     def takes_turns(self) -> bool:
@@ -151,10 +159,12 @@ class Run:
 
 
 class Ledger:
-    """All runs of one home. Cheap to make; every call opens a short connection of its own."""
+    """The runs of one home, all of them or those of one owner. Every call opens a short connection of its own."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
+        self.owner: str | None = None
+        self._whole: Ledger | None = None
         with self._connect() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(_SCHEMA)
@@ -164,6 +174,13 @@ class Ledger:
         held = sqlite3.connect(home.ledger, timeout=30, isolation_level=None, check_same_thread=False)
         weakref.finalize(self, held.close)
         _reserve(held, home.ledger)
+
+    def of(self, owner: str) -> Ledger:
+        """Return the ledger as an owner sees it: the runs of others are not in it."""
+        seen = copy.copy(self)
+        seen.home, seen.owner = self.home.of(owner), owner
+        seen._whole = self  # it has the connection that is held open
+        return seen
 
     def add(self, kind: str, project: str, title: str, spec: dict[str, Any]) -> tuple[Run, bool]:
         """Add a run; asking for the same while it is active gives the run there is, so a double click starts one.
@@ -178,7 +195,9 @@ class Ledger:
         Returns:
             The run and whether it is new.
         """
-        request = hashlib.sha256(json.dumps([kind, project, spec], sort_keys=True, default=str).encode()).hexdigest()
+        owner = self.owner or LOCAL
+        asked_for = [kind, project, spec] if owner == LOCAL else [kind, project, spec, owner]
+        request = hashlib.sha256(json.dumps(asked_for, sort_keys=True, default=str).encode()).hexdigest()
         with self._connect() as connection:
             connection.execute("BEGIN IMMEDIATE")
             asked = f"SELECT id FROM runs WHERE request = ? AND state IN {_marks()}"
@@ -249,6 +268,7 @@ class Ledger:
         full = spec | {
             "kind": kind,
             "project": project,
+            "owner": self.owner or LOCAL,
             "run": run_id,
             "events": str(folder / "events.jsonl"),
             "stop_file": str(folder / "stop"),
@@ -265,6 +285,7 @@ class Ledger:
             "worker": json.dumps(worker) if worker else None,
             "place": str(spec.get("place") or "local"),
             "user": str(spec.get("user") or ""),
+            "owner": self.owner or LOCAL,
         }
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         connection.execute(f"INSERT INTO runs ({names}) VALUES ({marks})", tuple(values.values()))
@@ -276,7 +297,8 @@ class Ledger:
             KeyError: There is none of that id.
         """
         with self._connect() as connection:
-            row = connection.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+            query = "SELECT * FROM runs WHERE id = ? AND owner = coalesce(?, owner)"
+            row = connection.execute(query, (run_id, self.owner)).fetchone()
         if row is None:
             raise KeyError(run_id)
         return self._run(row)
@@ -289,8 +311,8 @@ class Ledger:
             kind: Only of this kind.
             active: Only those that have not ended.
         """
-        where: list[str] = ["1"]
-        values: list[str] = []
+        where: list[str] = ["owner = coalesce(?, owner)"]
+        values: list[str | None] = [self.owner]
         if project is not None:
             where, values = [*where, "project = ?"], [*values, project]
         if kind is not None:
@@ -372,6 +394,7 @@ class Ledger:
             folder=self.home.runs / row["id"],
             place=row["place"],
             user=row["user"],
+            owner=row["owner"],
         )
 
 
