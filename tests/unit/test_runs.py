@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.home import Home, open_home
+from pipeline.base.message import Message, message, verbatim
 from pipeline.carriers import local
 from pipeline.hub import client
 from pipeline.runs import events, launch, task
 from pipeline.runs.kinds import RunKind, kinds
-from pipeline.runs.ledger import Ledger, Problem, Run, State
+from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.runs.process import Identity
 from pipeline.runs.view import Folded, fold, look
 
@@ -64,11 +65,11 @@ def test_asking_twice_while_active_gives_one_run(ledger: Ledger) -> None:
 
 def test_the_first_end_wins(ledger: Ledger) -> None:
     run = add(ledger)
-    ledger.end(run.id, State.FAILED, problem=Problem("what", "why", "next"))
+    ledger.end(run.id, State.FAILED, problem=verbatim("what", "why", "next"))
     ledger.end(run.id, State.SUCCEEDED, result={"a": 1})
     ledger.set_state(run.id, State.RUNNING)
     seen = ledger.get(run.id)
-    assert (seen.state, seen.problem, seen.result) == (State.FAILED, Problem("what", "why", "next"), None)
+    assert (seen.state, seen.problem, seen.result) == (State.FAILED, verbatim("what", "why", "next"), None)
 
 
 def test_list_is_newest_first_and_filters(ledger: Ledger) -> None:
@@ -117,7 +118,7 @@ def test_a_memory_limit_is_named(ledger: Ledger) -> None:
     _, problem, _ = local.conclude(add(ledger), -9, peak=3 << 30, ooms=1)
     assert problem is not None
     assert "out of memory" in problem.what
-    assert "peak 3.0" in problem.why
+    assert "eak 3.0" in problem.why
 
 
 def test_identity_knows_a_process_from_a_later_one_of_its_number() -> None:
