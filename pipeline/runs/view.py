@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.base.message import Message
+from pipeline.base.message import Message, verbatim
 from pipeline.runs import events
 from pipeline.runs.kinds import kind_of
 from pipeline.runs.ledger import Ledger, Run, State
@@ -47,24 +47,24 @@ class Folded:
 
     offset: int = 0
     stage: str = ""
-    said: Message | None = None
+    said: Message = field(default_factory=lambda: verbatim(""))
     progress: Progress | None = None
     marks: list[tuple[float, int]] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[Message] = field(default_factory=list)
     ready: dict[str, Any] = field(default_factory=dict)
-    stages: list[tuple[float, Message]] = field(default_factory=list)
+    lines: list[tuple[float, Message]] = field(default_factory=list)
 
     @property
     def message(self) -> str:
-        """What is being done now, in the present language; "" while nothing is."""
-        return self.said.what if self.said else ""
+        """What is being done, in the present language."""
+        return self.said.said()
 
     @property
-    def lines(self) -> list[str]:
-        """The stages so far, each with its time, in the present language."""
-        return [f"{time.strftime('%H:%M:%S', time.localtime(at))}  {stage.what}" for at, stage in self.stages]
+    def text(self) -> str:
+        """What was done so far, a line each with its time, in the present language."""
+        return "\n".join(f"{time.strftime('%H:%M:%S', time.localtime(at))}  {said}" for at, said in self.lines)
 
     def add(self, event: events.Event) -> None:
         """Fold one event in."""
@@ -88,7 +88,7 @@ class Folded:
         if stage != self.stage:
             self.progress, self.marks = None, []
         self.stage, self.said = stage, said
-        self.stages = [*self.stages[-LOG_LINES:], (at, said)]
+        self.lines = [*self.lines[-LOG_LINES:], (at, said)]
 
     def _count(self, at: float, done: int, total: int, unit: str) -> None:
         if self.marks and done < self.marks[-1][1]:
@@ -145,4 +145,4 @@ def look(ledger: Ledger, run_id: str) -> View | None:
     if run.state in (State.QUEUED, State.STARTING) and not kind_of(run.kind).engine:
         return View(run, folded, "")
     output = tail(run.log, LOG_LINES)
-    return View(run, folded, "\n".join(part for part in ("\n".join(folded.lines), output) if part))
+    return View(run, folded, "\n".join(part for part in (folded.text, output) if part))
