@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.base.message import Message
 from tests.integration.lighteval.conftest import (
     NoNetwork,
     Run,
