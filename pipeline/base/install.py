@@ -84,7 +84,7 @@ def python_of(environment: Path) -> Path:
 
 
 def torch_source() -> list[str]:
-    """Return uv's arguments that choose torch's variant (design §2).
+    """Return uv's arguments that choose torch's variant.
 
     An existing find-links place first (uv reads UV_FIND_LINKS but not pip's setting), then uv's automatic backend when
     an NVIDIA driver answers, else the package index's own build.

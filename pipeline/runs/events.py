@@ -3,7 +3,7 @@
 Every line is one JSON object with `ts` (Unix seconds) and `event`. Kinds shared by all workers:
 
 - started {pid}
-- stage {stage, message}                    what is being done now, in words
+- stage {stage, code, values} or, of an engine, {stage, message}     what is being done now, by code or in words
 - progress {stage, done, total, unit}       countable work
 - begin {max_steps}, step {step, max_steps}, log {step, max_steps, <metrics>}    training
 - result {...}                              one finished part (a model's scores, say)

@@ -24,7 +24,7 @@ from pipeline.runs.kinds import kind_of
 
 
 class State(StrEnum):
-    """What a run is doing (design §4)."""
+    """What a run is doing."""
 
     QUEUED = "queued"
     WAITING = "waiting for sign-in"

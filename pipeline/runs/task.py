@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from pipeline.base.errors import StudioError, disk_full
+from pipeline.base.message import message
 from pipeline.hub import client
 from pipeline.runs import events
 from pipeline.runs.kinds import kind_of
@@ -38,9 +39,15 @@ class Reporter:
         """Append an event."""
         events.append(self._events, event, **values)
 
-    def stage(self, stage: str, message: str) -> None:
-        """Say what is being done now."""
-        self.emit("stage", stage=stage, message=message)
+    def stage(self, stage: str, code: str, /, **values: Any) -> None:
+        """Say what is being done now.
+
+        Args:
+            stage: Part of the work, the same while its progress counts on.
+            code: Key of the words; see `pipeline.base.message`.
+            **values: What the words name.
+        """
+        self.emit("stage", stage=stage, **message(code, **values).as_dict())
 
     def progress(self, stage: str, done: int, total: int, unit: str) -> None:
         """Say how much of a countable stage is done."""
@@ -82,10 +89,8 @@ def main(path: str) -> int:
         with contextlib.suppress(OSError):  # the log may be on the disk that is full
             traceback.print_exc()
         full, trace = disk_full(error), traceback.format_exc()
-        message, next_step = (
-            ("The disk is full.", "Free some space, then start it again.") if full else (str(error), "")
-        )
-        return _failed(reporter, type=type(error).__name__, message=message, next=next_step, traceback=trace)
+        said, next_step = ("The disk is full.", "Free some space, then start it again.") if full else (str(error), "")
+        return _failed(reporter, type=type(error).__name__, message=said, next=next_step, traceback=trace)
     reporter.emit("done", **result)
     return 0
 
