@@ -44,9 +44,7 @@ def _chat(turns: Any) -> Messages:
     return messages
 
 
-def fit_rows(
-    rows: list[dict[str, Messages]], tokenizer: Any, job: Job, state: State, reporter: Reporter
-) -> None:
+def fit_rows(rows: list[dict[str, Messages]], tokenizer: Any, job: Job, state: State, reporter: Reporter) -> None:
     """Cut answers to `max_completion_length` in place, and count them and the prompts that will be cut."""
     params = job.params
     for number, row in enumerate(rows, 1):

@@ -10,7 +10,6 @@ from typing import Any
 
 from protocol import Problem  # type: ignore[import-not-found]
 
-
 # The parameters this worker reads itself, with the type it needs; AutoTrain checks those it is only handed on.
 TYPES: dict[str, tuple[type, ...]] = {
     "batch_size": (int,),

@@ -54,7 +54,9 @@ def test_a_bad_row_is_named(line: str, said: str, bench: Bench, tmp_path: Path) 
     run = bench.run(bench.spec(f"row{abs(hash(line))}", data_dir=str(tmp_path)))
     error = run.one("error")
     assert run.code == 1 and error["code"] == "engines.no_pair"
-    assert (error["values"]["line"], error["values"]["file"]) == (5, "train.jsonl") and said in error["values"]["detail"]
+    assert (error["values"]["line"], error["values"]["file"]) == (5, "train.jsonl") and said in error["values"][
+        "detail"
+    ]
 
 
 def test_an_existing_model_is_not_overwritten(bench: Bench) -> None:

@@ -210,7 +210,9 @@ def test_one_step_is_logged_and_sampling_values_are_saved(runs: Runs) -> None:
     run = runs[0]["sampling"]
     assert run.code == 0, run.events[-1]
     assert [event["step"] for event in run.all("log")] == [1]
-    assert run.one("warning")["code"] == "engines.all_warmup"  # else its one step has a learning rate of 0 and changes nothing
+    assert (
+        run.one("warning")["code"] == "engines.all_warmup"
+    )  # else its one step has a learning rate of 0 and changes nothing
     assert json.loads((run.folder / "generation_config.json").read_text())["do_sample"] is True
 
 

@@ -102,7 +102,9 @@ def test_malformed_pair_is_named(run: Any, models: dict[str, Path], tmp_path: Pa
 def test_every_pair_dropped_is_an_error(run: Any, models: dict[str, Path], pairs: Path, tmp_path: Path) -> None:
     refuses = "{{ raise_exception('no such roles') }}"
     end = _error(run, spec_of(models, [pairs_task(pairs, refuses)]), tmp_path / "run")
-    assert end["code"] == "engines.no_pairs" and "400 that the chat template cannot write" in Message.from_dict(end).what
+    assert (
+        end["code"] == "engines.no_pairs" and "400 that the chat template cannot write" in Message.from_dict(end).what
+    )
 
 
 def test_local_file_formats_read_alike(questions: Path, tmp_path: Path) -> None:
