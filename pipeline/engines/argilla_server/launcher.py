@@ -214,7 +214,7 @@ def main() -> int:
         lock.acquire(timeout=0)
     except Timeout:
         say("Another Argilla server runs in this folder; this one ends.")
-        return EXIT_LOCKED
+        return int(EXIT_LOCKED)
     with lock:
         set_environment(home, spec["base_url"], secrets["auth_secret"])
         sock = take_port(spec["port"])

@@ -35,7 +35,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 import protocol  # type: ignore[import-not-found]
 from pairs import Messages, fit_rows, read_pairs  # type: ignore[import-not-found]
 from problems import explain  # type: ignore[import-not-found]
-from protocol import Problem, Reporter  # type: ignore[import-not-found]
+from protocol import Problem, Reporter
 from saving import remove_leftovers, remove_torn, save, summary  # type: ignore[import-not-found]
 from specification import Job, check_sizes, read_spec  # type: ignore[import-not-found]
 from state import State  # type: ignore[import-not-found]

@@ -31,8 +31,8 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import protocol  # type: ignore[import-not-found]
-import task_data
-from protocol import Cancelled, Problem, Reporter, plain, said  # type: ignore[import-not-found]
+import task_data  # type: ignore[import-not-found]
+from protocol import Cancelled, Problem, Reporter, plain, said
 from specification import OWN_TASK, check, commands, stay_offline  # type: ignore[import-not-found]
 
 Spec = dict[str, Any]
