@@ -70,7 +70,7 @@ def test_a_home_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_dataset_becomes_a_project(home: Home) -> None:
-    loaded = reading.load_sample()
+    loaded = reading.load_file(reading.SAMPLE)
     made = start_project(home, loaded, "sample", "sample")
     record = made.read()
     assert record.dataset is not None
@@ -83,7 +83,7 @@ def test_a_dataset_becomes_a_project(home: Home) -> None:
 
 
 def test_a_failed_start_leaves_no_project(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = reading.load_sample()
+    loaded = reading.load_file(reading.SAMPLE)
     monkeypatch.setattr(home.projects.__class__, "write_text", _full)
     with pytest.raises(StudioError, match="disk is full"):
         start_project(home, loaded, "sample", "sample")
