@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.base import install, project
 from pipeline.base.errors import StudioError
 from pipeline.base.home import LOCAL, Home
+from pipeline.base.message import Message
 from pipeline.base.project import Project, Record
 from pipeline.base.settings import Settings
 from pipeline.dataset import pairs
@@ -73,8 +74,8 @@ def _argilla(settings: Settings, home: Home, reporter: Reporter) -> Endpoint:
         if reporter.should_stop():
             raise Cancelled
 
-    def line(text: str) -> None:
-        reporter.stage("prepare", "verbatim", what=text, why="", next="")
+    def line(said: Message) -> None:
+        reporter.stage("prepare", said)
 
     python = install.ensure("argilla_server", settings.engines_folder, line, check)
     return ArgillaService(home.argilla, python).start()

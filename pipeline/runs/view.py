@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.base.message import Message, verbatim
 from pipeline.runs import events
 from pipeline.runs.kinds import kind_of
-from pipeline.runs.ledger import Ledger, Problem, Run, State
+from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.runs.log import tail
 
 RATE_WINDOW = 20.0  # seconds of progress a rate is taken from
@@ -52,7 +52,7 @@ class Folded:
     marks: list[tuple[float, int]] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Message] = field(default_factory=list)
     ready: dict[str, Any] = field(default_factory=dict)
     lines: list[tuple[float, Message]] = field(default_factory=list)
 
@@ -70,8 +70,7 @@ class Folded:
         """Fold one event in."""
         kind = event["event"]
         if kind == "stage":
-            said = Message.from_dict(event) if "code" in event else verbatim(str(event.get("message", "")))
-            self._stage(str(event.get("stage", "")), said, event["ts"])
+            self._stage(str(event.get("stage", "")), events.said(event), event["ts"])
         elif kind == "progress":
             self._count(event["ts"], int(event["done"]), int(event["total"]), str(event.get("unit", "")))
         elif kind == "step":
@@ -81,7 +80,7 @@ class Folded:
         elif kind == "result":
             self.results.append(event)
         elif kind == "warning":
-            self.warnings.append(str(event.get("message", "")))
+            self.warnings.append(events.said(event))
         elif kind == "ready":
             self.ready = event
 
@@ -109,7 +108,7 @@ class View:
     log: str
 
     @property
-    def problem(self) -> Problem | None:
+    def problem(self) -> Message | None:
         """Why it did not succeed."""
         return self.run.problem
 
