@@ -107,7 +107,7 @@ def _provenance(of: Project, removed: list[RuleEffect], counted: Counted) -> exp
     """Return where a project's pairs come from and what was done to them."""
     record = of.read()
     if record.dataset is None:
-        raise StudioError("This project has no dataset.", "", "Load one on the Dataset tab.")
+        raise StudioError("export.no_dataset")
     answered = {answer.annotator for answer in answers_of(of) if answer.status == "submitted"}
     # A model's folder is named without the path to it: an export may be published.
     model = Path(counted.name).name if Path(counted.name).is_absolute() else counted.name
