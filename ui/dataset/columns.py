@@ -72,12 +72,10 @@ def ask(source: Source) -> Update:
         "box": gr.update(visible=True),
         "held": sources.hold(source),
         "raw": gr.update(value={"headers": names, "data": _raw(rows)}, column_widths=_even(len(names))),
-        "prompt": gr.update(
-            choices=inside + [(each, each) for each in names], value=proposed.prompt if proposed else ""
-        ),
+        "prompt": gr.update(choices=inside + columns, value=proposed.prompt if proposed else ""),
         "chosen": gr.update(choices=names, value=proposed.chosen if proposed else None),
         "rejected": gr.update(choices=names, value=proposed.rejected if proposed else None),
-        "source": gr.update(choices=none + [(each, each) for each in names], value=proposed.source if proposed else ""),
+        "source": gr.update(choices=none + columns, value=proposed.source if proposed else ""),
     }
 
 
