@@ -11,6 +11,7 @@ import gradio as gr
 from markupsafe import escape
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import Message
 from pipeline.base.project import Project
 from pipeline.dataset import loading, sources
 from pipeline.dataset.reading import LayoutUnknown, Progress
@@ -252,9 +253,9 @@ def place(visit: Visit, read: Callable[[], Source], by_hand: bool) -> Update:
         return {"form.problem": notice(error), **_leave()}
 
 
-def _made(project: Project, notes: Iterable[str]) -> Update:
+def _made(project: Project, notes: Iterable[Message]) -> Update:
     for note in notes:
-        gr.Warning(escape(note))
+        gr.Warning(escape(note.said()))
     return {"page.project": project.name, **no_problem(), **_leave()}
 
 

@@ -9,6 +9,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import message
 from pipeline.base.project import Project
 from pipeline.export import exported, publish
 from pipeline.export.exported import Published
@@ -156,7 +157,7 @@ def go(visit: Visit, given: Given) -> Update:
         "options": options.model_dump(mode="json"),
         "agreed": {"head": planned.head, "private": planned.private},
     }
-    title = say("publish.run", name=name, repository=planned.repository)
+    title = message("publish.run", name=name, repository=planned.repository)
     run = launch.start(visit.ledger, "publish", project.name, title, spec)
     return {**_close(), "look": gr.update(visible=False), "note": "", "view.run": run.id}
 

@@ -197,7 +197,7 @@ def start(visit: Visit, given: Given) -> Update:
     if _used(project, options):
         raise StudioError("export.used", name=options.name)
     spec: dict[str, object] = {"options": options.model_dump(mode="json")}
-    run = launch.start(visit.ledger, "export", project.name, say("export.run", name=options.name), spec)
+    run = launch.start(visit.ledger, "export", project.name, message("export.run", name=options.name), spec)
     return {"view.run": run.id, "result.name": "", "start": gr.update(interactive=False)}
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
+from pipeline.base.message import message
 from pipeline.base.project import Project
 from pipeline.dataset.project import pairs_of
-from pipeline.review import annotators
+from pipeline.review import annotators, importing
 from pipeline.review import project as review_project
 from pipeline.review.plan import ReviewPlan
 from pipeline.review.project import plan_of
@@ -124,8 +125,8 @@ def start(visit: Visit, given: Given) -> Update:
     of, endpoint = visit.project(given["page.project"]), visit.studio.argilla.endpoint()
     plan = plan_of(of)
     if phase_of(of, visit.ledger.latest(of.name, "import")) == "plan":
-        plan = ReviewPlan.model_validate({**under(given, "form."), "unit": plan.unit})
-    title = say("review.import.title", count=f"{len(pairs_of(of)):,}")
+        plan = ReviewPlan.model_validate({**under(given, "form."), "unit": plan.unit, "language": plan.language})
+    title = message("review.import.title", count=f"{len(pairs_of(of)):,}")
     run = review_project.start_import(visit.ledger, of, plan, endpoint, title)
     return {**_drawn(visit, given), "run.run": run.id}
 
@@ -219,7 +220,7 @@ def _result(run: Run | None) -> Markup:
     if not found["skipped"]:
         return text
     reasons = Markup("").join(
-        Markup("<li>{}: {}</li>").format(say("pair.title", number=each["number"]), each["reason"])
+        Markup("<li>{}: {}</li>").format(say("pair.title", number=each["number"]), importing.reason_of(each).said())
         for each in found["first_skipped"]
     )
     head = say("review.result.skipped", count=f"{found['skipped']:,}")
