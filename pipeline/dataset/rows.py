@@ -8,11 +8,12 @@ import itertools
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import IO, Any, overload
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -99,11 +100,37 @@ class TableRows(Sequence[Row]):
 
     def __init__(self) -> None:
         # Without a name on the disk: it is gone when this object is, or the process.
-        self._file = tempfile.TemporaryFile(prefix="align-studio-rows-")  # noqa: SIM115
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="align-studio-rows-")  # noqa: SIM115
         self._places: list[tuple[int, int, int]] = []  # of each table: position, bytes, rows
         self._length = 0
         self.columns: list[str] = []
         self.bytes = 0
+
+    @classmethod
+    def opened(cls, path: Path, places: Iterable[Iterable[int]], columns: list[str]) -> TableRows:
+        """Return the rows that `save` wrote.
+
+        Args:
+            path: Its file.
+            places: What it returned.
+            columns: Names of the columns.
+        """
+        rows = cls()
+        rows._file.close()
+        rows._file = path.open("rb")
+        for start, size, count in places:
+            rows._places.append((start, size, count))
+            rows._length += count
+            rows.bytes += size
+        rows.columns = columns
+        return rows
+
+    def save(self, path: Path) -> list[tuple[int, int, int]]:
+        """Write the rows to a file and return where its tables are, for `opened`."""
+        self._file.seek(0)
+        with path.open("wb") as file:
+            shutil.copyfileobj(self._file, file, _PIECE)
+        return list(self._places)
 
     def append(self, table: pa.Table) -> None:
         """Add a table's rows; its columns may differ from those of the others.
