@@ -9,8 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.base.errors import StudioError
-from pipeline.dataset.rows import Rows, TableRows, read_rows
+from pipeline.dataset.rows import Rows, read_rows
 from pipeline.dataset.sources import Source
+from pipeline.dataset.tables import TableRows
 from pipeline.hub.datasets import Chosen
 
 _FOLDER, _SOURCE, _TABLES = "read", "source.json", "rows.arrow"

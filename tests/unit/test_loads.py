@@ -17,8 +17,9 @@ from pipeline.dataset import kept, loads, task
 from pipeline.dataset.loads import LoadOptions
 from pipeline.dataset.project import pairs_of
 from pipeline.dataset.recognise import Mapping
-from pipeline.dataset.rows import Rows, TableRows
+from pipeline.dataset.rows import Rows
 from pipeline.dataset.sources import Source
+from pipeline.dataset.tables import TableRows
 from pipeline.hub.datasets import Chosen
 from pipeline.runs import events, launch
 from pipeline.runs.ledger import Ledger, Run, State
