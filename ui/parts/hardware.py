@@ -179,16 +179,11 @@ def _unfit(found: Sequence[tuple[Flavor, Misfit]]) -> str:
         return ""
     lines = "".join(
         f'<li><label aria-disabled="true"><input type="radio" disabled> {escape(_label(flavor))}</label> '
-        f"<span>{escape(_why(flavor, misfit))}</span></li>"
+        f"<span>{escape(str(remote.reason(misfit, flavor)))}</span></li>"
         for flavor, misfit in found
     )
     title = escape(say("hardware.unfit", count=len(found)))
     return f'<details class="unfit"><summary>{title}</summary><ul>{lines}</ul></details>'
-
-
-def _why(flavor: Flavor, misfit: Misfit) -> str:
-    sizes = {"need": f"{misfit.need / 1e9:.1f} GB", "has": f"{misfit.has / 1e9:.0f} GB"}
-    return say(f"hardware.why.{misfit.why}", gpu=flavor.gpu, gpus=flavor.gpus, **sizes)
 
 
 def _source(listing: Listing) -> str:

@@ -38,8 +38,7 @@ def wrong_values(error: ValidationError, prefix: str) -> str:
         error: What pydantic raised.
         prefix: See `notices`.
     """
-    said = readable(error)
-    return notices([Notice(said.what, said.why, said.next)], prefix, bad=True)
+    return notices([readable(error, prefix).message], prefix, bad=True)
 
 
 def notice(text: str, style: str = "") -> str:
