@@ -73,8 +73,8 @@ def say(code: str, /, **values: object) -> str:
 def text(code: str, values: Mapping[str, object]) -> str:
     """Return a text in the present language; see `say`."""
     of = catalogues()
-    pattern = of.get(_language.get(), {}).get(code) or of[ENGLISH][code]
-    return _Formatter().vformat(pattern, (), values)
+    spoken = of.get(_language.get(), {})
+    return _Formatter().vformat(spoken[code] if code in spoken else of[ENGLISH][code], (), values)
 
 
 def speak(language: str) -> None:
