@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import errno
-import re
 import shutil
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.message import Message, message, verbatim
-
-_CODE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
+from pipeline.base.message import Message, verbatim, worded
 
 
 class StudioError(Exception):
@@ -21,12 +18,9 @@ class StudioError(Exception):
         **values: What the words name.
     """
 
-    def __init__(self, code: str | Message, why: str = "", next: str = "", **values: Any) -> None:
+    def __init__(self, code: str | Message, /, why: str = "", next: str = "", **values: Any) -> None:
         super().__init__()
-        if isinstance(code, Message):
-            self.message = code
-        else:
-            self.message = message(code, **values) if _CODE.fullmatch(code) else verbatim(code, why, next)
+        self.message = verbatim(str(code), why, next) if why or next else worded(code, **values)
 
     def __str__(self) -> str:
         return self.message.said()

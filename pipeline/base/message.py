@@ -6,6 +6,7 @@ three for each code: `code` (what), `code.why` and `code.next`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from pipeline.base import words
 
 VERBATIM = "verbatim"
+_CODE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Message:
     @property
     def what(self) -> str:
         """What happened, in the present language."""
-        return words.text(self.code, self.values)
+        return words.text(self.code, self.values).strip()
 
     @property
     def why(self) -> str:
@@ -64,7 +66,7 @@ class Message:
 
     def _part(self, name: str) -> str:
         code = f"{self.code}.{name}"
-        return words.text(code, self.values) if words.has(code) else ""
+        return words.text(code, self.values).strip() if words.has(code) else ""
 
     def said(self) -> str:
         """Return all of it, one sentence after the other."""
@@ -78,12 +80,19 @@ class Message:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Message:
-        """Return the message of JSON values; {what, why, next} of older homes is shown as it stands."""
+        """Return the message of JSON values, whoever wrote them.
+
+        {what, why, next} of older homes is shown as it stands, and so is a code that another version knows.
+        """
         if "code" not in values:
             return verbatim(*(str(values.get(name) or "") for name in ("what", "why", "next")))
-        return cls(
-            str(values["code"]), {name: _unpacked(value) for name, value in (values.get("values") or {}).items()}
-        )
+        given = values.get("values") or {}
+        found = cls(str(values["code"]), {name: _unpacked(value) for name, value in given.items()})
+        try:
+            found.said()
+        except (LookupError, ValueError, TypeError, AttributeError):  # no such code, or not the values it names
+            return verbatim(found.code, "; ".join(f"{name}: {value}" for name, value in found.values.items()))
+        return found
 
 
 def message(code: str, /, **values: Any) -> Message:
@@ -94,6 +103,13 @@ def message(code: str, /, **values: Any) -> Message:
         **values: See `Message.values`.
     """
     return Message(code, values)
+
+
+def worded(what: Message | str, **values: Any) -> Message:
+    """Return what is given as a message: a code with its values, or a message as it is."""
+    if isinstance(what, Message):
+        return what
+    return message(what, **values) if _CODE.fullmatch(what) else verbatim(what)
 
 
 def verbatim(what: str, why: str = "", next: str = "") -> Message:

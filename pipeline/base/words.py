@@ -1,7 +1,8 @@
 """The words of every message, by code and language: `ui/locale/<language>/*.json`, {"code": "text"}.
 
-A text names its values in braces. `{count:|pair|pairs}` chooses by number; a value may be a message itself, an option
-(see `pipeline.base.message`) or a list of these. What is said belongs to a visitor: the language is a context variable.
+A text names its values in braces. `{count:|pair|pairs}` chooses by number; a value may be a message itself (`{cause}`
+is all of it, `{cause:what}`, `{cause:why}` and `{cause:next}` are its parts), an option (see `pipeline.base.message`)
+or a list of these. What is said belongs to a visitor: the language is a context variable.
 A file `<language>.json` in the folder of extensions adds a language; what it lacks is said in English.
 """
 
@@ -20,6 +21,7 @@ from pipeline.base.settings import Settings
 
 LOCALE = Path(__file__).resolve().parents[2] / "ui" / "locale"
 ENGLISH = "en"
+_PARTS = ("what", "why", "next")  # of a message
 _language: ContextVar[str] = ContextVar("language", default=ENGLISH)
 _as_flags: ContextVar[bool] = ContextVar("as_flags", default=False)
 
@@ -122,7 +124,7 @@ class _Formatter(string.Formatter):
             one, _, many = format_spec[1:].partition("|")
             return one if value == 1 else many
         if isinstance(value, Sayable):
-            return value.said()
+            return str(getattr(value, format_spec)) if format_spec in _PARTS else value.said()
         if isinstance(value, list | tuple):
             return say("list.comma").join(self.format_field(each, format_spec) for each in value)
         return format(value, format_spec)

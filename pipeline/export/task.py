@@ -46,16 +46,16 @@ def export_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         if reporter.should_stop():
             raise Cancelled
 
-    reporter.stage("filter", "Reading the pairs")
+    reporter.stage("filter", "export.stage.reading")
     pairs = pairs_of(of)
     report("filter", 0, 0)
-    reporter.stage("filter", "Counting their lengths")
+    reporter.stage("filter", "export.stage.counting")
     counted = counts_of(of)
     report("filter", 0, 0)
-    reporter.stage("filter", "Choosing the pairs")
+    reporter.stage("filter", "export.stage.choosing")
     outcome = filtered(of)
     report("filter", 0, 0)
-    reporter.stage("write", "Writing the files")
+    reporter.stage("write", "export.stage.writing")
     lengths = {pair.record_id: count for pair, count in zip(pairs, counted.counts, strict=True)}
     written = writing.write(
         outcome.kept,
@@ -97,7 +97,7 @@ def publish_export(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         publish.PublishOptions.model_validate(spec["options"]),
         publish.Agreed(**spec["agreed"]),
         f"align-studio-run: {spec['run']}",
-        lambda message: reporter.stage("publish", message),
+        lambda code: reporter.stage("publish", code),
         sent,
     )
     return publish.result(where, changed)

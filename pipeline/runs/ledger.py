@@ -20,6 +20,7 @@ from typing import Any
 
 from pipeline.base.errors import StudioError, disk_full
 from pipeline.base.home import LOCAL, Home
+from pipeline.base.message import Message, verbatim, worded
 from pipeline.runs.kinds import kind_of
 
 
@@ -74,18 +75,7 @@ class LedgerFull(StudioError):
     """The ledger cannot be written: its disk is full."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "The ledger of runs cannot be written.", "The disk is full.", "Free some space, then try again."
-        )
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a run did not succeed: what happened, why, and what to do next."""
-
-    what: str
-    why: str = ""
-    next: str = ""
+        super().__init__("run.ledger_full")
 
 
 @dataclass(frozen=True)
@@ -93,6 +83,8 @@ class Run:
     """One row of the ledger; times are Unix seconds.
 
     Attributes:
+        named: What people see; `title` has it in the present language.
+        problem: Why it did not succeed: what happened, why, and what to do next.
         place: Where it runs: "local", or "job" for a Hugging Face Job.
         user: Name of the account whose token it needs; "" for none.
         owner: Whose run it is; see `pipeline.base.home.Home`.
@@ -104,18 +96,23 @@ class Run:
     id: str
     kind: str
     project: str
-    title: str
+    named: Message
     state: State
     created: float
     started: float | None
     ended: float | None
     worker: dict[str, Any] | None
-    problem: Problem | None
+    problem: Message | None
     result: dict[str, Any] | None
     folder: Path
     place: str = "local"
     user: str = ""
     owner: str = LOCAL
+
+    @property
+    def title(self) -> str:
+        """What people see, in the present language."""
+        return self.named.what
 
     @property
     def takes_turns(self) -> bool:
@@ -182,7 +179,7 @@ class Ledger:
         seen._whole = self  # it has the connection that is held open
         return seen
 
-    def add(self, kind: str, project: str, title: str, spec: dict[str, Any]) -> tuple[Run, bool]:
+    def add(self, kind: str, project: str, title: Message | str, spec: dict[str, Any]) -> tuple[Run, bool]:
         """Add a run; asking for the same while it is active gives the run there is, so a double click starts one.
 
         Args:
@@ -215,7 +212,7 @@ class Ledger:
         run_id: str,
         kind: str,
         project: str,
-        title: str,
+        title: Message | str,
         created: float,
         spec: dict[str, Any],
         worker: dict[str, Any],
@@ -257,7 +254,7 @@ class Ledger:
         request: str,
         kind: str,
         project: str,
-        title: str,
+        title: Message | str,
         state: State,
         created: float,
         spec: dict[str, Any],
@@ -279,7 +276,7 @@ class Ledger:
             "request": request,
             "kind": kind,
             "project": project,
-            "title": title,
+            "title": json.dumps(worded(title).as_dict(), ensure_ascii=False),
             "state": state,
             "created": created,
             "worker": json.dumps(worker) if worker else None,
@@ -340,10 +337,10 @@ class Ledger:
         self._update("UPDATE runs SET worker = ? WHERE id = ?", (json.dumps(worker), run_id), patient=True)
 
     def end(
-        self, run_id: str, state: State, *, problem: Problem | None = None, result: dict[str, Any] | None = None
+        self, run_id: str, state: State, *, problem: Message | None = None, result: dict[str, Any] | None = None
     ) -> None:
         """Record how an active run ended; the first end wins. Waits while the disk is full."""
-        words = json.dumps(problem.__dict__, ensure_ascii=False) if problem else None
+        words = json.dumps(problem.as_dict(), ensure_ascii=False) if problem else None
         outcome = json.dumps(result, ensure_ascii=False, default=str) if result is not None else None
         self._update(
             f"UPDATE runs SET state = ?, ended = ?, problem = ?, result = ? WHERE id = ? AND state IN {_marks()}",
@@ -383,19 +380,28 @@ class Ledger:
             id=row["id"],
             kind=row["kind"],
             project=row["project"],
-            title=row["title"],
+            named=_named(row["title"]),
             state=State(row["state"]),
             created=row["created"],
             started=row["started"],
             ended=row["ended"],
             worker=json.loads(row["worker"]) if row["worker"] else None,
-            problem=Problem(**json.loads(row["problem"])) if row["problem"] else None,
+            problem=Message.from_dict(json.loads(row["problem"])) if row["problem"] else None,
             result=json.loads(row["result"]) if row["result"] else None,
             folder=self.home.runs / row["id"],
             place=row["place"],
             user=row["user"],
             owner=row["owner"],
         )
+
+
+def _named(text: str) -> Message:
+    """Return a title: a message as JSON, or the words an older ledger has."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(text)
+        if isinstance(found, dict) and "code" in found:
+            return Message.from_dict(found)
+    return verbatim(text)
 
 
 def _reserve(connection: sqlite3.Connection, ledger: Path) -> None:
