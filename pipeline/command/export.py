@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from pipeline.base import words
 from pipeline.base.errors import StudioError
+from pipeline.base.message import message
 from pipeline.command import table
 from pipeline.command.follow import add_detach, carried
 from pipeline.command.frame import Call, Command, project_argument
@@ -62,7 +63,7 @@ def export(call: Call) -> Export:
     if getattr(call.given, "check", False):
         return Export(name=options.name, counts=_counts(planned), folder="", run=None)
     spec: dict[str, Any] = {"options": options.model_dump(mode="json")}
-    title = words.say("export.run", name=options.name)
+    title = message("export.run", name=options.name)
     run = carried(call, launch.start(call.visit.ledger, "export", project.name, title, spec))
     done = options.name in exported.names(project)
     counts = exported.read(project, options.name).plan if done else planned

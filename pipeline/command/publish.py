@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from pipeline.base import words
 from pipeline.base.errors import StudioError
+from pipeline.base.message import message
 from pipeline.base.project import Project
 from pipeline.command import table
 from pipeline.command.follow import add_detach, carried
@@ -81,7 +82,7 @@ def run(call: Call) -> Publication:
         "options": options.model_dump(mode="json"),
         "agreed": {"head": planned.head, "private": planned.private},
     }
-    title = words.say("publish.run", name=name, repository=planned.repository)
+    title = message("publish.run", name=name, repository=planned.repository)
     done = carried(call, launch.start(call.visit.ledger, "publish", project.name, title, spec))
     result = done.result or {}
     return _publication(planned, str(result.get("url", "")), str(result.get("revision", "")), report(done))

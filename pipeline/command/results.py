@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from pipeline.base.errors import StudioError
 from pipeline.base.message import Message
 from pipeline.command.frame import CANCELLED, DONE, FAILED, Blocked
-from pipeline.runs.ledger import Problem, Run, State
+from pipeline.runs.ledger import Run, State
 
 
 class Said(BaseModel):
@@ -80,20 +80,16 @@ def report(run: Run) -> RunReport:
         id=run.id,
         kind=run.kind,
         project=run.project,
-        title=str(run.title),
+        title=run.title,
         state=run.state.value,
         place=run.place,
         created=_time(run.created),
         started=_time(run.started) if run.started else None,
         ended=_time(run.ended) if run.ended else None,
-        problem=_problem(run.problem) if run.problem else None,
+        problem=said(run.problem) if run.problem else None,
         result=run.result,
         folder=str(run.folder),
     )
-
-
-def _problem(problem: Problem) -> Said:
-    return Said(code="verbatim", values={}, what=problem.what, why=problem.why, next=problem.next)
 
 
 def _time(seconds: float) -> datetime:

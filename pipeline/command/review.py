@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from pipeline.base import words
 from pipeline.base.errors import StudioError
+from pipeline.base.message import message
 from pipeline.base.project import Project
 from pipeline.command import table
 from pipeline.command.follow import add_detach, carried
@@ -92,7 +93,9 @@ def endpoint_of(call: Call) -> Endpoint:
     host.start()
     told = ""
     while host.status.state in ("installing", "starting"):
-        line = " · ".join(filter(None, [words.say(f"status.argilla.{host.status.state}"), host.status.message]))
+        line = words.say(f"status.argilla.{host.status.state}")
+        if host.status.message is not None:
+            line = f"{line} · {host.status.message.what}"
         if line != told:
             call.tell(line)
             told = line
@@ -121,14 +124,14 @@ def import_pairs(call: Call) -> Imported:
             raise StudioError("command.review.begun")
         plan = fill(ReviewPlan, call.given, **plan.model_dump())
     endpoint = endpoint_of(call)
-    title = words.say("review.import.title", count=f"{len(pairs_of(of)):,}")
+    title = message("review.import.title", count=f"{len(pairs_of(of)):,}")
     run = start_import(call.visit.ledger, of, plan, endpoint, title)
     return Imported(run=report(carried(call, run)))
 
 
 def _annotator_arguments(parser: argparse.ArgumentParser) -> None:
     project_argument(parser)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=words.say("command.option.names"))
+    parser.add_argument("names", nargs="*", default=[], metavar="NAME", help=words.say("command.option.names"))
 
 
 def people(call: Call) -> Annotators:

@@ -24,7 +24,7 @@ class Schemas(BaseModel):
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("command_names", nargs="*", metavar="STEP", help=words.say("command.option.step"))
+    parser.add_argument("command_names", nargs="*", default=[], metavar="STEP", help=words.say("command.option.step"))
 
 
 def schemas(names: list[str] | None = None) -> Schemas:
