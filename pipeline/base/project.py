@@ -27,7 +27,9 @@ class DatasetRecord(BaseModel):
     kind: str = Field(description="file, sample or hub")
     name: str = Field(description="File name or Hub id.")
     sha256: str = Field("", description="SHA-256 of the file.")
-    recognised: str = Field("", description="What was recognised and how it was mapped, one sentence.")
+    recognised: dict[str, Any] | str = Field(
+        "", description="How the data was read: a message by code; older projects have a sentence."
+    )
     rows: int
     pairs: int
     bad_rows: int
@@ -75,7 +77,7 @@ class Project:
 
     @property
     def bad_rows(self) -> Path:
-        """Rows that are no pairs, JSON list of {number, reason}."""
+        """Rows that are no pairs, JSON list of {number, code, values}; older: {number, reason}."""
         return self.folder / "bad_rows.json"
 
     @property

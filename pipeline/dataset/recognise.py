@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -14,7 +15,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.base import message as said
 from pipeline.base.errors import StudioError
+from pipeline.base.message import message
 from pipeline.base.pair import Message, Messages, Pair, identify
 from pipeline.dataset.rows import BadRow, Row, Rows
 
@@ -39,16 +42,6 @@ _TURNS_IN_TEXT = re.compile(r"\s*\[?\s*\{\s*['\"](?:role|content|from|value)['\"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LOOK_AT = 200  # rows that decide about a layout
 
-_SENTENCES: dict[Layout, str] = {
-    "mix": "Whole conversations in {chosen} and {rejected}; the turns they share are the prompt.",
-    "explicit": "Prompt in {prompt}, answers in {chosen} and {rejected}.",
-    "ultrafeedback": "UltraFeedback layout: conversations with scores in {chosen} and {rejected}; "
-    "the turns they share are the prompt.",
-    "transcripts": "Human/Assistant transcripts in {chosen} and {rejected}; the turns they share are the prompt.",
-    "sharegpt": "ShareGPT turns (from, value) in {prompt}, {chosen} and {rejected}.",
-    "columns": "Columns chosen by hand: {prompt}, {chosen} and {rejected}.",
-}
-
 
 class Mapping(BaseModel):
     """Which column holds what."""
@@ -63,12 +56,10 @@ class Mapping(BaseModel):
     layout: Layout = Field("columns", description="Layout recognised, or columns where a person chose them.")
 
     @property
-    def sentence(self) -> str:
-        """How the data is read, one sentence for the page."""
-        names = {name: f"“{getattr(self, name)}”" for name in ("prompt", "chosen", "rejected")}
-        if not self.prompt and self.layout in ("columns", "sharegpt"):
-            return f"Whole conversations in {names['chosen']} and {names['rejected']}."
-        return _SENTENCES[self.layout].format(**names)
+    def sentence(self) -> said.Message:
+        """How the data is read."""
+        code = "whole" if not self.prompt and self.layout in ("columns", "sharegpt") else self.layout
+        return message(f"layout.{code}", prompt=self.prompt, chosen=self.chosen, rejected=self.rejected)
 
 
 @dataclass(frozen=True)
@@ -78,24 +69,28 @@ class Loaded:
     Attributes:
         pairs: Usable pairs in file order.
         bad_rows: Every row that is no pair, with its number and reason; pairs and bad rows add up to all rows.
-        recognised: How the data was read, a sentence for the page.
+        recognised: How the data was read.
         mapping: Which column was taken for what.
         columns: Column names in file order.
         format: Format of the content; see `Rows.format`.
-        notes: What the reader should know, sentences.
+        notes: What the reader should know.
     """
 
     pairs: list[Pair]
     bad_rows: list[BadRow]
-    recognised: str
+    recognised: said.Message
     mapping: Mapping
     columns: list[str]
     format: str = ""
-    notes: list[str] = field(default_factory=list)
+    notes: list[said.Message] = field(default_factory=list)
 
 
 class Unusable(ValueError):
     """Why one row cannot be a pair; caught within `normalise` and reported as a `BadRow`."""
+
+    def __init__(self, code: str, **values: Any) -> None:
+        super().__init__(code)
+        self.reason = message(code, **values)
 
 
 def recognise(rows: Rows) -> Mapping | None:
@@ -143,11 +138,7 @@ def normalise(rows: Rows, mapping: Mapping) -> Loaded:
     """
     for name in (mapping.prompt, mapping.chosen, mapping.rejected, mapping.system, mapping.source):
         if name and name not in rows.columns:
-            raise StudioError(
-                f"The data has no column “{name}”.",
-                f"Its columns are {', '.join(rows.columns[:20])}.",
-                "Choose the columns again.",
-            )
+            raise StudioError("layout.no_column", name=name, columns=rows.columns[:20])
     bad = list(rows.bad_rows)
     parts: list[tuple[Messages, Messages, Messages]] = []
     others: list[tuple[str, dict[str, Any]]] = []
@@ -155,7 +146,7 @@ def normalise(rows: Rows, mapping: Mapping) -> Loaded:
         try:
             part = _pair_of(row, mapping)
         except Unusable as error:
-            bad.append(BadRow(number, str(error)))
+            bad.append(BadRow(number, error.reason))
             continue
         parts.append(part)
         others.append((_clean(str(row.get(mapping.source) or "")), _metadata(row, mapping, part)))
@@ -168,14 +159,11 @@ def normalise(rows: Rows, mapping: Mapping) -> Loaded:
 
 
 def _nothing_usable(bad: list[BadRow], mapping: Mapping) -> StudioError:
-    reasons = "; ".join(f"row {each.number}: {each.reason}" for each in bad[:3])
     if not bad:
-        return StudioError("The dataset has no rows.", "", "Choose another file.")
-    return StudioError(
-        f"None of the {len(bad)} rows can be read as a preference pair.",
-        f"{mapping.sentence} First reasons: {reasons}.",
-        "Choose the columns by hand, or correct the file.",
-    )
+        return StudioError("layout.no_rows")
+    first = [message("row.at", number=each.number, reason=each.reason) for each in bad[:3]]
+    reasons = functools.reduce(lambda one, other: message("row.and", one=one, other=other), first)
+    return StudioError("layout.no_pair", count=len(bad), recognised=mapping.sentence, reasons=reasons)
 
 
 def _pair_of(row: Row, mapping: Mapping) -> tuple[Messages, Messages, Messages]:
@@ -188,32 +176,40 @@ def _pair_of(row: Row, mapping: Mapping) -> tuple[Messages, Messages, Messages]:
     if chosen[0].role != "assistant" and rejected[0].role != "assistant":  # both are whole conversations
         prompt, chosen, rejected = _split(chosen, rejected)
     elif bare:
-        raise Unusable("chosen and rejected do not hold the prompt, and no prompt column is chosen")
+        raise Unusable("row.no_prompt")
     else:
         prompt = _turns(row.get(mapping.prompt), "user", "prompt", False)
     system = row.get(mapping.system) if mapping.system else None
     if isinstance(system, str) and system.strip() and prompt[0].role != "system":
         prompt = (Message("system", system), *prompt)
     if prompt[-1].role != "user":
-        raise Unusable(f"the last turn of the prompt is the {prompt[-1].role}'s, not the user's")
+        raise Unusable("row.prompt_end", role=_role(prompt[-1]))
     if not prompt[-1].content.strip():
-        raise Unusable("the prompt is empty")
+        raise Unusable("row.prompt_empty")
     for name, answer in (("chosen", chosen), ("rejected", rejected)):
         if answer[0].role != "assistant":
-            raise Unusable(f"the first answer turn of {name} is the {answer[0].role}'s, not the assistant's")
+            raise Unusable("row.answer_begin", part=_part(name), role=_role(answer[0]))
     if chosen == rejected:
-        raise Unusable("chosen and rejected are identical")
-    for message in (*prompt, *chosen, *rejected):
-        if not message.content.isascii() and _SURROGATE.search(message.content):
-            raise Unusable("a text holds half a character (a lone surrogate), which no UTF-8 file can carry")
+        raise Unusable("row.identical")
+    for turn in (*prompt, *chosen, *rejected):
+        if not turn.content.isascii() and _SURROGATE.search(turn.content):
+            raise Unusable("row.surrogate")
     return prompt, chosen, rejected
+
+
+def _part(name: str) -> said.Message:
+    return message(f"part.{name}" if name else "part.answer")
+
+
+def _role(turn: Message) -> said.Message:
+    return message(f"role.{turn.role}")
 
 
 def _check_answer(turns: Messages, name: str) -> None:
     if turns[-1].role != "assistant":
-        raise Unusable(f"the last turn of {name} is the {turns[-1].role}'s, not the assistant's")
+        raise Unusable("row.answer_end", part=_part(name), role=_role(turns[-1]))
     if not turns[-1].content.strip():
-        raise Unusable(f"{name} is empty")
+        raise Unusable("row.empty", part=_part(name))
 
 
 def _split(chosen: Messages, rejected: Messages) -> tuple[Messages, Messages, Messages]:
@@ -223,14 +219,14 @@ def _split(chosen: Messages, rejected: Messages) -> tuple[Messages, Messages, Me
     turn keep the turns from there on in their answers.
     """
     if chosen == rejected:
-        raise Unusable("chosen and rejected are identical")
+        raise Unusable("row.identical")
     shared = 0
     while shared < min(len(chosen), len(rejected)) and chosen[shared] == rejected[shared]:
         shared += 1
     while shared and chosen[shared - 1].role != "user":
         shared -= 1
     if not shared:
-        raise Unusable("the conversations in chosen and rejected share no prompt")
+        raise Unusable("row.nothing_shared")
     return chosen[:shared], chosen[shared:], rejected[shared:]
 
 
@@ -251,27 +247,27 @@ def _turns(value: Any, role: str, name: str, transcripts: bool) -> Messages:
             return _transcript(value, name)
         return (Message(role, value),)
     if value is None or value == []:
-        raise Unusable(f"{name} is empty")
+        raise Unusable("row.empty", part=_part(name))
     turns = [value] if isinstance(value, dict) else value
     if not isinstance(turns, list | tuple):
-        raise Unusable(f"{name} is not text but {type(value).__name__}")
+        raise Unusable("row.not_text", part=_part(name), type=type(value).__name__)
     return tuple(_turn(turn, name) for turn in turns)
 
 
 def _turn(turn: Any, name: str) -> Message:
     if not isinstance(turn, dict):
-        raise Unusable(f"{name} holds something that is not a turn with role and content")
+        raise Unusable("row.no_turn", part=_part(name))
     role = turn.get("role") or turn.get("from")
     content = turn["content"] if "content" in turn else turn.get("value")
     if not isinstance(role, str):
-        raise Unusable(f"a turn of {name} has no role")
+        raise Unusable("row.no_role", part=_part(name))
     known = _ROLES.get(role.strip().lower())
     if known is None:
-        raise Unusable(f"{name} has a turn with the unknown role “{_clean(role[:40])}”")
+        raise Unusable("row.unknown_role", part=_part(name), role=_clean(role[:40]))
     if content is None:
         return Message(known, "")
     if not isinstance(content, str):
-        raise Unusable(f"the content of a turn of {name} is not text but {type(content).__name__}")
+        raise Unusable("row.content_not_text", part=_part(name), type=type(content).__name__)
     return Message(known, content)
 
 
@@ -283,7 +279,7 @@ def _from_json(text: str, name: str) -> Any:
         value = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
         # Lists written by str() of Python look like this; evaluating them would run what the file says.
-        raise Unusable(f"{name} looks like a list of messages but is not valid JSON") from None
+        raise Unusable("row.broken_turns", part=_part(name)) from None
     turns = value if isinstance(value, list) else [value]
     written = all(isinstance(turn, dict) and ({"role", "content"} <= set(turn) or _is_sharegpt(turn)) for turn in turns)
     return value if written else text
@@ -305,7 +301,7 @@ def _transcript(text: str, name: str) -> Messages:
 def _metadata(row: Row, mapping: Mapping, part: tuple[Messages, Messages, Messages]) -> dict[str, Any]:
     """Return the other columns as JSON values; nulls and what merely repeats the pair are left out."""
     used = {mapping.prompt, mapping.chosen, mapping.rejected, mapping.system, mapping.source}
-    spoken = {message.content for messages in part for message in messages}
+    spoken = {turn.content for messages in part for turn in messages}
     repeated = [row.get(mapping.chosen), row.get(mapping.rejected)]
     return {
         _clean(str(name)): _json_value(value)

@@ -60,13 +60,12 @@ def local_file(given: str) -> Source:
     """
     text = given.strip().strip("\"'")
     if not text:
-        raise StudioError("No file is named.", "", "Give the path of a parquet, JSONL, JSON or CSV file.")
+        raise StudioError("load.no_path")
     path = Path(text).expanduser()
     if not path.is_absolute():
-        raise StudioError(f"{text} is not a whole path.", "It does not begin at the root.", "Give the whole path.")
+        raise StudioError("load.part_of_path", path=text)
     if not path.is_file():
-        why = "It is a folder." if path.is_dir() else "There is no such file."
-        raise StudioError(f"{text} cannot be read.", why, "Check the path; it is one of this machine.")
+        raise StudioError("load.folder" if path.is_dir() else "load.no_file", path=text)
     return Source(dataset_rows.read_rows(path), "file", path.name, sha256_of(path))
 
 
@@ -171,7 +170,7 @@ def held(key: str) -> Source:
     with _guard:
         found = _held.get(key)
     if found is None:
-        raise StudioError("What was read is not at hand any more.", "", "Load it again, then choose the columns.")
+        raise StudioError("load.forgotten")
     return found
 
 

@@ -76,15 +76,9 @@ def review_of(of: Project, endpoint: Endpoint) -> ReviewRecord:
     """
     found = of.read().review
     if found is None or not found.dataset_id:
-        raise StudioError(
-            "Nothing of this project is in Argilla yet.", "", "Import its pairs on the Dataset tab first."
-        )
+        raise StudioError("argilla.nothing")
     if found.server != server_name(endpoint):
-        raise StudioError(
-            f"This project is reviewed on another Argilla server: {found.server}.",
-            f"The studio is connected to {server_name(endpoint)}.",
-            "Set ARGILLA_API_URL to the other one (embedded: leave it empty), or import the pairs again.",
-        )
+        raise StudioError("argilla.elsewhere", there=found.server, here=server_name(endpoint))
     return found
 
 

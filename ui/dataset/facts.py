@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from pipeline.base.project import DatasetRecord
-from pipeline.dataset.project import Counted
+from pipeline.dataset.project import Counted, recognised_of
 from pipeline.dataset.summary import Lengths, Summary
 from ui.parts.pair_view import PARTS, unit_name
 from ui.text import has, say
@@ -31,7 +31,7 @@ def facts(record: DatasetRecord, summary: Summary, lengths: str = "") -> str:
     items = [
         (say("dataset.fact.origin"), kind if record.kind == "sample" else f"{kind}: {record.name}"),
         (say("dataset.fact.part"), _part(record)),
-        (say("dataset.fact.recognised"), record.recognised),
+        (say("dataset.fact.recognised"), recognised_of(record).said()),
         (say("dataset.fact.pairs"), _pairs(record, summary)),
         (say("dataset.fact.sources"), _listed(summary.sources) or say("dataset.fact.sources.none")),
         (say("dataset.fact.scripts"), _listed({_script(name): count for name, count in summary.scripts.items()})),

@@ -232,7 +232,7 @@ def _pairs_table(pairs: list[Pair], number: int, counted: Counted | None) -> dic
 
 def _bad_table(rows: list[BadRow]) -> dict[str, Any]:
     """Return the table of rows that are no pairs, the first of them where there are many."""
-    data = [[f"{row.number:,}", row.reason] for row in rows[:BAD_SHOWN]]
+    data = [[f"{row.number:,}", row.reason.said()] for row in rows[:BAD_SHOWN]]
     if len(rows) > BAD_SHOWN:
         data.append(["…", say("dataset.fact.more", count=f"{len(rows) - BAD_SHOWN:,}")])
     return {"headers": [say("dataset.bad.number"), say("dataset.bad.reason")], "data": data}

@@ -13,6 +13,7 @@ from gradio.components import Component
 
 from pipeline.base import project as projects
 from pipeline.base.errors import StudioError
+from pipeline.base.message import Message
 from pipeline.base.project import Project
 from pipeline.dataset import loading, sources
 from pipeline.dataset.reading import LayoutUnknown, Progress
@@ -254,9 +255,9 @@ def use_columns(studio: Studio, key: str, names: tuple[str, str, str, str], show
     return made
 
 
-def _loaded(project: Project, notes: Iterable[str]) -> list[Any]:
+def _loaded(project: Project, notes: Iterable[Message]) -> list[Any]:
     for note in notes:
-        gr.Warning(html.escape(note))
+        gr.Warning(html.escape(note.said()))
     return [project.name, no_problem(), *dataset_columns.leave()]
 
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import gradio as gr
 from gradio.components import Component
 
-from pipeline.review.plan import FIELDS, Metadata, ReviewPlan
+from pipeline.review.plan import Metadata, ReviewPlan
 from ui.parts.forms import ParameterForm, parameter_form
 from ui.text import say, t
 
@@ -40,7 +40,7 @@ def said(plan: ReviewPlan) -> str:
         "dataset_name": plan.dataset_name,
         "workspace": plan.workspace,
         "min_submitted": str(plan.min_submitted),
-        "fields": ", ".join(FIELDS.values()),
+        "fields": ", ".join(plan.titles.values()),
         "relevance_title": f"{plan.relevance_title} (1–5)",
         "preference_title": plan.preference_title,
         "metadata": ", ".join(say(f"review.metadata.{name}") for name in plan.metadata),

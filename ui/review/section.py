@@ -14,7 +14,7 @@ from pipeline.base import project as projects
 from pipeline.base.errors import StudioError
 from pipeline.base.project import Project
 from pipeline.dataset.project import pairs_of
-from pipeline.review import annotators, readback
+from pipeline.review import annotators, importing, readback
 from pipeline.review import project as review_project
 from pipeline.review.api import Refused, ReviewError
 from pipeline.review.plan import ReviewPlan
@@ -143,7 +143,7 @@ def start_import(section: ReviewSection, studio: Studio, name: str, values: tupl
     of, endpoint = projects.find(studio.home, name), studio.argilla.endpoint()
     plan = plan_of(of)
     if phase_of(of, studio.ledger.latest(name, "import")) == "plan":
-        form = section.form.read(values, unit=plan.unit)
+        form = section.form.read(values, unit=plan.unit, language=plan.language)
         assert isinstance(form, ReviewPlan)
         plan = form
     title = say("review.import.title", count=f"{len(pairs_of(of)):,}")
@@ -274,7 +274,7 @@ def _result(run: Run | None) -> str:
     text = f'<div class="notice good">{escape(" ".join(parts))}</div>'
     if found["skipped"]:
         reasons = "".join(
-            f"<li>{escape(say('pair.title', number=each['number']))}: {escape(each['reason'])}</li>"
+            f"<li>{escape(say('pair.title', number=each['number']))}: {escape(importing.reason_of(each).said())}</li>"
             for each in found["first_skipped"]
         )
         head = escape(say("review.result.skipped", count=f"{found['skipped']:,}"))
