@@ -31,7 +31,9 @@ class UnusableRow(BaseModel):
     """A row that is no pair."""
 
     number: int = Field(description="1-based; of the line in JSON Lines, the header of CSV not counted.")
-    reason: str
+    reason: str = Field(description="Why, in words.")
+    code: str = Field(description="Key of these words.")
+    values: dict[str, Any] = Field(description="What the words name.")
 
 
 class Checked(BaseModel):
@@ -142,7 +144,7 @@ def _checked(source: Source, loaded: Loaded) -> dict[str, Any]:
 
 
 def _unusable(rows: list[BadRow]) -> list[UnusableRow]:
-    return [UnusableRow(number=row.number, reason=str(row.reason)) for row in rows]
+    return [UnusableRow(number=row.number, reason=row.reason.said(), **row.reason.as_dict()) for row in rows]
 
 
 def _unknown(source: Source) -> Checked:

@@ -168,6 +168,7 @@ def test_check_names_every_unusable_row_with_number_and_reason(do: Do, tmp_path:
     assert (found.code, found.json["rows"], found.json["pairs"]) == (0, 5, 2)
     unusable = {row["number"]: row["reason"] for row in found.json["unusable"]}
     assert list(unusable) == [2, 3, 4]
+    assert found.json["unusable"][0]["code"].startswith("row.")
     assert "chosen is empty" in unusable[2] and "identical" in unusable[4] and unusable[3]
     shown = do("dataset", "check", tmp_path / "some.jsonl")
     assert "Row 2: chosen is empty" in shown.out and "Unusable rows" in shown.out
@@ -446,8 +447,8 @@ def test_every_command_explains_itself_in_every_language(do: Do) -> None:
 def test_chinese_is_spoken_throughout(do: Do, tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(tmp_path / "pairs.jsonl", [*rows(3, topic="x"), "{}"])
     run = ended(ledger, State.SUCCEEDED)
-    do("dataset", "load", file)
     outputs = [
+        do("dataset", "load", file, "--lang", "zh"),
         do("dataset", "show", "pairs", "--lang", "zh"),
         do("runs", "list", "--lang", "zh"),
         do("runs", "show", run.id, "--lang", "zh"),
@@ -455,7 +456,7 @@ def test_chinese_is_spoken_throughout(do: Do, tmp_path: Path, ledger: Ledger, mo
         do("export", "pairs", "--check", "--lang", "zh"),
     ]
     for done in outputs:
-        text = done.out + done.err
+        text = (done.out + done.err).replace(str(tmp_path), "")
         assert re.search(CHINESE, text)
         left = [line for line in text.splitlines() if re.search(r"\b(the|is|are|of|has|not|with|and)\b", line)]
         assert left == [], left
