@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import message
 from pipeline.base.pair import Pair
 from pipeline.base.preflight import Notice, Preflight
 from pipeline.base.project import Project
-from pipeline.engines.lighteval import local_data
+from pipeline.engines import protocol, task_data
 from pipeline.evaluate import job
 from pipeline.evaluate.comparison import BASE, TUNED
 from pipeline.evaluate.options import (
@@ -141,11 +142,11 @@ def _truthfulqa(options: EvaluateOptions) -> tuple[int, Notice | None]:
     if not file.is_file():
         return 0, Notice(f"There is no file {file}.", "", "Choose the file of TruthfulQA again.")
     try:
-        return len(local_data.read(TRUTHFULQA, file)), None
-    except (ValueError, OSError) as error:  # pyarrow's errors about damaged files are ValueErrors
+        return len(task_data.read(TRUTHFULQA, file)), None
+    except (protocol.Problem, ValueError, OSError) as error:  # pyarrow's errors about damaged files are ValueErrors
         return 0, Notice(
             f"{file.name} is not TruthfulQA's multiple-choice data.",
-            str(error),
+            _said(error),
             "Choose a file with the columns question, mc1_targets and mc2_targets.",
         )
 
@@ -162,9 +163,9 @@ def _reviewed(project: Project, options: EvaluateOptions) -> tuple[int, Notice |
             "Export again with a test_share above 0, train on that export, or take reviewed_pairs off the tasks.",
         )
     try:
-        count = len(local_data.read(REVIEWED, test))
-    except ValueError as error:
-        return 0, Notice("The test split is damaged.", str(error), "Export again.")
+        count = len(task_data.read(REVIEWED, test))
+    except (protocol.Problem, ValueError) as error:
+        return 0, Notice("The test split is damaged.", _said(error), "Export again.")
     if options.tuned and reference.problem(options.tuned) is None and not reference.template_of(options.tuned):
         return count, Notice(
             "The trained model has no chat template.",
@@ -172,6 +173,10 @@ def _reviewed(project: Project, options: EvaluateOptions) -> tuple[int, Notice |
             "Choose a model trained here, or take reviewed_pairs off the tasks.",
         )
     return count, None
+
+
+def _said(error: Exception) -> str:
+    return message(error.code, **error.values).said() if isinstance(error, protocol.Problem) else str(error)
 
 
 def _slow(samples: dict[str, int], machine: Hardware) -> Notice | None:
