@@ -108,7 +108,7 @@ class Visit:
         """
         folder = Path(name).expanduser()
         if FILES not in self.may and name and folder.exists() and not self._own(folder.resolve()):
-            raise StudioError("model.none", name=name)
+            raise StudioError("model.foreign", name=name)
         return name
 
     def _own(self, path: Path) -> bool:

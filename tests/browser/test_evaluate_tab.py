@@ -1,4 +1,4 @@
-"""The Evaluate tab in a browser: what it says before a run, results of two tiny models, both answering a prompt."""
+"""The Evaluate tab in a browser: results of two tiny models, both answering a prompt."""
 
 from __future__ import annotations
 

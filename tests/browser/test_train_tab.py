@@ -1,4 +1,4 @@
-"""The Train tab in a browser: what it says before a run, a run of a tiny model, its curves and its model."""
+"""The Train tab in a browser: a changed field, a run of a tiny model, its curves and its model."""
 
 from __future__ import annotations
 
