@@ -8,7 +8,7 @@ from pipeline.base.preflight import Preflight
 from pipeline.hardware import machine as hardware_machine
 from pipeline.hardware.remote import money
 from pipeline.train.check import TrainNumbers
-from pipeline.train.orpo import OrpoParams
+from pipeline.train.params import TrainParams
 from ui.parts.notice import facts, notices
 from ui.parts.run_view import duration, rough
 from ui.text import say
@@ -22,7 +22,7 @@ def machine_line() -> str:
     return f'<div class="run-line">{escape(words)}</div>'
 
 
-def summary(found: Preflight[TrainNumbers], params: OrpoParams) -> str:
+def summary(found: Preflight[TrainNumbers], params: TrainParams) -> str:
     """Return what a check found as HTML: numbers, what stops the run, what to beware of.
 
     Args:
