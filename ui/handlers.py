@@ -1,9 +1,10 @@
 """How the page calls its handlers: for a visit, values in by name, updates out by name.
 
 A handler is a function at the top of a module: `def checked(visit: Visit, given: Given) -> Update`. `given` maps the
-names of the parts it was wired to (`form.learning_rate`, `page.project`) to what they hold; what it returns maps names
-of parts to updates, and a part that it leaves out stays as it is. It can be called without a page, which is how it is
-tested, and it reaches nothing but what the visit gives.
+names of the parts it was wired to (`form.learning_rate`, `page.project`) to what they hold, `asked` to which page asks,
+and `event` to Gradio's data of a select or key event; what it returns maps names of parts to updates, and a part that
+it leaves out stays as it is. It can be called without a page, which is how it is tested, and it reaches nothing but
+what the visit gives.
 """
 
 from __future__ import annotations
@@ -51,11 +52,32 @@ class Wired:
         handler: The function.
         inputs: Names of the parts it is given.
         outputs: Names of the parts it may update.
+        parts: The components by name.
     """
 
     handler: Handler
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    parts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The page whose event it is.
+
+    Attributes:
+        page: Id of the page: a reloaded one, and each window, has one of its own.
+        query: The query of its address.
+    """
+
+    page: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def by(cls, request: gr.Request) -> Asked:
+        """Return which page a request comes from."""
+        query = getattr(request, "query_params", None)
+        return cls(str(getattr(request, "session_hash", "") or ""), dict(query or {}))
 
 
 @dataclass
@@ -91,6 +113,8 @@ class Wiring:
         inputs: str | Sequence[str] = (),
         outputs: str | Sequence[str] = (),
         how: Mapping[str, Any] = QUIET,
+        *,
+        event: type[gr.EventData] | None = None,
         **more: Any,
     ) -> Any:
         """Call a handler at events.
@@ -101,6 +125,7 @@ class Wiring:
             inputs: Names of the parts whose values it is given; `form.*` stands for all parts of a form.
             outputs: Names of the parts it may update, the same way.
             how: QUIET, BUSY or CHECK.
+            event: Kind of the event's own data, which is given as `event`: `gr.SelectData`, `gr.KeyUpData`.
             **more: More options of Gradio's event, such as `js`.
 
         Returns:
@@ -110,8 +135,8 @@ class Wiring:
             KeyError: There is no such part.
         """
         given, changed = self.names(inputs), self.names(outputs)
-        self.wired.append(Wired(handler, given, changed))
-        call = self._call(handler, given, changed)
+        self.wired.append(Wired(handler, given, changed, {name: self.parts[name] for name in (*given, *changed)}))
+        call = self._call(handler, given, changed, event)
         triggers = events if isinstance(events, list) else [events]
         parts = [[self.parts[name] for name in names] for names in (given, changed)]
         return gr.on(triggers, call, *parts, **{**how, **more})
@@ -133,28 +158,35 @@ class Wiring:
             found |= dict.fromkeys(matching)
         return tuple(found)
 
-    def _call(self, handler: Handler, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Callable[..., Any]:
+    def _call(
+        self, handler: Handler, inputs: tuple[str, ...], outputs: tuple[str, ...], event: type[gr.EventData] | None
+    ) -> Callable[..., Any]:
         parts = {name: self.parts[name] for name in outputs}
 
         @functools.wraps(handler, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
         def call(request: gr.Request, *values: Any) -> Any:
+            given: dict[str, Any] = {"asked": Asked.by(request)}
+            held = list(values)
+            if event is not None:
+                given["event"] = held.pop(0)
             with said_to(request):
                 visit = self.visit(request)
                 with client.acting_as(visit.token):
-                    updates = handler(visit, dict(zip(inputs, values, strict=True)))
+                    updates = handler(visit, given | dict(zip(inputs, held, strict=True)))
             unknown = updates.keys() - parts.keys()
             assert not unknown, f"{handler.__qualname__} updates {unknown}, which it was not wired to"
             return {parts[name]: update for name, update in updates.items()} if parts else None
 
         # Gradio 6.31 reads the signature to find the parameters it fills itself.
+        filled = {"request": gr.Request} | ({"event": event} if event else {})
         call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [
-                inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD),
+                *(inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in filled),
                 inspect.Parameter("values", inspect.Parameter.VAR_POSITIONAL),
             ]
         )
-        call.__annotations__ = {"request": gr.Request}
-        del call.__wrapped__  # type: ignore[attr-defined]  # inspect would look through it
+        call.__annotations__ = filled
+        del call.__wrapped__  # inspect would look through it
         return call
 
 

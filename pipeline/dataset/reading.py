@@ -9,7 +9,8 @@ from pathlib import Path
 from pipeline.base.errors import StudioError
 from pipeline.base.message import Option
 from pipeline.dataset.recognise import Loaded, Mapping, normalise, recognise
-from pipeline.dataset.rows import Rows, TableRows, read_rows
+from pipeline.dataset.rows import Rows, read_rows
+from pipeline.dataset.tables import TableRows
 from pipeline.hub import datasets as hub
 from pipeline.hub.datasets import Chosen
 

@@ -50,13 +50,27 @@ def sample() -> Source:
 
 
 def local_file(given: str) -> Source:
-    """Read a file of this machine.
+    """Read a file of this machine; see `path_of`."""
+    return file(path_of(given))
+
+
+def file(path: Path) -> Source:
+    """Read a file.
+
+    Raises:
+        StudioError: It cannot be read.
+    """
+    return Source(dataset_rows.read_rows(path), "file", path.name, sha256_of(path))
+
+
+def path_of(given: str) -> Path:
+    """Return the path of a file of this machine.
 
     Args:
         given: Its path as somebody typed or pasted it.
 
     Raises:
-        StudioError: It is no file, or cannot be read.
+        StudioError: It is no file.
     """
     text = given.strip().strip("\"'")
     if not text:
@@ -66,7 +80,7 @@ def local_file(given: str) -> Source:
         raise StudioError("load.part_of_path", path=text)
     if not path.is_file():
         raise StudioError("load.folder" if path.is_dir() else "load.no_file", path=text)
-    return Source(dataset_rows.read_rows(path), "file", path.name, sha256_of(path))
+    return path
 
 
 def upload(home: Home, cached: Path) -> Source:

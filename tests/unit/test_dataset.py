@@ -15,8 +15,8 @@ from pipeline.base.errors import StudioError
 from pipeline.dataset.pairs import open_pairs, save
 from pipeline.dataset.reading import SAMPLE, LayoutUnknown, load_file
 from pipeline.dataset.recognise import Mapping
-from pipeline.dataset.rows import TableRows
 from pipeline.dataset.summary import summarise
+from pipeline.dataset.tables import TableRows
 from pipeline.hub.datasets import choose
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from markupsafe import Markup
 from pydantic import ValidationError
 
 from pipeline.base.errors import StudioError
@@ -308,7 +309,7 @@ def _planned(
 
 def _counts(plan: ExportPlan) -> str:
     """Return a plan's numbers as HTML."""
-    big = f'<div class="big-count">{escape(say("export.big", count=f"{plan.kept:,}"))}</div>'
+    big = Markup('<div class="big-count">{}</div>').format(say("export.big", count=f"{plan.kept:,}"))
     return big + facts(_lines(plan))
 
 
