@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -25,7 +24,7 @@ from ui.dataset import preview as dataset_preview
 from ui.dataset.columns import ColumnPickers
 from ui.dataset.hub import HubForm, LoadView
 from ui.dataset.preview import Preview
-from ui.handlers import BUSY, Given, Update, Wiring, prefixed, under
+from ui.handlers import BUSY, Given, Update, Wiring, prefixed, under, uploaded
 from ui.page import Page
 from ui.review import section as review
 from ui.review.section import ReviewSection
@@ -158,7 +157,10 @@ def upload(visit: Visit, given: Given) -> Update:
     file = given["form.file"]
     if not file:
         return {}
-    return {**place(visit, lambda: sources.upload(visit.home, Path(file)), given["form.by_hand"]), "form.file": None}
+    return {
+        **place(visit, lambda: sources.upload(visit.home, uploaded(file)), given["form.by_hand"]),
+        "form.file": None,
+    }
 
 
 def watch(visit: Visit, given: Given) -> Update:
