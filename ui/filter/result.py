@@ -115,7 +115,7 @@ def draw(results: Results, project: Project, form: ParameterForm, part: str, val
         return [gr.skip(), wrong, gr.skip(), gr.update(interactive=False), *rest]
     found = filtered(project, recipe)
     unit = counts_of(project).unit
-    table, effects = outcome.rules(found, recipe, unit)
+    table, effects = outcome.rules(found)
     return [
         outcome.count(found),
         gr.update(value=notice(say("filter.nothing")), visible=not found.kept),

@@ -162,7 +162,9 @@ def _opened(tab: FilterTab, project: Project | None) -> list[Any]:
     shown = dict(zip(tab.rules.form.components, tab.rules.form.show(recipe_of(project)), strict=True))
     sources = summary_of(project).sources
     choices = [(f"{outcome.source_name(source)} · {count:,}", source) for source, count in sources.items()]
-    shown["sources"] = gr.update(choices=choices, value=recipe_of(project).sources, visible=len(choices) > 1)
+    shown["sources"] = gr.update(
+        choices=choices, value=recipe_of(project).model_dump()["sources"], visible=len(choices) > 1
+    )
     counting = f'<div class="run-line">{escape(say("filter.counting"))}</div>'
     model = project.read().base_model
     return [away, away, here, *shown.values(), model, counting, ""]
