@@ -6,6 +6,7 @@ from filelock import FileLock
 
 from pipeline.base.errors import StudioError
 from pipeline.base.memory import cached, version
+from pipeline.base.message import Message
 from pipeline.base.project import Project, Record, ReviewRecord
 from pipeline.dataset.project import pairs_of
 from pipeline.models import tokens
@@ -45,7 +46,7 @@ def server_name(endpoint: Endpoint) -> str:
     return "embedded" if endpoint.embedded else endpoint.url
 
 
-def start_import(ledger: Ledger, of: Project, plan: ReviewPlan, endpoint: Endpoint, title: str) -> Run:
+def start_import(ledger: Ledger, of: Project, plan: ReviewPlan, endpoint: Endpoint, title: Message | str) -> Run:
     """Start putting a project's pairs into Argilla, or go on with it.
 
     Args:
