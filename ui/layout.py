@@ -24,7 +24,6 @@ from ui.text import say, t
 from ui.train import tab as train
 
 STEPS = {"dataset": dataset, "filter": filter, "export": export, "train": train, "evaluate": evaluate}
-WIRED = {"train", "evaluate"}  # steps whose handlers get visits
 
 
 def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
@@ -51,10 +50,7 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
         account.wire(signed_in, studio, bar.account, bar.timer)
         spend.wire(spending, studio, bar.stop)
         for name, step in STEPS.items():
-            if name in WIRED:
-                step.wire(built[name], wiring.within(page=page), page, studio)
-            else:
-                step.wire(built[name], studio, page)
+            step.wire(built[name], wiring.within(page=page), page, studio)
 
         def opened(*, request: gr.Request) -> list[object]:
             name, step = asked_for(studio, dict(request.query_params))

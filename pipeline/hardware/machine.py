@@ -45,12 +45,6 @@ class Hardware:
         """Bytes a training run can use: the first GPU's memory, else main memory."""
         return self.gpus[0].memory if self.gpus else self.memory
 
-    @property
-    def words(self) -> str:
-        """The machine in a few words."""
-        here = [f"{self.cpus} processor{'' if self.cpus == 1 else 's'}", f"{size(self.memory)} memory"]
-        return ", ".join([*here, *(f"{gpu.name} ({size(gpu.memory)})" for gpu in self.gpus)] if self.gpus else here)
-
 
 def this_machine() -> Hardware:
     """Return what this machine has, limits of a container included."""

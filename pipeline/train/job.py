@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import Message
 from pipeline.base.preflight import Notice
 from pipeline.base.project import Project
 from pipeline.export import exported
@@ -124,7 +125,7 @@ def plan(project: Project, options: TrainOptions, job: JobOptions, estimate: Est
     )
 
 
-def blockers(planned: JobPlan, options: TrainOptions, wanted: Need) -> list[Notice]:
+def blockers(planned: JobPlan, options: TrainOptions, wanted: Need) -> list[Message]:
     """Return what stops a training on a Job, before anything is sent or paid.
 
     Args:
@@ -136,7 +137,7 @@ def blockers(planned: JobPlan, options: TrainOptions, wanted: Need) -> list[Noti
     return [notice for notice in found if notice]
 
 
-def warnings(planned: JobPlan, params: OrpoParams, memory: int | None) -> list[Notice]:
+def warnings(planned: JobPlan, params: OrpoParams, memory: int | None) -> list[Message]:
     """Return what to beware of in a training on a Job.
 
     Args:
