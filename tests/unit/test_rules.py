@@ -18,9 +18,10 @@ from pipeline.filter.rule import label, rules
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEN = """
-import json
+import contextlib, io, json
 from pipeline.base.options import table
 from pipeline.base.pair import Message, Pair
+from pipeline.command.main import main
 from pipeline.filter.recipe import Recipe, apply
 from pipeline.models.tokens import PairCounts
 from ui.filter import rules
@@ -32,7 +33,11 @@ pairs = [Pair("a", turn, answer, answer), Pair("b", turn + answer + turn, answer
 found = apply(pairs, {}, [PairCounts(99, 99, 99)] * 2, Recipe(max_turns=1))
 with gr.Blocks():
     control = rules.build().form.components["max_turns"]
+help = io.StringIO()
+with contextlib.redirect_stdout(help):
+    main(["filter", "--help"])
 print(json.dumps({
+    "option": "--max-turns" in help.getvalue(),
     "kept": [pair.record_id for pair in found.kept],
     "effects": [(each.rule, str(each.label), each.removes_alone) for each in found.removed],
     "fields": list(Recipe.model_fields),
@@ -64,7 +69,7 @@ def test_a_rule_of_one_file_outside_the_tree_is_in_recipe_and_form_and_removes_p
     assert seen["kept"] == ["a"]
     assert ["max_turns", "max turns: 1", 1] in seen["effects"]
     assert seen["fields"].index("max_turns") == seen["fields"].index("contains") - 1
-    assert seen["table"] and seen["control"] == ["Max turns", "filter-max-turns"]
+    assert seen["table"] and seen["option"] and seen["control"] == ["Max turns", "filter-max-turns"]
 
 
 def test_a_recipe_saved_with_a_rule_that_is_gone_still_opens(tmp_path: Path) -> None:
