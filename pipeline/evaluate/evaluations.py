@@ -94,7 +94,7 @@ def start(ledger: Ledger, project: Project, options: EvaluateOptions, where: Job
     found = preflight(ledger, project, options, where=where)
     found.stop_if_blocked()
     known = {str(model.path): model.name for model in trainings.models(ledger, project)}
-    wanted = spec(project, options, known)
+    wanted = spec(project, options, known) | (where.place if where else {})
     offer = found.numbers.offer
     if offer is not None:
         wanted |= remote.placed(offer, account.require_jobs())
