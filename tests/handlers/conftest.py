@@ -78,8 +78,9 @@ def built() -> Built:
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Studio:
-    """A studio with a home of its own; nothing is started."""
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """A studio with a home of its own, and `gradio` beside it for uploads; nothing is started."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
     return Studio(Settings(home=tmp_path / "home"))
 
 
