@@ -29,9 +29,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 engines: $(VENV)/.app
-	$(BIN)/python -m pipeline.engines.install
+	$(BIN)/python -m pipeline.base.install
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench

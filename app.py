@@ -9,8 +9,8 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 
-from pipeline.errors import StudioError
-from pipeline.settings import Settings
+from pipeline.base.errors import StudioError
+from pipeline.base.settings import Settings
 from pipeline.web.annotate import parse_listener
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -15,10 +15,13 @@ from pathlib import Path
 import httpx
 
 from bench.common import Row, engine, made_pairs, timed
-from pipeline import dataset, review, tokens
+from pipeline.base.pair import as_dicts
+from pipeline.dataset import pairs as dataset_pairs
 from pipeline.engines import argilla_server
-from pipeline.engines.argilla_server.service import ArgillaService, Endpoint
-from pipeline.pair import as_dicts
+from pipeline.models import tokens
+from pipeline.review import importing
+from pipeline.review import plan as review_plan
+from pipeline.review.service import ArgillaService, Endpoint
 
 PAIRS = 5_000
 MANY = 40_000
@@ -27,9 +30,9 @@ MANY = 40_000
 def ours(endpoint: Endpoint, number: int, name: str, file: Path) -> None:
     """Import a project's pairs as the import run does, streaming its file."""
     estimate = tokens.WordEstimate()
-    plan = review.suggest(list(itertools.islice(dataset.stream_pairs(file), 100)), name, estimate.unit)
-    counts = tokens.pair_counts(dataset.stream_pairs(file), estimate)
-    imported = review.import_pairs(endpoint, plan, dataset.stream_pairs(file), counts)
+    plan = review_plan.suggest(list(itertools.islice(dataset_pairs.stream_pairs(file), 100)), name, estimate.unit)
+    counts = tokens.pair_counts(dataset_pairs.stream_pairs(file), estimate)
+    imported = importing.import_pairs(endpoint, plan, dataset_pairs.stream_pairs(file), counts)
     assert imported.added == number, imported
 
 
@@ -38,12 +41,12 @@ def plain(endpoint: Endpoint, number: int, name: str, file: Path) -> None:
     import argilla as rg  # noqa: PLC0415 - its memory is the baseline's
 
     client = rg.Argilla(api_url=endpoint.url, api_key=endpoint.api_key)
-    pairs = dataset.open_pairs(file)
-    plan = review.suggest(pairs[:100], name, "words (estimate)")
+    pairs = dataset_pairs.open_pairs(file)
+    plan = review_plan.suggest(pairs[:100], name, "words (estimate)")
     counts = tokens.pair_counts(pairs, tokens.WordEstimate())
     if client.workspaces(plan.workspace) is None:
         rg.Workspace(plan.workspace, client=client).create()
-    settings = review.settings_of(plan, client)
+    settings = review_plan.settings_of(plan, client)
     remote = rg.Dataset(plan.dataset_name, workspace=plan.workspace, settings=settings, client=client).create()
     fields = [{part: as_dicts(getattr(pair, part)) for part in ("prompt", "chosen", "rejected")} for pair in pairs]
     remote.records.log(
@@ -133,8 +136,8 @@ def measure() -> list[Row]:
     python = engine("argilla_server")
     with tempfile.TemporaryDirectory() as folder:
         few, many = Path(folder) / "few.parquet", Path(folder) / "many.parquet"
-        dataset.save(made_pairs(PAIRS), few)
-        dataset.save(made_pairs(MANY), many)
+        dataset_pairs.save(made_pairs(PAIRS), few)
+        dataset_pairs.save(made_pairs(MANY), many)
         service = ArgillaService(Path(folder) / "ours", python)
         (Path(folder) / "plain").mkdir()
         upstream = Unpatched(Path(folder) / "plain", python)

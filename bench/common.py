@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.engines import install
-from pipeline.pair import Message, Pair, identify
-from pipeline.settings import Settings
+from pipeline.base import install
+from pipeline.base.pair import Message, Pair, identify
+from pipeline.base.settings import Settings
 
 WORDS = "the quick brown fox answers a question about rivers mountains bread code and music in plain words"
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.common import Row, engine, made_pairs, timed
-from pipeline.pair import as_dicts
+from pipeline.base.pair import as_dicts
 from tests.doubles.hub import HubDouble
 
 PAIRS, PREVIEW, IMPORTED = 44_245, 1_000, 2_000
@@ -143,7 +143,7 @@ def child(step: str) -> None:
 @contextlib.contextmanager
 def _argilla_of(step: str) -> Iterator[None]:
     """Have Argilla running, where a step needs it, before the step is timed."""
-    from pipeline.engines.argilla_server.service import ArgillaService  # noqa: PLC0415
+    from pipeline.review.service import ArgillaService  # noqa: PLC0415
 
     if step != import_some.__name__:
         yield
@@ -155,10 +155,10 @@ def _argilla_of(step: str) -> Iterator[None]:
 
 
 def _load(limit: int | None, name: str) -> str:
+    from pipeline.base.home import open_home  # noqa: PLC0415
+    from pipeline.base.settings import Settings  # noqa: PLC0415
     from pipeline.dataset import sources  # noqa: PLC0415
-    from pipeline.home import open_home  # noqa: PLC0415
     from pipeline.hub import datasets  # noqa: PLC0415
-    from pipeline.settings import Settings  # noqa: PLC0415
 
     source = sources.hub(datasets.choose(MIX, limit=limit))
     project, loaded = sources.load(open_home(Settings().home), source)
@@ -186,35 +186,39 @@ def plain_load() -> None:
 
 def import_some() -> None:
     """Load some rows and import them into Argilla."""
-    from pipeline import dataset, project, review, tokens  # noqa: PLC0415
-    from pipeline.engines.argilla_server.service import ArgillaService  # noqa: PLC0415
-    from pipeline.home import open_home  # noqa: PLC0415
-    from pipeline.settings import Settings  # noqa: PLC0415
+    from pipeline.base import project  # noqa: PLC0415
+    from pipeline.base.home import open_home  # noqa: PLC0415
+    from pipeline.base.settings import Settings  # noqa: PLC0415
+    from pipeline.dataset import pairs  # noqa: PLC0415
+    from pipeline.models import tokens  # noqa: PLC0415
+    from pipeline.review import importing  # noqa: PLC0415
+    from pipeline.review import plan as review_plan  # noqa: PLC0415
+    from pipeline.review.service import ArgillaService  # noqa: PLC0415
 
     home = open_home(Settings().home)
     of = project.find(home, _load(IMPORTED, "some"))
     endpoint = ArgillaService(home.argilla, Path(os.environ["BENCH_ARGILLA"])).start()  # found running
     estimate = tokens.WordEstimate()
-    plan = review.suggest(dataset.open_pairs(of.pairs)[:100], of.name, estimate.unit)
-    counts = tokens.pair_counts(dataset.stream_pairs(of.pairs), estimate)
-    imported = review.import_pairs(endpoint, plan, dataset.stream_pairs(of.pairs), counts)
+    plan = review_plan.suggest(pairs.open_pairs(of.pairs)[:100], of.name, estimate.unit)
+    counts = tokens.pair_counts(pairs.stream_pairs(of.pairs), estimate)
+    imported = importing.import_pairs(endpoint, plan, pairs.stream_pairs(of.pairs), counts)
     assert imported.added == IMPORTED, imported
 
 
 def publish() -> None:
     """Export all pairs of the project and publish the export."""
-    from pipeline import project  # noqa: PLC0415
+    from pipeline.base import project  # noqa: PLC0415
+    from pipeline.base.home import open_home  # noqa: PLC0415
+    from pipeline.base.settings import Settings  # noqa: PLC0415
     from pipeline.export import publish as step  # noqa: PLC0415
-    from pipeline.home import open_home  # noqa: PLC0415
-    from pipeline.runs import tasks  # noqa: PLC0415
+    from pipeline.export.task import export_pairs  # noqa: PLC0415
     from pipeline.runs.task import Reporter  # noqa: PLC0415
-    from pipeline.settings import Settings  # noqa: PLC0415
 
     home = open_home(Settings().home)
     of = project.find(home, (home.path / "whole").read_text())
     spec = {"project": of.name, "events": os.devnull, "stop_file": str(home.path / "stop")}
     spec |= {"options": {"name": "whole", "test_share": 0.01}}
-    written = tasks.export_pairs(spec, Reporter(spec))
+    written = export_pairs(spec, Reporter(spec))
     assert written["kept"] == PAIRS, written
     options = step.PublishOptions(repository="bench/whole")
     planned = step.plan(of, "whole", options)

@@ -14,7 +14,7 @@ from statistics import median
 import httpx
 
 from bench.common import Row, engine
-from pipeline.settings import Settings
+from pipeline.base.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 REPEATS = 3

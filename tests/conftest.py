@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.engines import install
-from pipeline.settings import Settings
+from pipeline.base import install
+from pipeline.base.settings import Settings
 from tests.doubles.hub import HubDouble
 from tests.doubles.hub.serving import HOST, free_port
 

@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline.engines import install
-from pipeline.settings import Settings
+from pipeline.base import install
+from pipeline.base.settings import Settings
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 

@@ -13,8 +13,8 @@ from typing import Any, get_type_hints
 import gradio as gr
 from pydantic import ValidationError
 
-from pipeline.errors import StudioError
-from pipeline.forms import readable
+from pipeline.base.errors import StudioError
+from pipeline.base.options import readable
 from pipeline.hub import client
 from ui.text import say, speak
 

@@ -6,23 +6,23 @@ import html
 
 import gradio as gr
 
-from pipeline import project as projects
-from pipeline.errors import StudioError
+from pipeline.base import project as projects
+from pipeline.base.errors import StudioError
+from pipeline.runs.kinds import kind_of
 from pipeline.studio import Studio
-from ui import account, dataset, evaluate, export, filter, handlers, spend, status_bar, train
+from ui import handlers
+from ui.bar import account, spend
+from ui.bar import status as status_bar
+from ui.dataset import tab as dataset
+from ui.evaluate import tab as evaluate
+from ui.export import tab as export
+from ui.filter import tab as filter
 from ui.handlers import QUIET, handle
 from ui.page import Page
 from ui.text import say, t
+from ui.train import tab as train
 
 STEPS = {"dataset": dataset, "filter": filter, "export": export, "train": train, "evaluate": evaluate}
-TAB_OF = {
-    "import": "dataset",
-    "export": "export",
-    "publish": "export",
-    "train": "train",
-    "evaluate": "evaluate",
-    "answer": "evaluate",
-}
 
 
 def build(studio: Studio) -> gr.Blocks:
@@ -72,7 +72,7 @@ def asked_for(studio: Studio, query: dict[str, str]) -> tuple[str, str]:
     try:
         if run_id := query.get("run"):
             run = studio.ledger.get(run_id)
-            return projects.find(studio.home, run.project).name, TAB_OF[run.kind]
+            return projects.find(studio.home, run.project).name, kind_of(run.kind).tab
         if name := query.get("project"):
             return projects.find(studio.home, name).name, ""
     except KeyError:

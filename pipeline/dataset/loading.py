@@ -16,12 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pipeline.dataset import LayoutUnknown, Progress, sources
+from pipeline.base.errors import StudioError
+from pipeline.base.home import Home
+from pipeline.base.project import Project, discard
+from pipeline.dataset import sources
+from pipeline.dataset.reading import LayoutUnknown, Progress
 from pipeline.dataset.recognise import Loaded
 from pipeline.dataset.sources import Source
-from pipeline.errors import StudioError
-from pipeline.home import Home
-from pipeline.project import Project, discard
 
 UNWATCHED_S = 60.0  # a hidden tab's timers tick once a minute in Chromium; a closed one's never
 _KEPT = 20

@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.base.errors import StudioError
+from pipeline.base.pair import Message, Messages, Pair, identify
 from pipeline.dataset.rows import BadRow, Row, Rows
-from pipeline.errors import StudioError
-from pipeline.pair import Message, Messages, Pair, identify
 
 Layout = Literal["mix", "explicit", "ultrafeedback", "transcripts", "sharegpt", "columns"]
 

@@ -17,7 +17,7 @@ from typing import Any, overload
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
 
 Row = dict[str, Any]
 

@@ -11,14 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import dataset, workbench
-from pipeline.dataset import Mapping, Progress, Rows
-from pipeline.dataset.recognise import Loaded
-from pipeline.errors import StudioError
-from pipeline.home import Home
+from pipeline.base.errors import StudioError
+from pipeline.base.home import Home
+from pipeline.base.project import Project
+from pipeline.dataset import reading, recognise
+from pipeline.dataset import rows as dataset_rows
+from pipeline.dataset.project import Kind, sha256_of, start_project
+from pipeline.dataset.reading import Progress
+from pipeline.dataset.recognise import Loaded, Mapping
+from pipeline.dataset.rows import Rows
 from pipeline.hub.datasets import Chosen
-from pipeline.project import Project
-from pipeline.workbench import Kind
 
 _HELD = 4  # sources that wait for somebody to choose columns; the oldest is forgotten
 
@@ -44,7 +46,7 @@ class Source:
 
 def sample() -> Source:
     """Read the bundled sample."""
-    return Source(dataset.read_rows(dataset.SAMPLE), "sample", "sample", workbench.sha256_of(dataset.SAMPLE))
+    return Source(dataset_rows.read_rows(reading.SAMPLE), "sample", "sample", sha256_of(reading.SAMPLE))
 
 
 def local_file(given: str) -> Source:
@@ -65,7 +67,7 @@ def local_file(given: str) -> Source:
     if not path.is_file():
         why = "It is a folder." if path.is_dir() else "There is no such file."
         raise StudioError(f"{text} cannot be read.", why, "Check the path; it is one of this machine.")
-    return Source(dataset.read_rows(path), "file", path.name, workbench.sha256_of(path))
+    return Source(dataset_rows.read_rows(path), "file", path.name, sha256_of(path))
 
 
 def upload(home: Home, cached: Path) -> Source:
@@ -99,7 +101,7 @@ def hub(chosen: Chosen, progress: Progress | None = None) -> Source:
     Raises:
         StudioError: The Hub is not reached any more, or a file cannot be read.
     """
-    return Source(dataset.read_hub(chosen, progress), "hub", chosen.name, chosen=chosen)
+    return Source(reading.read_hub(chosen, progress), "hub", chosen.name, chosen=chosen)
 
 
 def guess(rows: Rows) -> Mapping | None:
@@ -111,7 +113,7 @@ def guess(rows: Rows) -> Mapping | None:
     Returns:
         The proposal, None where not even chosen and rejected can be told.
     """
-    found = dataset.recognise(rows)
+    found = recognise.recognise(rows)
     if found is not None:
         return found.model_copy(update={"layout": "columns"})
 
@@ -141,9 +143,9 @@ def load(
         LayoutUnknown: The layout is not recognised and no mapping is given.
         StudioError: No row is a pair, or the project cannot be written.
     """
-    loaded = dataset.load_rows(source.rows, mapping)
+    loaded = reading.load_rows(source.rows, mapping)
     check()
-    return workbench.start_project(home, loaded, source.kind, source.name, source.sha256, source.chosen), loaded
+    return start_project(home, loaded, source.kind, source.name, source.sha256, source.chosen), loaded
 
 
 _held: OrderedDict[str, Source] = OrderedDict()

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pipeline.evaluate import main
+from pipeline.evaluate.evaluations import main
 
 raise SystemExit(main())

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import hardware, model_folder, remote, train
+from pipeline.base.errors import StudioError
+from pipeline.base.pair import Pair
+from pipeline.base.preflight import Notice, Preflight
+from pipeline.base.project import Project
 from pipeline.engines.lighteval import local_data
-from pipeline.errors import StudioError
 from pipeline.evaluate import job
 from pipeline.evaluate.comparison import BASE, TUNED
 from pipeline.evaluate.options import (
@@ -21,14 +23,16 @@ from pipeline.evaluate.options import (
 )
 from pipeline.evaluate.spec import spec
 from pipeline.export import exported
-from pipeline.hardware import Hardware, flavors, pace
+from pipeline.hardware import flavors, pace, remote
+from pipeline.hardware import machine as hardware_machine
 from pipeline.hardware.flavors import Need
-from pipeline.pair import Pair
-from pipeline.preflight import Notice, Preflight, spec_of
-from pipeline.project import Project
-from pipeline.remote import Estimate, JobOptions, Quote
+from pipeline.hardware.machine import Hardware
+from pipeline.hardware.remote import Estimate, JobOptions, Quote
+from pipeline.models import reference
 from pipeline.runs import events
 from pipeline.runs.ledger import Ledger
+from pipeline.runs.spec import spec_of
+from pipeline.train import trainings
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def preflight(
         machine: What this machine has; it is looked at by default.
         where: Where it runs; on this machine by default.
     """
-    machine = machine or hardware.this_machine()
+    machine = machine or hardware_machine.this_machine()
     available: dict[str, int] = {}
     blockers = _model_problems(options)
     for task in options.tasks:
@@ -111,12 +115,12 @@ def _model_problems(options: EvaluateOptions) -> list[Notice | None]:
     """Return what is wrong with each model, the base model first."""
     if not options.tuned:
         none = Notice("No trained model is chosen.", "", "Train one in the Train tab, or name a folder or a Hub id.")
-        return [model_folder.problem(options.base) if options.base else None, none]
+        return [reference.problem(options.base) if options.base else None, none]
     problems: list[Notice | None] = []
     seen: dict[str, str] = {}
     for role, name in options.models.items():
-        first = next((seen[other] for other in seen if model_folder.same(name, other)), None)
-        problems.append(_twice(name, first, role) if first else model_folder.problem(name))
+        first = next((seen[other] for other in seen if reference.same(name, other)), None)
+        problems.append(_twice(name, first, role) if first else reference.problem(name))
         seen[name] = role
     return problems
 
@@ -130,7 +134,7 @@ def _twice(name: str, first: str, role: str) -> Notice:
 def _truthfulqa(options: EvaluateOptions) -> tuple[int, Notice | None]:
     """Return how many questions there are, and what is wrong with them."""
     if options.truthfulqa_data is None:
-        return TRUTHFULQA_QUESTIONS, model_folder.dataset_problem(
+        return TRUTHFULQA_QUESTIONS, reference.dataset_problem(
             TRUTHFULQA_REPOSITORY, "choose a local file as truthfulqa_data, or take truthfulqa:mc off the tasks"
         )
     file = options.truthfulqa_data.expanduser()
@@ -161,7 +165,7 @@ def _reviewed(project: Project, options: EvaluateOptions) -> tuple[int, Notice |
         count = len(local_data.read(REVIEWED, test))
     except ValueError as error:
         return 0, Notice("The test split is damaged.", str(error), "Export again.")
-    if options.tuned and model_folder.problem(options.tuned) is None and not model_folder.template_of(options.tuned):
+    if options.tuned and reference.problem(options.tuned) is None and not reference.template_of(options.tuned):
         return count, Notice(
             "The trained model has no chat template.",
             "Reviewed pairs are written with the template of the training run, which is saved beside the tokenizer.",
@@ -193,11 +197,11 @@ def _few(pairs: int | None, available: int | None) -> Notice | None:
 
 def _origin_warnings(ledger: Ledger, project: Project, options: EvaluateOptions) -> list[Notice]:
     """Say where the trained model's training data and the tasks touch, as far as this project knows."""
-    model = next((m for m in train.models(ledger, project) if model_folder.same(str(m.path), options.tuned)), None)
+    model = next((m for m in trainings.models(ledger, project) if reference.same(str(m.path), options.tuned)), None)
     if model is None:
         return []
     found = []
-    if options.base and not model_folder.same(model.base_model, options.base):
+    if options.base and not reference.same(model.base_model, options.base):
         found.append(
             Notice(
                 f"{model.name} was trained from another base model.",

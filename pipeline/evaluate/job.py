@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import model_folder, tokens
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
+from pipeline.base.preflight import Notice
+from pipeline.base.project import Project
 from pipeline.evaluate.options import REVIEWED, TRUTHFULQA, EvaluateOptions
 from pipeline.export import exported
-from pipeline.hardware import ModelShape, pace, size
+from pipeline.hardware import pace
 from pipeline.hardware.flavors import Flavor, Need
+from pipeline.hardware.machine import size
 from pipeline.hub import look
-from pipeline.preflight import Notice
-from pipeline.project import Project
+from pipeline.models import reference, tokens
+from pipeline.models.shape import ModelShape
 from pipeline.train.check import lengths
 
 ENGINE = "lighteval"
@@ -62,14 +64,14 @@ def load(project: Project, options: EvaluateOptions, samples: Mapping[str, int])
             total[task] = count * _QUESTION_CHOICES * _QUESTION_TOKENS
         else:
             longest[task], total[task] = _pair_tokens(project, options, count)
-    return Load({role: model_folder.shape(name) for role, name in options.models.items()}, longest, total)
+    return Load({role: reference.shape(name) for role, name in options.models.items()}, longest, total)
 
 
 def _pair_tokens(project: Project, options: EvaluateOptions, count: int) -> tuple[int, int]:
     """Return the tokens of the test split's longest sequence, and of all sequences of so many pairs."""
     file = exported.split_file(project, options.dataset, "test")
     try:
-        counts = lengths(file, tokens.counter(model_folder.path_for_worker(options.tuned))) if file else []
+        counts = lengths(file, tokens.counter(reference.path_for_worker(options.tuned))) if file else []
     except StudioError:  # a damaged split is told elsewhere
         counts = []
     if not counts:
@@ -154,7 +156,7 @@ def blockers(project: Project, options: EvaluateOptions) -> list[Notice]:
         project: Holds the export.
         options: Which models on which tasks.
     """
-    found = [_local_model(name) for name in options.models.values() if model_folder.refer(name).local]
+    found = [_local_model(name) for name in options.models.values() if reference.refer(name).local]
     file = options.truthfulqa_data if TRUTHFULQA in options.tasks else None
     if file is not None and file.expanduser().is_file() and file.expanduser().stat().st_size > LARGEST_FILE:
         found.append(

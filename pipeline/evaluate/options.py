@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, Field, field_validator
 from pydantic.config import JsonDict
 
+from pipeline.base.project import DEFAULT_BASE_MODEL
 from pipeline.evaluate.comparison import BASE, FURTHER, TUNED
-from pipeline.project import DEFAULT_BASE_MODEL
 
 Task = Literal["truthfulqa:mc", "reviewed_pairs"]
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 from huggingface_hub import CommitOperationAdd, EvalResult, ModelCard
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from pipeline import model_folder
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
 from pipeline.evaluate.comparison import BASE, LABELS, TUNED, Row, compare, rounded
 from pipeline.evaluate.options import REVIEWED, TRUTHFULQA, TRUTHFULQA_REPOSITORY
 from pipeline.hub import account, client, repositories
 from pipeline.hub.retry import retrying
+from pipeline.models import reference
 
 if TYPE_CHECKING:
-    from pipeline.evaluate import Evaluation
+    from pipeline.evaluate.evaluations import Evaluation
 
 BEGIN, END = "<!-- align-studio:evaluation -->", "<!-- /align-studio:evaluation -->"
 CARD = "README.md"
@@ -71,7 +71,7 @@ def plan(found: Evaluation, role: str = TUNED) -> CardPlan:
     """
     model = found.models.get(role, {})
     repository = str(model.get("path", ""))
-    if not model_folder.refer(repository).on_hub:
+    if not reference.refer(repository).on_hub:
         raise StudioError(
             "The scores cannot be written to a model card.",
             f"{found.name(role)} is a folder on this machine, not a repository on the Hub.",

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pipeline import model_folder
+from pipeline.base.project import Project
 from pipeline.evaluate.options import TRUTHFULQA, EvaluateOptions
 from pipeline.export import exported
-from pipeline.project import Project
+from pipeline.models import reference
 
 _COMMIT = re.compile(r"(?<=@)([0-9a-f]{7})[0-9a-f]{33}$")
 
@@ -29,7 +29,7 @@ def spec(project: Project, options: EvaluateOptions, titles: dict[str, str] | No
             tasks.append({"name": task, "data": str(file.expanduser().resolve()) if file else None})
         else:
             test = project.exports / options.dataset / "test.jsonl"
-            template = model_folder.template_of(options.tuned)
+            template = reference.template_of(options.tuned)
             there = exported.published(project, options.dataset)
             where = {"repository": there.repository, "revision": there.revision} if there else None
             tasks.append({"name": task, "data": str(test), "chat_template": template, "published": where})
@@ -53,8 +53,8 @@ def model_entry(role: str, name: str, title: str = "") -> dict[str, Any]:
         name: A folder, or a Hub id with `@revision` if need be.
         title: What it is called; by default its folder's name, or the name given.
     """
-    model = model_folder.refer(name)
-    revision = None if model.local else model_folder.commit(name) or model.revision or None
+    model = reference.refer(name)
+    revision = None if model.local else reference.commit(name) or model.revision or None
     called = title or (Path(model.path).name if model.local else _COMMIT.sub(r"\1", name))
     return {"role": role, "name": called, "path": model.path, "revision": revision}
 
@@ -62,4 +62,4 @@ def model_entry(role: str, name: str, title: str = "") -> dict[str, Any]:
 def uses_hub(options: EvaluateOptions) -> bool:
     """Return whether a model or the questions come from the Hub, so that the run acts for who is signed in."""
     questions = TRUTHFULQA in options.tasks and options.truthfulqa_data is None
-    return questions or not all(model_folder.refer(name).local for name in options.models.values())
+    return questions or not all(reference.refer(name).local for name in options.models.values())

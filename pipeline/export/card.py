@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from pipeline.export.options import ExportOptions, ExportPlan, Provenance, Row
-from pipeline.filter import NO_SOURCE, PARTS
+from pipeline.filter.recipe import NO_SOURCE, PARTS
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))  # the Hub's size categories
 

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.errors import StudioError
-from pipeline.export import ExportFile, ExportPlan
-from pipeline.pair import Pair, as_messages
-from pipeline.project import Project
+from pipeline.base.errors import StudioError
+from pipeline.base.pair import Pair, as_messages
+from pipeline.base.project import Project
+from pipeline.export.options import ExportFile, ExportPlan
 
 Split = Literal["train", "test"]
 

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
-from pipeline.filter import RuleEffect
-from pipeline.pair import Pair
-from pipeline.settle import Settled
-from pipeline.tokens import PairCounts
+from pipeline.base.pair import Pair
+from pipeline.filter.recipe import RuleEffect
+from pipeline.models.tokens import PairCounts
+from pipeline.review.settle import Settled
 
 Split = Literal["train", "test"]
 
@@ -63,7 +63,7 @@ class Provenance(BaseModel, extra="forbid"):
     rule_effects: list[RuleEffect] = Field(default_factory=list, description="What each rule removed.")
     settle_policy: dict[str, Any] = Field(description="How several answers became one.")
     annotators: int = Field(ge=0, description="Number of annotators who answered.")
-    token_unit: str = Field("tokens", description="What the counts count: see `pipeline.tokens.TokenCounter.unit`.")
+    token_unit: str = Field("tokens", description="What is counted: see `pipeline.models.tokens.TokenCounter`.")
     created: str = Field(description="When the export was made, ISO 8601.")
     studio_version: str = Field(description="Version of Align Studio.")
 

@@ -11,13 +11,13 @@ from typing import Any, Literal
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 from pydantic import BaseModel, Field, field_validator
 
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
+from pipeline.base.project import Project
 from pipeline.export import card, exported
 from pipeline.export.exported import Exported, Published
 from pipeline.hub import account, repositories
 from pipeline.hub.account import Account
 from pipeline.hub.repositories import Change, Content, Repository
-from pipeline.project import Project
 
 CARD = "README.md"
 RECORD = "export.json"

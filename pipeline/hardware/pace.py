@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.hardware import ModelShape
 from pipeline.hardware.flavors import Flavor
+from pipeline.models.shape import ModelShape
 
 # Dense peak of one GPU by NVIDIA's data sheets, 10¹² operations per second: 16 bits with tensor cores, 32 bits without.
 _PEAK = {

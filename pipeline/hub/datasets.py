@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pyarrow as pa
 from huggingface_hub import DatasetInfo
 
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
 from pipeline.hub import client, look, parquet
 from pipeline.hub.look import Memory, Seen
 from pipeline.hub.problems import HUB_ERRORS, causes, explain, redact, status

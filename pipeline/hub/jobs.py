@@ -12,7 +12,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, JobHardwareInfo, JobInfo, constants, get_session
 from huggingface_hub.errors import HTTPError
 
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
 from pipeline.hub import client
 from pipeline.hub.problems import HUB_ERRORS, explain, status
 from pipeline.hub.retry import passing, retrying

@@ -11,7 +11,7 @@ from typing import Any
 from huggingface_hub import HfApi, ModelInfo, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError, NotASafetensorsRepoError, SafetensorsParsingError
 
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
 from pipeline.hub import client, look
 from pipeline.hub.look import Found, Kind, Memory, Seen
 from pipeline.hub.problems import HUB_ERRORS, explain

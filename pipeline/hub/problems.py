@@ -6,7 +6,7 @@ import re
 
 from huggingface_hub import errors
 
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
 from pipeline.hub import client
 
 _SECRETS = re.compile(r"\bhf_[A-Za-z0-9_]{8,}|\beyJ[\w-]{8,}\.[\w-]+(\.[\w-]+)?|(?<=__sign=)[^&\s\"']+", re.ASCII)

@@ -26,7 +26,7 @@ from huggingface_hub.utils import (
     paginate,
 )
 
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
 from pipeline.hub import client
 from pipeline.hub.problems import HUB_ERRORS, causes, explain, redact, status
 from pipeline.hub.retry import retrying

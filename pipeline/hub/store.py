@@ -19,7 +19,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, constants, get_session, h
 from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
 from pipeline.hub import client
 from pipeline.hub.problems import HUB_ERRORS, explain, status
 from pipeline.hub.retry import retrying

@@ -7,12 +7,12 @@ import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
 from pipeline.review.api import Api, ReviewError
 from pipeline.review.plan import ReviewPlan
 
 if TYPE_CHECKING:
-    from pipeline.engines.argilla_server.service import Endpoint
+    from pipeline.review.service import Endpoint
 
 _NAME = re.compile(r"\w[\w.-]{0,49}")
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that look alike: i l o 0 1

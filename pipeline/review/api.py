@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import httpx
 
-from pipeline.errors import StudioError, disk_full
+from pipeline.base.errors import StudioError, disk_full
 
 if TYPE_CHECKING:
-    from pipeline.engines.argilla_server.service import Endpoint
+    from pipeline.review.service import Endpoint
 
 OLDEST = (2, 8)
 """The version this was tested with, and the last there is; earlier ones lack calls that are used here."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import BaseModel, Field
 
-from pipeline.answers import Preference
-from pipeline.pair import Pair
+from pipeline.base.pair import Pair
+from pipeline.review.answers import Preference
 
 if TYPE_CHECKING:
     import argilla
@@ -100,7 +100,7 @@ def suggest(pairs: Sequence[Pair], name: str, unit: str) -> ReviewPlan:
     Args:
         pairs: The pairs to be reviewed.
         name: The project's name.
-        unit: What the pairs' lengths count, see `pipeline.tokens.TokenCounter`.
+        unit: What the pairs' lengths count, see `pipeline.models.tokens.TokenCounter`.
     """
     metadata: list[Metadata] = ["source"] if any(pair.source for pair in pairs) else []
     metadata += ["prompt_tokens", "chosen_tokens", "rejected_tokens"]

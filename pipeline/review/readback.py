@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.answers import Answer
+from pipeline.review.answers import Answer
 from pipeline.review.api import Api
 from pipeline.review.plan import LABELS, PREFERENCE, RELEVANCE
 
 if TYPE_CHECKING:
-    from pipeline.engines.argilla_server.service import Endpoint
+    from pipeline.review.service import Endpoint
 
 _STATUSES = ("submitted", "draft", "discarded")
 _PAGE = 500  # records read at once

@@ -17,8 +17,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import StudioError, disk_full
-from pipeline.home import Home
+from pipeline.base.errors import StudioError, disk_full
+from pipeline.base.home import Home
+from pipeline.runs.kinds import kind_of
 
 
 class State(StrEnum):
@@ -36,7 +37,6 @@ class State(StrEnum):
 
 
 ACTIVE = (State.QUEUED, State.WAITING, State.STARTING, State.RUNNING, State.STOPPING)
-COMPUTE = frozenset({"train", "evaluate", "answer"})  # kinds that wait for each other: one at a time on this machine
 PATIENCE = 2.0  # seconds between two tries to write down on a full disk how a run ended
 _RESERVE = 128 << 10  # bytes kept for the ledger on a disk that others fill
 _CHECKPOINT = 8  # pages in the write-ahead log before it is used from its beginning again
@@ -112,7 +112,7 @@ class Run:
     @property
     def takes_turns(self) -> bool:
         """Whether it needs this machine for itself: those runs go one after another."""
-        return self.kind in COMPUTE and self.place == "local"
+        return kind_of(self.kind).turns and self.place == "local"
 
     @property
     def active(self) -> bool:
@@ -169,7 +169,7 @@ class Ledger:
         """Add a run; asking for the same while it is active gives the run there is, so a double click starts one.
 
         Args:
-            kind: import, export, train, evaluate or answer.
+            kind: Name of a `pipeline.runs.kinds.RunKind`.
             project: Name of the project it belongs to.
             title: What people see.
             spec: What the worker needs, with `place` ("job" for a Hub Job) and `user` where it has them; `events` and

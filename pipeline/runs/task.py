@@ -17,16 +17,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pipeline.errors import StudioError, disk_full
+from pipeline.base.errors import StudioError, disk_full
 from pipeline.hub import client
 from pipeline.runs import events
-
-# Where each kind's function is; imported only in its own process: one task does not pay for another's libraries.
-TASKS = {
-    "import": "pipeline.runs.tasks:import_pairs",
-    "export": "pipeline.runs.tasks:export_pairs",
-    "publish": "pipeline.runs.tasks:publish_export",
-}
+from pipeline.runs.kinds import kind_of
 
 
 class Cancelled(Exception):
@@ -74,7 +68,8 @@ def main(path: str) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     reporter.emit("started", pid=os.getpid(), versions={})
     try:
-        module, function = TASKS[spec["kind"]].split(":")
+        # Imported here: one task does not pay for another's libraries.
+        module, function = kind_of(spec["kind"]).task.split(":")
         task: Task = getattr(importlib.import_module(module), function)
         with client.acting_as(os.environ.pop("HF_TOKEN", None)):  # taken out: what a task starts has no token
             result = task(spec, reporter)

@@ -7,8 +7,10 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.runs import events, local
+from pipeline.runs import events
+from pipeline.runs.kinds import kind_of
 from pipeline.runs.ledger import Ledger, Problem, Run, State
+from pipeline.runs.log import tail
 
 RATE_WINDOW = 20.0  # seconds of progress a rate is taken from
 LOG_LINES = 200
@@ -129,7 +131,7 @@ def look(ledger: Ledger, run_id: str) -> View | None:
     except KeyError:
         return None
     folded = fold(run)
-    if run.state in (State.QUEUED, State.STARTING) and run.kind not in local.ENGINE_OF:
+    if run.state in (State.QUEUED, State.STARTING) and not kind_of(run.kind).engine:
         return View(run, folded, "")
-    output = local.tail(run.log, LOG_LINES)
+    output = tail(run.log, LOG_LINES)
     return View(run, folded, "\n".join(part for part in ("\n".join(folded.lines), output) if part))

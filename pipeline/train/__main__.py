@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pipeline.train import main
+from pipeline.train.trainings import main
 
 raise SystemExit(main())

@@ -8,17 +8,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import hardware, model_folder, remote, tokens
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
+from pipeline.base.preflight import Notice, Preflight
+from pipeline.base.project import Project
 from pipeline.export import exported
-from pipeline.hardware import Hardware, ModelShape
+from pipeline.hardware import machine as hardware_machine
+from pipeline.hardware import remote
+from pipeline.hardware.machine import Hardware
+from pipeline.hardware.remote import Estimate, JobOptions
 from pipeline.hub import look
-from pipeline.preflight import Notice, Preflight, spec_of
-from pipeline.project import Project
-from pipeline.remote import Estimate, JobOptions
+from pipeline.models import reference, tokens
+from pipeline.models.shape import ModelShape
+from pipeline.models.tokens import PairCounts
 from pipeline.runs import events
 from pipeline.runs.ledger import Ledger, Run, State
-from pipeline.tokens import PairCounts
+from pipeline.runs.spec import spec_of
 from pipeline.train import job
 from pipeline.train.job import JobPlan
 from pipeline.train.orpo import OrpoParams, TrainOptions, cuts, steps_per_epoch
@@ -85,7 +89,7 @@ def spec(project: Project, options: TrainOptions, params: OrpoParams, planned: J
     """
     who = "" if planned else _reader(options)
     return {
-        "base_model": model_folder.path_for_worker(options.base_model),
+        "base_model": reference.path_for_worker(options.base_model),
         "project_name": options.project_name,
         "trainer": options.trainer,
         "dataset": options.dataset,
@@ -99,7 +103,7 @@ def spec(project: Project, options: TrainOptions, params: OrpoParams, planned: J
 
 def _reader(options: TrainOptions) -> str:
     """Return whose token a run here needs to read the base model, "" where everybody may read it."""
-    model = model_folder.refer(options.base_model)
+    model = reference.refer(options.base_model)
     if not model.on_hub:
         return ""
     seen = look.at("model", model.path)
@@ -125,8 +129,8 @@ def preflight(
         where: Where it runs; by default here.
     """
     where = where or JobOptions()
-    machine = machine or hardware.this_machine()
-    shape = model_folder.shape(options.base_model)
+    machine = machine or hardware_machine.this_machine()
+    shape = reference.shape(options.base_model)
     counter = tokens.counter(options.base_model)
     counts, dataset_problem = _counts(project, options, counter)
     numbers = _numbers(counts, counter.unit, params, shape)
@@ -134,7 +138,7 @@ def preflight(
     numbers = replace(numbers, seconds=seconds)
     blockers = [
         dataset_problem,
-        model_folder.problem(options.base_model),
+        reference.problem(options.base_model),
         _revision_problem(options),
         _name_in_use(ledger, project, options, where),
         _too_few(numbers, params),
@@ -215,7 +219,7 @@ def _numbers(counts: Sequence[PairCounts], unit: str, params: OrpoParams, shape:
     per_epoch = steps_per_epoch(len(counts), params.batch_size, params.gradient_accumulation)
     memory = None
     if shape is not None:
-        memory = hardware.training_memory(
+        memory = hardware_machine.training_memory(
             shape,
             batch_size=params.batch_size,
             tokens=min(params.block_size, found.longest),
@@ -306,7 +310,7 @@ def _too_few(numbers: TrainNumbers, params: OrpoParams) -> Notice | None:
 
 def _revision_problem(options: TrainOptions) -> Notice | None:
     """Refuse a revision: AutoTrain loads a model's default branch, whatever was asked for."""
-    model = model_folder.refer(options.base_model)
+    model = reference.refer(options.base_model)
     if not model.revision:
         return None
     return Notice(
@@ -317,7 +321,7 @@ def _revision_problem(options: TrainOptions) -> Notice | None:
 
 
 def _context_problem(options: TrainOptions, params: OrpoParams) -> Notice | None:
-    limit = model_folder.context(options.base_model)
+    limit = reference.context(options.base_model)
     if limit is None or params.block_size <= limit:
         return None
     return Notice(
@@ -375,8 +379,8 @@ def _memory_warning(numbers: TrainNumbers, machine: Hardware) -> Notice | None:
     if numbers.memory is None or numbers.memory <= machine.training_memory:
         return None
     return Notice(
-        f"The run may need {hardware.size(numbers.memory)} of memory.",
-        f"This machine has {hardware.size(machine.training_memory)}; the estimate was fitted to runs on a CPU.",
+        f"The run may need {hardware_machine.size(numbers.memory)} of memory.",
+        f"This machine has {hardware_machine.size(machine.training_memory)}; the estimate was fitted to runs on a CPU.",
         "Set a smaller batch_size and a larger gradient_accumulation, or a smaller block_size, or turn lora on.",
     )
 
@@ -387,7 +391,7 @@ def _disk_warning(project: Project, shape: ModelShape | None) -> Notice | None:
     if free >= need:
         return None
     return Notice(
-        f"The disk has {hardware.size(free)} left.",
-        f"The run may write {hardware.size(need)}: the model's weights in float32 and a checkpoint of them.",
+        f"The disk has {hardware_machine.size(free)} left.",
+        f"The run may write {hardware_machine.size(need)}: the model's weights in float32 and a checkpoint of them.",
         "Free some space.",
     )

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline import model_folder, remote
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
+from pipeline.base.preflight import Notice
+from pipeline.base.project import Project
 from pipeline.export import exported
-from pipeline.hardware import ModelShape, pace
+from pipeline.hardware import pace, remote
 from pipeline.hardware.flavors import Flavor, Need
+from pipeline.hardware.remote import Estimate, JobOptions, Quote
 from pipeline.hub import account, look
-from pipeline.preflight import Notice
-from pipeline.project import Project
-from pipeline.remote import Estimate, JobOptions, Quote
+from pipeline.models import reference
+from pipeline.models.shape import ModelShape
 from pipeline.train import card
 from pipeline.train.orpo import OrpoParams, TrainOptions
 
@@ -111,7 +112,7 @@ def plan(project: Project, options: TrainOptions, job: JobOptions, estimate: Est
     """
     offer = remote.quote(job, estimate)
     published = exported.published(project, options.dataset) if options.dataset else None
-    base = model_folder.refer(options.base_model)
+    base = reference.refer(options.base_model)
     seen = look.at("model", base.path, base.revision) if base.on_hub else None
     return JobPlan(
         offer=offer,
@@ -156,7 +157,7 @@ def warnings(planned: JobPlan, params: OrpoParams, memory: int | None) -> list[N
 
 
 def spec(planned: JobPlan, options: TrainOptions, params: OrpoParams) -> dict[str, Any]:
-    """Return what a run's spec says of its Job, see the notes of `pipeline/runs/job.py`.
+    """Return what a run's spec says of its Job, see the notes of `pipeline/carriers/job.py`.
 
     Args:
         planned: What was agreed to, with destination and data.
@@ -211,7 +212,7 @@ def _destination(options: TrainOptions) -> Destination | None:
 
 
 def _base_problem(options: TrainOptions) -> Notice | None:
-    if not model_folder.refer(options.base_model).local:
+    if not reference.refer(options.base_model).local:
         return None
     return Notice(
         "A Job cannot read the base model: it is a folder on this machine.",

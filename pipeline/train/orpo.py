@@ -11,8 +11,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, field_validator, model_validator
 from pydantic.config import JsonDict
 
-from pipeline.project import DEFAULT_BASE_MODEL
-from pipeline.tokens import PairCounts
+from pipeline.base.project import DEFAULT_BASE_MODEL
+from pipeline.models.tokens import PairCounts
 
 _OPTIMIZER: JsonDict = {"group": "optimizer"}
 _ADAPTER: JsonDict = {"group": "adapter"}

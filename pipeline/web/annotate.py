@@ -20,8 +20,8 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from pipeline.errors import StudioError
-from pipeline.settings import Settings
+from pipeline.base.errors import StudioError
+from pipeline.base.settings import Settings
 from pipeline.web.proxy import ServiceProxy, Target
 
 PREFIX = "/annotate"

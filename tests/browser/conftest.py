@@ -18,8 +18,8 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from pipeline.engines.argilla_server.service import ArgillaService
-from pipeline.settings import Settings
+from pipeline.base.settings import Settings
+from pipeline.review.service import ArgillaService
 from tests.prepare import get_browser
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from pipeline.home import Home
+from pipeline.base.home import Home
 from pipeline.runs.ledger import Ledger, Run
 from tests.browser.conftest import App
 

@@ -13,10 +13,10 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from pipeline import project as projects
-from pipeline import workbench
-from pipeline.engines.argilla_server.service import ArgillaService
-from pipeline.home import Home
+from pipeline.base import project as projects
+from pipeline.base.home import Home
+from pipeline.review.project import answers_of, refresh_answers
+from pipeline.review.service import ArgillaService
 from tests.browser.conftest import App
 
 HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'> **bold** [a](javascript:alert(1))"
@@ -218,9 +218,9 @@ def test_import_stopped_continued_and_reviewed(page: Page, studio: App, studio_u
 
     endpoint = ArgillaService(studio.home / "argilla", Path("python")).find()
     assert endpoint is not None
-    (answer,) = workbench.refresh_answers(of, endpoint)
+    (answer,) = refresh_answers(of, endpoint)
     assert (answer.annotator, answer.relevance, answer.preference) == (names[0], 4.0, "chosen")
-    assert workbench.refresh_answers(of, endpoint) == [answer] == workbench.answers_of(of)
+    assert refresh_answers(of, endpoint) == [answer] == answers_of(of)
 
     page.reload()
     expect(page.locator("#review-progress")).to_contain_text("1 of 2,500 pairs completed")

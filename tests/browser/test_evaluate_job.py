@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from pipeline.base.project import Project, Record
 from pipeline.export import exported
 from pipeline.export.exported import Published
-from pipeline.project import Project, Record
 from tests.browser import steps
 from tests.browser.conftest import App
 from tests.browser.test_train_tab import make_project, open_tab

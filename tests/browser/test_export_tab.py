@@ -7,9 +7,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from pipeline import workbench
-from pipeline.filter import Recipe
-from pipeline.project import Project
+from pipeline.base.project import Project
+from pipeline.filter.project import save_recipe
+from pipeline.filter.recipe import Recipe
 from tests.browser.conftest import App
 from tests.browser.steps import cells, ended, open_tab, set_number, unfold
 from tests.browser.test_filter_tab import OPEN_MS, make_project
@@ -72,7 +72,7 @@ def test_what_the_counts_promise_is_written(page: Page, studio: App) -> None:
 
 def test_nothing_to_export_is_said_before(page: Page, studio: App) -> None:
     project = make_project(studio, "nothing", reviewed=False)
-    workbench.save_recipe(project, Recipe(only_reviewed=True))
+    save_recipe(project, Recipe(only_reviewed=True))
     open_export(page, studio, project)
     expect(page.locator("#export-plan")).to_contain_text("The filter keeps no pair")
     expect(page.locator("#export-start")).to_be_disabled()

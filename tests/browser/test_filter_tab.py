@@ -7,13 +7,15 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from pipeline import answers, workbench
-from pipeline.answers import Answer, Preference
+from pipeline.base.home import Home
+from pipeline.base.pair import Message, Pair, identify
+from pipeline.base.project import Project
+from pipeline.dataset.project import start_project
 from pipeline.dataset.recognise import Loaded, Mapping
-from pipeline.filter import Recipe
-from pipeline.home import Home
-from pipeline.pair import Message, Pair, identify
-from pipeline.project import Project
+from pipeline.filter.project import recipe_of
+from pipeline.filter.recipe import Recipe
+from pipeline.review import answers
+from pipeline.review.answers import Answer, Preference
 from tests.browser.conftest import App
 from tests.browser.steps import cells, open_tab, set_number, unfold
 from tests.tiny_model import make_tiny_model
@@ -46,7 +48,7 @@ def make_project(app: App, name: str, *, reviewed: bool = True) -> Project:
     ]
     columns = ["prompt", "chosen", "rejected"]
     loaded = Loaded(pairs, [], "made up", Mapping(prompt="prompt", chosen="chosen", rejected="rejected"), columns)
-    made = workbench.start_project(Home(app.home.resolve()), loaded, "file", f"{name}.jsonl")
+    made = start_project(Home(app.home.resolve()), loaded, "file", f"{name}.jsonl")
     if reviewed:
         now = datetime.now(UTC)
         answers.save(
@@ -95,7 +97,7 @@ def test_counts_follow_the_rules_and_what_is_saved_stays(page: Page, studio: App
 
     page.locator("#filter-save").click()
     expect(page.locator("#export-incoming")).to_contain_text("keeps 6 of 20 pairs; 6 of them are reviewed")
-    assert workbench.recipe_of(project) == Recipe(min_relevance=3)
+    assert recipe_of(project) == Recipe(min_relevance=3)
     open_filter(page, studio, project)
     expect(page.locator("#filter-min-relevance input")).to_have_value("3")
     expect(page.locator("#filter-saved")).to_contain_text("Saved")

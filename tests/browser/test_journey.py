@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from pipeline.preflight import spec_of
+from pipeline.runs.spec import spec_of
 from tests.browser import steps
 from tests.browser.conftest import ROOT, App
 from tests.browser.steps import Judgement

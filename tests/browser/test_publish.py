@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from pipeline.base.project import Project
 from pipeline.export import exported
-from pipeline.project import Project
 from tests.browser.conftest import App
 from tests.browser.steps import ended, open_tab, patient, unfold
 from tests.browser.test_filter_tab import make_project

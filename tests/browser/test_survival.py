@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from pipeline import project as projects
-from pipeline.engines.argilla_server.service import ArgillaService
-from pipeline.home import Home
+from pipeline.base import project as projects
+from pipeline.base.home import Home
+from pipeline.dataset.project import pairs_of
 from pipeline.review.api import Api
+from pipeline.review.service import ArgillaService
 from pipeline.runs import events
 from pipeline.runs.ledger import Run, State
-from pipeline.workbench import pairs_of
 from tests.browser import steps
 from tests.browser.conftest import App
 from tests.tiny_model import make_tiny_model

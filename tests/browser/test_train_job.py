@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from pipeline.base.project import Project, Record
 from pipeline.export import exported
-from pipeline.project import Project, Record
 from tests.browser.conftest import App
 from tests.browser.steps import ended, latest, open_tab, patient, set_number, unfold, until
 from tests.browser.test_publish import sign_in

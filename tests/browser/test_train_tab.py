@@ -6,9 +6,12 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from pipeline import dataset, export, workbench
-from pipeline.home import open_home
-from pipeline.project import Project, Record
+from pipeline.base.home import open_home
+from pipeline.base.project import Project, Record
+from pipeline.dataset import reading
+from pipeline.dataset.project import pairs_of, start_project
+from pipeline.export import options as export_options
+from pipeline.export import writing
 from tests.browser import steps
 from tests.browser.conftest import App
 from tests.tiny_model import make_tiny_model, write_train_jsonl
@@ -26,8 +29,8 @@ def make_project(home: Path, name: str, folder: Path, *, pairs: int = 0) -> Proj
         folder: Where the model and the source file go.
         pairs: Pairs of its export “pairs”, a quarter of them in the test split; 0 for no export.
     """
-    loaded = dataset.load_file(write_train_jsonl(folder, max(pairs, 8)))
-    project = workbench.start_project(open_home(home), loaded, "file", f"{name}.jsonl")
+    loaded = reading.load_file(write_train_jsonl(folder, max(pairs, 8)))
+    project = start_project(open_home(home), loaded, "file", f"{name}.jsonl")
     base = make_tiny_model(folder / "tiny-base")
 
     def change(record: Record) -> None:
@@ -35,7 +38,7 @@ def make_project(home: Path, name: str, folder: Path, *, pairs: int = 0) -> Proj
 
     project.update(change)
     if pairs:
-        provenance = export.Provenance(
+        provenance = export_options.Provenance(
             dataset=name,
             kind="file",
             recipe={},
@@ -44,9 +47,9 @@ def make_project(home: Path, name: str, folder: Path, *, pairs: int = 0) -> Proj
             created="2026-11-22T00:00:00+00:00",
             studio_version="test",
         )
-        options = export.ExportOptions(name="pairs", test_share=0.25)
+        options = export_options.ExportOptions(name="pairs", test_share=0.25)
         project.exports.mkdir(exist_ok=True)
-        export.write(workbench.pairs_of(project), {}, options, project.exports / "pairs", provenance)
+        writing.write(pairs_of(project), {}, options, project.exports / "pairs", provenance)
     return project
 
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from pipeline.engines.argilla_server.service import ArgillaService, Endpoint
+from pipeline.review.service import ArgillaService, Endpoint
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.export import ExportOptions, Provenance, write
-from pipeline.pair import Message, Pair, as_dicts
-from pipeline.settle import Settled
+from pipeline.base.pair import Message, Pair, as_dicts
+from pipeline.export.options import ExportOptions, Provenance
+from pipeline.export.writing import write
+from pipeline.review.settle import Settled
 
 READ = """
 import json, sys

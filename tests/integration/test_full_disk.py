@@ -22,16 +22,21 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline import project, review, train, workbench
+from pipeline.base import project
+from pipeline.base.errors import StudioError
+from pipeline.base.home import Home, open_home
+from pipeline.base.pair import Message, Pair
+from pipeline.base.project import Project
+from pipeline.dataset.project import pairs_of, start_project
 from pipeline.dataset.recognise import Loaded, Mapping
-from pipeline.engines.argilla_server.service import ArgillaService
-from pipeline.errors import StudioError
-from pipeline.home import Home, open_home
-from pipeline.pair import Message, Pair
-from pipeline.project import Project
-from pipeline.runs import events, supervisor
+from pipeline.review import plan
+from pipeline.review.project import start_import
+from pipeline.review.service import ArgillaService
+from pipeline.runs import events, launch
 from pipeline.runs.ledger import Ledger, Run, State
-from pipeline.train import OrpoParams, TrainOptions
+from pipeline.train import check as train_check
+from pipeline.train import trainings
+from pipeline.train.orpo import OrpoParams, TrainOptions
 from tests.conftest import ENGINES
 from tests.tiny_model import make_pairs, make_tiny_model
 
@@ -160,12 +165,12 @@ class Import(Studio):
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, python: Path) -> None:
         super().__init__(folder, monkeypatch)
-        self.project = workbench.start_project(self.home, loaded(), "sample", "full-disk")
+        self.project = start_project(self.home, loaded(), "sample", "full-disk")
         self.endpoint = ArgillaService(self.home.argilla, python).start()
-        self.plan = review.suggest(loaded().pairs[:10], "full-disk", "words (estimate)")
+        self.plan = plan.suggest(loaded().pairs[:10], "full-disk", "words (estimate)")
 
     def start(self) -> Run:
-        return workbench.start_import(self.ledger, self.project, self.plan, self.endpoint, "Import")
+        return start_import(self.ledger, self.project, self.plan, self.endpoint, "Import")
 
     def check(self, first: Run, second: Run) -> None:
         """Nothing is lost, nothing is there twice, and all databases are sound."""
@@ -235,18 +240,18 @@ class Training(Studio):
         self.options = TrainOptions(base_model=str(model), dataset="first", project_name="mine")
 
     def start(self, **changes: object) -> Run:
-        return train.start(self.ledger, self.project, self.options, PARAMS.model_copy(update=changes))
+        return trainings.start(self.ledger, self.project, self.options, PARAMS.model_copy(update=changes))
 
     def check(self, failed: Run) -> None:
         words = complaint(failed)
         assert "The disk is full." in words and "Free" in words
-        assert train.models(self.ledger, self.project) == []
+        assert trainings.models(self.ledger, self.project) == []
 
     def repeat(self) -> None:
         """Train again, under the same name."""
         again = ended(self.ledger, self.start())
         assert again.state is State.SUCCEEDED, again.problem
-        assert [model.name for model in train.models(self.ledger, self.project)] == ["mine"]
+        assert [model.name for model in trainings.models(self.ledger, self.project)] == ["mine"]
 
 
 @pytest.fixture(scope="module")
@@ -301,11 +306,11 @@ def test_events_with_limited_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autotrain_python: Path, tiny: Path
 ) -> None:
     work = Training(tmp_path, monkeypatch, tiny)
-    run, _ = work.ledger.add("train", "rivers", "Train mine", train.spec(work.project, work.options, PARAMS))
+    run, _ = work.ledger.add("train", "rivers", "Train mine", train_check.spec(work.project, work.options, PARAMS))
     size = 4 << 20  # more than a checkpoint
     run.events.write_bytes(b" " * (size - 2000) + b"\n")
     with limited(size):
-        supervisor.supervise(work.home, run)
+        launch.supervise(work.home, run)
     run = ended(work.ledger, run)
     assert "done" not in [event["event"] for event in events.read(run.events).events]
     work.check(run)
@@ -315,12 +320,12 @@ START_PROJECT = """
 import resource, sys
 from pathlib import Path
 import tests.conftest  # before anything imports huggingface_hub
-from tests.integration.test_full_disk import StudioError, loaded, open_home, workbench
+from tests.integration.test_full_disk import StudioError, loaded, open_home, start_project
 
 home = open_home(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 try:
-    workbench.start_project(home, loaded(), "sample", "full-disk")
+    start_project(home, loaded(), "sample", "full-disk")
 except StudioError as error:
     print(f"{error.what}|{error.why}|{error.next}")
 """
@@ -345,7 +350,7 @@ def test_a_project_on_a_mounted_disk(disk: Disk, leave: int) -> None:
     home = open_home(disk.folder / "home")
     disk.fill(leave)
     with pytest.raises(StudioError) as failure:
-        workbench.start_project(home, loaded(), "sample", "full-disk")
+        start_project(home, loaded(), "sample", "full-disk")
     assert [failure.value.what, failure.value.why, failure.value.next] == FULL_PROJECT
     disk.release()
     assert_made_after_all(home)
@@ -356,8 +361,8 @@ FULL_PROJECT = ["The project could not be made.", "The disk is full.", "Free som
 
 def assert_made_after_all(home: Home) -> None:
     assert list(home.projects.iterdir()) == [], "nothing of it was left behind"
-    made: Project = workbench.start_project(home, loaded(), "sample", "full-disk")
-    assert made.name == "full-disk" and len(workbench.pairs_of(made)) == PAIRS
+    made: Project = start_project(home, loaded(), "sample", "full-disk")
+    assert made.name == "full-disk" and len(pairs_of(made)) == PAIRS
 
 
 def test_a_run_is_refused_while_the_ledger_cannot_grow(disk: Disk) -> None:

@@ -7,25 +7,22 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from pipeline.answers import Answer
-from pipeline.engines.argilla_server.service import Endpoint
-from pipeline.errors import StudioError
-from pipeline.pair import Message, Messages, Pair
-from pipeline.review import (
+from pipeline.base.errors import StudioError
+from pipeline.base.pair import Message, Messages, Pair
+from pipeline.models.tokens import PairCounts
+from pipeline.review.annotators import (
     NewAnnotator,
-    ReviewPlan,
-    changes,
     create_annotators,
-    import_pairs,
     list_annotators,
-    progress,
-    read_answers,
     remove_annotator,
     reset_password,
-    suggest,
 )
+from pipeline.review.answers import Answer
 from pipeline.review.api import Api, NotOwner, Refused, ServerUnreachable, WrongKey
-from pipeline.tokens import PairCounts
+from pipeline.review.importing import import_pairs
+from pipeline.review.plan import ReviewPlan, suggest
+from pipeline.review.readback import changes, progress, read_answers
+from pipeline.review.service import Endpoint
 from pipeline.web.annotate import Listener, annotation_link, build_annotators_app, serve_annotators
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from pipeline.engines.argilla_server import service
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
+from pipeline.base.settings import Settings, table
 from pipeline.hub import account, client
 from pipeline.hub.account import SignIn, SignInStatus, account_of
-from pipeline.settings import Settings, table
-from ui import account as panel
+from pipeline.review import service
 from ui import handlers
+from ui.bar import account as panel
 from ui.text import speak
 
 TOKEN = "hf_neverSentAnywhere0000"

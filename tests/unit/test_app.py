@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import app
-from pipeline import project
-from pipeline.errors import StudioError
-from pipeline.settings import Settings
+from pipeline.base import project
+from pipeline.base.errors import StudioError
+from pipeline.base.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

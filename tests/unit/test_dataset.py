@@ -11,18 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.dataset import (
-    BadRow,
-    LayoutUnknown,
-    Mapping,
-    load_file,
-    load_sample,
-    open_pairs,
-    save,
-    summarise,
-)
-from pipeline.dataset.rows import TableRows
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
+from pipeline.dataset.pairs import open_pairs, save
+from pipeline.dataset.reading import LayoutUnknown, load_file, load_sample
+from pipeline.dataset.recognise import Mapping
+from pipeline.dataset.rows import BadRow, TableRows
+from pipeline.dataset.summary import summarise
 from pipeline.hub.datasets import choose
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,20 +11,21 @@ import pytest
 from huggingface_hub import ModelCard
 from pydantic import ValidationError
 
-from pipeline import evaluate, project
-from pipeline.errors import StudioError
-from pipeline.evaluate import job, publish
+from pipeline.base import project
+from pipeline.base.errors import StudioError
+from pipeline.base.home import open_home
+from pipeline.base.options import readable
+from pipeline.base.project import Project
+from pipeline.evaluate import evaluations, job, publish
+from pipeline.evaluate import options as evaluate_options
 from pipeline.evaluate.check import preflight
 from pipeline.evaluate.comparison import Row, compare, paired_stderr, read_samples, rounded, verdict
 from pipeline.evaluate.options import EvaluateOptions
 from pipeline.evaluate.spec import model_entry, spec
-from pipeline.forms import readable
-from pipeline.hardware import Gpu, Hardware
 from pipeline.hardware.flavors import Flavor
-from pipeline.home import open_home
+from pipeline.hardware.machine import Gpu, Hardware
+from pipeline.hardware.remote import JobOptions
 from pipeline.hub import look
-from pipeline.project import Project
-from pipeline.remote import JobOptions
 from pipeline.runs import events
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.train.check import spec as train_spec
@@ -269,17 +270,17 @@ def test_training_pairs_written_for_truthfulqa_are_warned_of(
 
 def test_start_raises_and_starts_nothing(ledger: Ledger, work: Project, options: EvaluateOptions) -> None:
     with pytest.raises(StudioError, match="No trained model is chosen"):
-        evaluate.start(ledger, work, change(options, tuned=""))
+        evaluations.start(ledger, work, change(options, tuned=""))
     with pytest.raises(StudioError, match="nothing to answer"):
-        evaluate.answer(ledger, work, {"tuned": options.tuned}, "  ")
+        evaluations.answer(ledger, work, {"tuned": options.tuned}, "  ")
     with pytest.raises(StudioError, match="There is no model folder"):
-        evaluate.answer(ledger, work, {"tuned": f"{options.tuned}/x/y"}, "Why?")
+        evaluations.answer(ledger, work, {"tuned": f"{options.tuned}/x/y"}, "Why?")
     assert ledger.list(kind="evaluate") == ledger.list(kind="answer") == []
 
 
 def test_an_answer_is_asked_of_all_models_alike(options: EvaluateOptions) -> None:
     models = {"base": options.base, "tuned": options.tuned}
-    made = evaluate.answer_spec(models, "Why?", evaluate.AnswerOptions(max_new_tokens=5))
+    made = evaluations.answer_spec(models, "Why?", evaluate_options.AnswerOptions(max_new_tokens=5))
     assert {model["role"]: model["path"] for model in made["models"]} == models
     assert made["messages"] == [{"role": "user", "content": "Why?"}]
     assert (made["max_new_tokens"], made["temperature"], made["seed"], made["dtype"]) == (5, 0.0, 42, "float32")
@@ -309,7 +310,7 @@ def test_one_model_can_be_scored_alone(ledger: Ledger, work: Project, options: E
     assert blockers(ledger, work, alone) == []
     assert [model["role"] for model in spec(work, alone)["models"]] == ["tuned"]
     run = evaluated(ledger, work, alone, [result("tuned", "reviewed_pairs", {"pref_acc_norm": 0.25}, {})])
-    found = evaluate.result(run)
+    found = evaluations.result(run)
     assert found is not None and (found.base, found.compared) == ("", ["tuned"])
     first = found.rows()[0]
     assert (first.base, first.tuned, first.difference) == (None, 0.25, None)
@@ -367,7 +368,7 @@ def test_without_an_account_nothing_is_sent(ledger: Ledger, work: Project, optio
     assert found.blockers[2].what == "The export “first” is not on the Hub."
     assert "You are not signed in to Hugging Face." in [notice.what for notice in found.blockers]
     with pytest.raises(StudioError):
-        evaluate.start(ledger, work, options, JobOptions(where="job"))
+        evaluations.start(ledger, work, options, JobOptions(where="job"))
     assert ledger.list() == ledger.list(kind="train")
 
 
@@ -420,7 +421,7 @@ def test_results_join_the_card_and_take_the_place_of_older_ones(
             result("base", "reviewed_pairs", {"pref_acc_norm": 0.5}, {"pref_acc_norm": 0.1}),
             result("tuned", "reviewed_pairs", {"pref_acc_norm": value}, {"pref_acc_norm": 0.1}, samples=12),
         ]
-        found = evaluate.result(evaluated(ledger, work, change(options, batch_size=int(value * 100)), both))
+        found = evaluations.result(evaluated(ledger, work, change(options, batch_size=int(value * 100)), both))
         assert found is not None
         rows = [row for row in found.rows() if row.headline and row.tuned is not None]
         return publish._with_results(before, "ada/mine", found, "tuned", rows)
@@ -442,7 +443,7 @@ def test_results_join_the_card_and_take_the_place_of_older_ones(
 
 
 def test_a_card_with_broken_metadata_is_left_alone(ledger: Ledger, work: Project, options: EvaluateOptions) -> None:
-    found = evaluate.result(evaluated(ledger, work, options, []))
+    found = evaluations.result(evaluated(ledger, work, options, []))
     assert found is not None
     with pytest.raises(StudioError, match="metadata that cannot be read"):
         publish._with_results("---\nlicense: [mit\n---\nText", "ada/mine", found, "tuned", [row()])
@@ -453,7 +454,7 @@ def test_a_card_with_broken_metadata_is_left_alone(ledger: Ledger, work: Project
 
 def evaluated(ledger: Ledger, work: Project, options: EvaluateOptions, found: list[dict[str, Any]]) -> Run:
     wanted = spec(work, options)
-    wanted["output_dir"] = str(evaluate.output_folder(ledger, work, wanted))
+    wanted["output_dir"] = str(evaluations.output_folder(ledger, work, wanted))
     run, _ = ledger.add("evaluate", work.name, "Evaluate", wanted)
     for each in found:
         events.append(run.events, "result", **each)
@@ -474,18 +475,18 @@ def test_each_run_has_a_folder_and_a_double_click_one_run(
 
 
 def test_history_and_pace_come_from_former_runs(ledger: Ledger, work: Project, options: EvaluateOptions) -> None:
-    assert evaluate.results(ledger, work) == []
+    assert evaluations.results(ledger, work) == []
     both = [
         result(role, task, {"x": 0.5}, {}, samples=10, seconds=seconds)
         for role, seconds in (("base", 20.0), ("tuned", 30.0))
         for task in ("truthfulqa:mc", "reviewed_pairs")
     ]
     run = evaluated(ledger, work, options, both)
-    (evaluation,) = evaluate.results(ledger, work)
+    (evaluation,) = evaluations.results(ledger, work)
     assert (evaluation.run_id, evaluation.base, evaluation.tuned) == (run.id, "base", "my-autotrain-llm")
     assert evaluation.state is State.QUEUED and len(evaluation.results) == 4 and evaluation.commands == []
     ledger.end(run.id, State.SUCCEEDED, result={"commands": ["lighteval accelerate …"]})
-    assert evaluate.results(ledger, work)[0].commands == ["lighteval accelerate …"]
+    assert evaluations.results(ledger, work)[0].commands == ["lighteval accelerate …"]
     assert preflight(ledger, work, options, CPU).numbers.seconds == pytest.approx(5 * 50 + 5 * 8)
     assert preflight(ledger, work, change(options, dtype="bfloat16"), CPU).numbers.seconds is None
 
@@ -606,7 +607,7 @@ def test_the_command_line_checks_and_reports(
 ) -> None:
     monkeypatch.setenv("ALIGN_STUDIO_HOME", str(ledger.home.path))
     given = [work.name, "--check", "--base", options.base, "--tuned", options.tuned, "--dataset", "first"]
-    assert evaluate.main([*given, "--tasks", "reviewed_pairs"]) == 0
+    assert evaluations.main([*given, "--tasks", "reviewed_pairs"]) == 0
     assert "samples: {'reviewed_pairs': 8}" in capsys.readouterr().out
-    assert evaluate.main([*given, "--tasks", "gsm8k"]) == 1
+    assert evaluations.main([*given, "--tasks", "gsm8k"]) == 1
     assert "tasks must be 'truthfulqa:mc' or 'reviewed_pairs'" in capsys.readouterr().err

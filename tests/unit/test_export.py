@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from pipeline.errors import StudioError
-from pipeline.export import ExportOptions, Provenance, plan, write
-from pipeline.filter import RuleEffect
-from pipeline.pair import Message, Pair, as_messages
-from pipeline.settle import Settled, Verdict
-from pipeline.tokens import PairCounts
+from pipeline.base.errors import StudioError
+from pipeline.base.pair import Message, Pair, as_messages
+from pipeline.export.options import ExportOptions, Provenance
+from pipeline.export.writing import plan, write
+from pipeline.filter.recipe import RuleEffect
+from pipeline.models.tokens import PairCounts
+from pipeline.review.settle import Settled, Verdict
 
 
 def pair(record_id: str, prompt: str = "", source: str = "made up") -> Pair:
@@ -309,8 +310,9 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from tests.unit.test_export import pair, provenance
-from pipeline.errors import StudioError
-from pipeline.export import ExportOptions, write
+from pipeline.base.errors import StudioError
+from pipeline.export.options import ExportOptions
+from pipeline.export.writing import write
 
 pairs = [pair(f"{index:016x}") for index in range(3000)]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))

@@ -8,10 +8,10 @@ from time import perf_counter
 import pytest
 from pydantic import ValidationError
 
-from pipeline.filter import RATINGS, TOKEN_BINS, Filtered, Recipe, apply, distributions
-from pipeline.pair import Message, Pair, identify
-from pipeline.settle import Settled
-from pipeline.tokens import PairCounts
+from pipeline.base.pair import Message, Pair, identify
+from pipeline.filter.recipe import RATINGS, TOKEN_BINS, Filtered, Recipe, apply, distributions
+from pipeline.models.tokens import PairCounts
+from pipeline.review.settle import Settled
 
 OPEN = {"min_chosen_tokens": 0, "min_rejected_tokens": 0, "drop_duplicates": False}  # a recipe that keeps everything
 WORDS = ("river", "Mountain", "straße", "数据", "bridge", "Éclair")

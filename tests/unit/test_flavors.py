@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.hardware import ModelShape, flavors, pace
+from pipeline.hardware import flavors, pace
 from pipeline.hardware.flavors import Flavor, Misfit, Need, fits, snapshot, suggested
+from pipeline.models.shape import ModelShape
 
 GB = 10**9
 SMOLLM2 = ModelShape(134_515_008, 2_654_208, 576, 30, 49_152)

@@ -5,7 +5,8 @@ import os
 import psutil
 import pytest
 
-from pipeline.hardware import Gpu, Hardware, ModelShape, parse_gpus, size, this_machine, training_memory
+from pipeline.hardware.machine import Gpu, Hardware, parse_gpus, size, this_machine, training_memory
+from pipeline.models.shape import ModelShape
 
 # SmolLM2-135M: 134,515,008 parameters, hidden 576, 30 layers, intermediate 1536, 192 for keys and values.
 _LAYER = 4 * 576 + 2 * (576 + 192) + 3 * (576 + 1536)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from pipeline.engines import install
-from pipeline.engines.install import Engine
-from pipeline.errors import StudioError
+from pipeline.base import install
+from pipeline.base.errors import StudioError
+from pipeline.base.install import Engine
 
 
 @pytest.fixture

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from huggingface_hub import JobInfo
 
-from pipeline.engines import install
+from pipeline.base import install
+from pipeline.base.errors import StudioError
+from pipeline.base.home import open_home
+from pipeline.carriers import bundle, job
+from pipeline.carriers.follow import Follower
 from pipeline.engines.job import run as script
-from pipeline.errors import StudioError
-from pipeline.home import open_home
 from pipeline.hub import client, jobs
-from pipeline.runs import bundle, events, job
-from pipeline.runs.follow import Follower
+from pipeline.runs import events
 from pipeline.runs.ledger import Ledger, Run, State
 
 JOB = {"flavor": "l40sx1", "namespace": "ada", "timeout": 1200, "price_per_minute": 0.03}

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from pipeline.pair import (
+from pipeline.base.pair import (
     SCHEMA,
     Message,
     Messages,

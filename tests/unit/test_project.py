@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import dataset, project, workbench
-from pipeline.errors import StudioError
-from pipeline.home import Home, open_home
-from pipeline.project import Record, ReviewRecord
+from pipeline.base import project
+from pipeline.base.errors import StudioError
+from pipeline.base.home import Home, open_home
+from pipeline.base.project import Record, ReviewRecord
+from pipeline.dataset import reading
+from pipeline.dataset.project import bad_rows_of, pairs_of, start_project
+from pipeline.filter.project import filtered
+from pipeline.review.project import settled_of
 
 
 @pytest.fixture
@@ -66,23 +70,23 @@ def test_a_home_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_dataset_becomes_a_project(home: Home) -> None:
-    loaded = dataset.load_sample()
-    made = workbench.start_project(home, loaded, "sample", "sample")
+    loaded = reading.load_sample()
+    made = start_project(home, loaded, "sample", "sample")
     record = made.read()
     assert record.dataset is not None
-    assert record.dataset.pairs == len(loaded.pairs) == len(workbench.pairs_of(made))
-    assert workbench.bad_rows_of(made) == loaded.bad_rows
-    assert workbench.pairs_of(made) is workbench.pairs_of(made)  # read once
-    assert workbench.settled_of(made) == {}
-    outcome = workbench.filtered(made)
+    assert record.dataset.pairs == len(loaded.pairs) == len(pairs_of(made))
+    assert bad_rows_of(made) == loaded.bad_rows
+    assert pairs_of(made) is pairs_of(made)  # read once
+    assert settled_of(made) == {}
+    outcome = filtered(made)
     assert 0 < len(outcome.kept) <= outcome.total == record.dataset.pairs
 
 
 def test_a_failed_start_leaves_no_project(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = dataset.load_sample()
+    loaded = reading.load_sample()
     monkeypatch.setattr(home.projects.__class__, "write_text", _full)
     with pytest.raises(StudioError, match="disk is full"):
-        workbench.start_project(home, loaded, "sample", "sample")
+        start_project(home, loaded, "sample", "sample")
     monkeypatch.undo()
     assert project.names(home) == []
 

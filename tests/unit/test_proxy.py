@@ -5,8 +5,8 @@ import socket
 import pytest
 from starlette.testclient import TestClient
 
-from pipeline.errors import StudioError
-from pipeline.settings import Settings
+from pipeline.base.errors import StudioError
+from pipeline.base.settings import Settings
 from pipeline.web.annotate import (
     annotation_link,
     build_annotators_app,

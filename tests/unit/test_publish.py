@@ -12,11 +12,11 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import get_session
 from pydantic import ValidationError
 
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
+from pipeline.base.home import open_home
 from pipeline.export import card, exported, publish
 from pipeline.export.exported import Published
 from pipeline.export.publish import LICENSES, UNKNOWN, PublishOptions
-from pipeline.home import open_home
 from pipeline.hub import client, repositories
 from pipeline.hub.problems import explain
 from pipeline.hub.repositories import RemoteFile, Repository

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.base.errors import StudioError
+from pipeline.base.pair import Message, as_dicts
 from pipeline.dataset.recognise import Loaded, Mapping, normalise, recognise
 from pipeline.dataset.rows import BadRow, Rows
-from pipeline.errors import StudioError
-from pipeline.pair import Message, as_dicts
 
 
 def turn(role: str, content: Any) -> dict[str, Any]:

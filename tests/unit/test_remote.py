@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline import remote
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
+from pipeline.hardware import remote
 from pipeline.hardware.flavors import Flavor, Listing, Need
+from pipeline.hardware.remote import Estimate, JobOptions, Quote
 from pipeline.hub.account import Account
-from pipeline.remote import Estimate, JobOptions, Quote
 
 L40S = Flavor("l40sx1", "1x Nvidia L40S", "L40S", 1, 48 * 10**9, 0.03)
 A100 = Flavor("a100-large", "Nvidia A100 - large", "A100", 1, 80 * 10**9, 0.041667)

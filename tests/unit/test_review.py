@@ -10,13 +10,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from pipeline.answers import Answer, Preference
-from pipeline.engines.argilla_server.service import Endpoint
-from pipeline.errors import StudioError
-from pipeline.pair import Message, Pair
-from pipeline.review import ReviewPlan, api, create_annotators, suggest
-from pipeline.review.plan import metadata_titles
+from pipeline.base.errors import StudioError
+from pipeline.base.pair import Message, Pair
+from pipeline.review import api
+from pipeline.review.annotators import create_annotators
+from pipeline.review.answers import Answer, Preference
+from pipeline.review.plan import ReviewPlan, metadata_titles, suggest
 from pipeline.review.readback import Changes, merge
+from pipeline.review.service import Endpoint
 from pipeline.web.annotate import Listener, serve_annotators
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

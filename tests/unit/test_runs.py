@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.home import Home, open_home
+from pipeline.base.home import Home, open_home
+from pipeline.carriers import local
 from pipeline.hub import client
-from pipeline.runs import events, local, supervisor, task
+from pipeline.runs import events, launch, task
+from pipeline.runs.kinds import RunKind, kinds
 from pipeline.runs.ledger import Ledger, Problem, Run, State
 from pipeline.runs.process import Identity
 from pipeline.runs.view import Folded, fold, look
@@ -145,7 +147,7 @@ def test_fold_reads_only_what_is_new(ledger: Ledger) -> None:
 
 
 def test_a_failing_task_ends_as_failed_with_its_reason(ledger: Ledger) -> None:
-    run = supervisor.launch(ledger, "export", "no-such-project", "Export", {"options": {}})
+    run = launch.start(ledger, "export", "no-such-project", "Export", {"options": {}})
     seen = wait_for_end(ledger, run)
     assert seen.state is State.FAILED
     assert seen.problem is not None
@@ -158,8 +160,8 @@ def test_a_failing_task_ends_as_failed_with_its_reason(ledger: Ledger) -> None:
 
 def test_a_run_whose_starter_died_is_taken_up(ledger: Ledger) -> None:
     run = add(ledger)  # the app was killed between the ledger's row and the supervisor's start
-    assert not supervisor.has_supervisor(run)
-    supervisor.tend(ledger)
+    assert not launch.has_supervisor(run)
+    launch.tend(ledger)
     assert wait_for_end(ledger, run).state is State.FAILED  # there is no such project
 
 
@@ -176,10 +178,10 @@ def test_a_queued_run_is_cancelled_by_its_stop_file(ledger: Ledger) -> None:
     )  # stands for the supervisor of a long training: it holds that run's lock
     try:
         deadline = time.monotonic() + 10
-        while not supervisor.has_supervisor(blocker) and time.monotonic() < deadline:
+        while not launch.has_supervisor(blocker) and time.monotonic() < deadline:
             time.sleep(0.05)
-        queued = supervisor.launch(ledger, "train", "p", "second", {"n": 2})
-        supervisor.stop(queued)
+        queued = launch.start(ledger, "train", "p", "second", {"n": 2})
+        launch.stop(queued)
         seen = wait_for_end(ledger, queued)
     finally:
         holder.communicate(b"\n", timeout=10)
@@ -231,41 +233,41 @@ def test_a_run_that_names_no_user_sees_no_token(ledger: Ledger, monkeypatch: pyt
     for name in client.TOKEN_VARIABLES:
         monkeypatch.setenv(name, TOKEN)
     with client.acting_as(TOKEN):
-        plain, named = local.environment(add(ledger)), local.environment(add(ledger, user="ada"))
-    without = local.environment(ledger.list()[0])
+        plain, named = launch.environment(add(ledger)), launch.environment(add(ledger, user="ada"))
+    without = launch.environment(ledger.list()[0])
     assert TOKEN not in plain.values()
-    assert plain[local.IMPLICIT] == without[local.IMPLICIT] == "1"
+    assert plain[launch.IMPLICIT] == without[launch.IMPLICIT] == "1"
     assert [name for name, value in named.items() if value == TOKEN] == ["HF_TOKEN"]
-    assert local.IMPLICIT not in named
+    assert launch.IMPLICIT not in named
     assert TOKEN not in without.values()
 
 
 def test_a_run_whose_user_is_not_signed_in_waits_and_can_be_stopped(ledger: Ledger) -> None:
-    run = supervisor.launch(ledger, "export", "p", "Publish", {"user": "ada"})
+    run = launch.start(ledger, "export", "p", "Publish", {"user": "ada"})
     assert ledger.get(run.id).state is State.WAITING
-    assert not supervisor.has_supervisor(run)
-    supervisor.stop(run)
-    supervisor.tend(ledger)
+    assert not launch.has_supervisor(run)
+    launch.stop(run)
+    launch.tend(ledger)
     assert wait_for_end(ledger, run).state is State.CANCELLED
 
 
 def test_a_hub_that_does_not_say_who_asks_leaves_the_run_as_it_is(ledger: Ledger) -> None:
     run = add(ledger, user="ada")
     with client.acting_as(TOKEN):  # no Hub answers at this test's address
-        supervisor.tend(ledger)
+        launch.tend(ledger)
     assert ledger.get(run.id).state is State.QUEUED
-    assert not supervisor.has_supervisor(run)
+    assert not launch.has_supervisor(run)
 
 
 def test_a_waiting_run_holds_nobody_up(ledger: Ledger) -> None:
     waiting = add(ledger, "train", user="ada")
-    supervisor.tend(ledger)
+    launch.tend(ledger)
     assert ledger.get(waiting.id).state is State.WAITING
-    run = supervisor.launch(ledger, "train", "p", "second", {"n": 2})
+    run = launch.start(ledger, "train", "p", "second", {"n": 2})
     seen = wait_for(ledger, run, lambda seen: seen.state is not State.QUEUED)
     assert seen.state is not State.QUEUED
-    supervisor.stop(run)
-    supervisor.stop(run)
+    launch.stop(run)
+    launch.stop(run)
     wait_for_end(ledger, run)
 
 
@@ -277,7 +279,7 @@ def test_a_task_speaks_to_the_hub_with_the_runs_token(ledger: Ledger, monkeypatc
         return {}
 
     monkeypatch.setattr(sys.modules[__name__], "task_of_a_test", task_of_a_test, raising=False)
-    monkeypatch.setitem(task.TASKS, "export", f"{__name__}:task_of_a_test")
+    monkeypatch.setitem(kinds(), "export", RunKind("export", "export", task=f"{__name__}:task_of_a_test"))
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     before = signal.getsignal(signal.SIGTERM)
     try:

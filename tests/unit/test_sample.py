@@ -5,9 +5,11 @@ from collections import Counter
 
 import pytest
 
-from pipeline.dataset import SAMPLE, Loaded, load_sample, summarise
-from pipeline.pair import text_of
-from pipeline.tokens import WordEstimate, pair_counts
+from pipeline.base.pair import text_of
+from pipeline.dataset.reading import SAMPLE, load_sample
+from pipeline.dataset.recognise import Loaded
+from pipeline.dataset.summary import summarise
+from pipeline.models.tokens import WordEstimate, pair_counts
 
 
 @pytest.fixture(scope="module")

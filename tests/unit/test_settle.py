@@ -1,4 +1,4 @@
-"""Answers survive the file, and several of them become one by the definitions in pipeline/settle.py."""
+"""Answers survive the file, and several of them become one by the definitions in pipeline/review/settle.py."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from statistics import mean
 import pytest
 from pydantic import ValidationError
 
-from pipeline.answers import SCHEMA, Answer, Preference, Status, open_answers, save
-from pipeline.errors import StudioError
-from pipeline.settle import Settled, SettlePolicy, settle
+from pipeline.base.errors import StudioError
+from pipeline.review.answers import SCHEMA, Answer, Preference, Status, open_answers, save
+from pipeline.review.settle import Settled, SettlePolicy, settle
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import workbench
-from pipeline.dataset import LayoutUnknown, sources
+from pipeline.base.errors import StudioError
+from pipeline.base.home import Home, open_home
+from pipeline.dataset import sources
+from pipeline.dataset.project import counts_of, lengths_of, pairs_of
+from pipeline.dataset.reading import LayoutUnknown
 from pipeline.dataset.recognise import Mapping
-from pipeline.errors import StudioError
-from pipeline.home import Home, open_home
+from pipeline.review.project import plan_of
 
 
 @pytest.fixture
@@ -28,12 +30,12 @@ def test_the_sample_becomes_a_project(home: Home) -> None:
     project, loaded = sources.load(home, sources.sample())
     record = project.read().dataset
     assert record is not None and (record.kind, record.pairs) == ("sample", len(loaded.pairs))
-    assert len(loaded.pairs) >= 200 and workbench.pairs_of(project) == loaded.pairs
+    assert len(loaded.pairs) >= 200 and pairs_of(project) == loaded.pairs
     assert len({pair.source for pair in loaded.pairs}) > 3
-    lengths = workbench.lengths_of(project)
-    counts = workbench.counts_of(project).counts
+    lengths = lengths_of(project)
+    counts = counts_of(project).counts
     assert lengths["chosen"].longest == max(each.chosen for each in counts)
-    assert workbench.plan_of(project).unit == workbench.counts_of(project).unit
+    assert plan_of(project).unit == counts_of(project).unit
 
 
 def test_an_upload_leaves_no_copy_whether_it_can_be_read_or_not(home: Home, tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ def test_a_source_waits_for_its_columns(home: Home, tmp_path: Path) -> None:
     assert proposed == Mapping(prompt="instruction", chosen="better_one", rejected="worse_one")
     key = sources.hold(source)
     project, _ = sources.load(home, sources.held(key), proposed)
-    assert workbench.pairs_of(project)[0].metadata == {"other": "x"}
+    assert pairs_of(project)[0].metadata == {"other": "x"}
     sources.drop(key)
     with pytest.raises(StudioError, match="not at hand"):
         sources.held(key)

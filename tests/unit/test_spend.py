@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from huggingface_hub import JobInfo
 
-from pipeline.errors import StudioError
-from pipeline.home import open_home
+from pipeline.base.errors import StudioError
+from pipeline.base.home import open_home
+from pipeline.carriers.spend import Billing, Left, Spend, SpendWatch, Stopped, billing
 from pipeline.hub.account import SignIn
 from pipeline.runs.ledger import Ledger, Run, State
-from pipeline.spend import Billing, Left, Spend, SpendWatch, Stopped, billing
-from ui import spend as page
+from ui.bar import spend as page
 
 
 def job(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from pipeline.pair import Message, Pair
-from pipeline.tokens import PairCounts, WordEstimate, counter, pair_counts
+from pipeline.base.pair import Message, Pair
+from pipeline.models.tokens import PairCounts, WordEstimate, counter, pair_counts
 
 
 def train(folder: Path, vocabulary: int = 300) -> Path:
@@ -86,7 +86,7 @@ def test_pairs_are_counted_by_part() -> None:
 HUB = """
 import time
 
-from pipeline.tokens import counter
+from pipeline.models.tokens import counter
 start = time.monotonic()
 print(counter("someone/cached").unit, counter("someone/absent").unit, counter("no such name!").unit, sep="|")
 print(time.monotonic() - start)

@@ -10,17 +10,18 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from pipeline import model_folder, project, train
-from pipeline.errors import StudioError
+from pipeline.base import project
+from pipeline.base.errors import StudioError
+from pipeline.base.home import open_home
+from pipeline.base.options import readable, table
+from pipeline.base.project import Project
 from pipeline.export import exported
-from pipeline.forms import readable, table
-from pipeline.hardware import Gpu, Hardware
-from pipeline.home import open_home
-from pipeline.project import Project
-from pipeline.remote import JobOptions
+from pipeline.hardware.machine import Gpu, Hardware
+from pipeline.hardware.remote import JobOptions
+from pipeline.models import reference
+from pipeline.models.tokens import PairCounts
 from pipeline.runs.ledger import Ledger, Run, State
-from pipeline.tokens import PairCounts
-from pipeline.train import card
+from pipeline.train import card, check, trainings
 from pipeline.train.card import Origin
 from pipeline.train.check import spec
 from pipeline.train.orpo import Cuts, OrpoParams, TrainOptions, cuts, steps_per_epoch
@@ -85,7 +86,7 @@ def options(tiny: Path) -> TrainOptions:
 
 
 def blockers(ledger: Ledger, work: Project, options: TrainOptions, **params: Any) -> list[str]:
-    found = train.preflight(ledger, work, options, OrpoParams(**params), MACHINE)
+    found = check.preflight(ledger, work, options, OrpoParams(**params), MACHINE)
     return [notice.what for notice in found.blockers]
 
 
@@ -187,7 +188,7 @@ def test_cuts_follow_the_worker() -> None:
 
 
 def test_preflight_counts_with_the_models_tokenizer(ledger: Ledger, work: Project, options: TrainOptions) -> None:
-    found = train.preflight(ledger, work, options, OrpoParams(epochs=3, max_completion_length=16), MACHINE)
+    found = check.preflight(ledger, work, options, OrpoParams(epochs=3, max_completion_length=16), MACHINE)
     assert found.blockers == []
     numbers = found.numbers
     assert (numbers.pairs, numbers.steps_per_epoch, numbers.steps, numbers.unused) == (32, 2, 6, 0)
@@ -202,11 +203,11 @@ def test_preflight_counts_with_the_models_tokenizer(ledger: Ledger, work: Projec
 def test_too_few_pairs_stop_the_run_and_say_what_to_change(ledger: Ledger, work: Project, tiny: Path) -> None:
     export(work, "small", 9)
     options = TrainOptions(base_model=str(tiny), dataset="small")
-    (notice,) = train.preflight(ledger, work, options, OrpoParams(), MACHINE).blockers
+    (notice,) = check.preflight(ledger, work, options, OrpoParams(), MACHINE).blockers
     assert notice.what == "9 pairs are too few for one training step."
     assert notice.next == "Set gradient_accumulation to 2 or less, or export more pairs."
     assert blockers(ledger, work, options, gradient_accumulation=2) == []
-    (notice,) = train.preflight(ledger, work, options, OrpoParams(batch_size=16), MACHINE).blockers
+    (notice,) = check.preflight(ledger, work, options, OrpoParams(batch_size=16), MACHINE).blockers
     assert notice.next.startswith("Set batch_size to 9 or less and gradient_accumulation to 1,")
     assert blockers(ledger, work, options, batch_size=9, gradient_accumulation=1) == []
 
@@ -229,7 +230,7 @@ def test_an_incomplete_model_folder_stops_the_run(
     broken = Path(shutil.copytree(tiny, tmp_path / "broken"))
     (broken / file).unlink()
     options = TrainOptions(base_model=str(broken), dataset="first")
-    (notice,) = train.preflight(ledger, work, options, OrpoParams(), MACHINE).blockers
+    (notice,) = check.preflight(ledger, work, options, OrpoParams(), MACHINE).blockers
     assert "is not a whole model" in notice.what and lacks in notice.why
 
 
@@ -250,12 +251,12 @@ def test_a_block_beyond_the_context_stops_the_run(ledger: Ledger, work: Project,
 def test_fp16_needs_a_gpu(ledger: Ledger, work: Project, options: TrainOptions) -> None:
     assert blockers(ledger, work, options, mixed_precision="fp16") == ["fp16 needs a GPU, and this machine has none."]
     machine = Hardware(2, 16 << 30, (Gpu("NVIDIA L4", 24 << 30),))
-    assert train.preflight(ledger, work, options, OrpoParams(mixed_precision="fp16"), machine).blockers == []
+    assert check.preflight(ledger, work, options, OrpoParams(mixed_precision="fp16"), machine).blockers == []
 
 
 def test_warnings_about_memory_and_idle_settings(ledger: Ledger, work: Project, options: TrainOptions) -> None:
     small = Hardware(cpus=1, memory=256 << 20)
-    found = train.preflight(ledger, work, options, OrpoParams(lora=False, lora_r=8), small)
+    found = check.preflight(ledger, work, options, OrpoParams(lora=False, lora_r=8), small)
     said = [notice.what for notice in found.warnings]
     assert "lora_r will have no effect." in said
     assert any(what.startswith("The run may need") for what in said)
@@ -266,7 +267,7 @@ def test_an_unreachable_hub_is_told_from_a_missing_model(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     options = TrainOptions(base_model="studio-tests/no-such-model", dataset="first")
-    (notice,) = train.preflight(ledger, work, options, OrpoParams(), MACHINE).blockers
+    (notice,) = check.preflight(ledger, work, options, OrpoParams(), MACHINE).blockers
     assert notice.what == "studio-tests/no-such-model is not on this machine, and the Hub cannot be reached."
     assert "folder" in notice.next
 
@@ -276,7 +277,7 @@ def test_a_name_is_in_use_while_its_model_or_run_is_there(ledger: Ledger, work: 
     assert blockers(ledger, work, options) == ["The name “my-autotrain-llm” is in use."]
     assert blockers(ledger, work, options.model_copy(update={"project_name": "other"})) == []
     run = ran(ledger, work, options, State.QUEUED)
-    (notice,) = train.preflight(ledger, work, options, OrpoParams(seed=1), MACHINE).blockers
+    (notice,) = check.preflight(ledger, work, options, OrpoParams(seed=1), MACHINE).blockers
     assert "is training" in notice.why
     ledger.end(run.id, State.FAILED)
     assert blockers(ledger, work, options) == []  # what the failed run left does not keep its name
@@ -286,13 +287,13 @@ def test_a_name_is_in_use_while_its_model_or_run_is_there(ledger: Ledger, work: 
 
 def test_start_raises_the_first_blocker_and_starts_nothing(ledger: Ledger, work: Project, tiny: Path) -> None:
     with pytest.raises(StudioError, match="No dataset is chosen"):
-        train.start(ledger, work, TrainOptions(base_model=str(tiny)), OrpoParams())
+        trainings.start(ledger, work, TrainOptions(base_model=str(tiny)), OrpoParams())
     assert ledger.list() == []
 
 
 def test_asked_twice_a_run_is_started_once(ledger: Ledger, work: Project, options: TrainOptions) -> None:
     first = ran(ledger, work, options, State.QUEUED)
-    assert train.start(ledger, work, options, OrpoParams()).id == first.id
+    assert trainings.start(ledger, work, options, OrpoParams()).id == first.id
     assert len(ledger.list()) == 1
 
 
@@ -303,7 +304,7 @@ def test_time_is_estimated_from_a_former_run_alone(ledger: Ledger, work: Project
     other = options.model_copy(update={"project_name": "second"})
 
     def seconds(**params: Any) -> float | None:
-        return train.preflight(ledger, work, other, OrpoParams(**params), MACHINE).numbers.seconds
+        return check.preflight(ledger, work, other, OrpoParams(**params), MACHINE).numbers.seconds
 
     assert seconds(epochs=5) == 10.0 + 5 * 20.0
     assert seconds(learning_rate=1e-4) == 30.0
@@ -317,7 +318,7 @@ def test_models_are_those_of_finished_runs_that_are_still_there(
     ran(ledger, work, options.model_copy(update={"project_name": "gone"}), State.SUCCEEDED, model_path="gone")
     ran(ledger, work, options.model_copy(update={"project_name": "failed"}), State.FAILED)
     run = ran(ledger, work, options, State.SUCCEEDED, model_path=str(folder), steps=2)
-    (model,) = train.models(ledger, work)
+    (model,) = trainings.models(ledger, work)
     assert (model.name, model.path, model.run_id, model.dataset) == ("my-autotrain-llm", str(folder), run.id, "first")
     assert model.size == sum(file.stat().st_size for file in folder.iterdir())
     assert model.base_model == options.base_model and model.result["steps"] == 2
@@ -331,7 +332,7 @@ def test_a_models_name_on_the_hub_has_its_revision(ledger: Ledger, work: Project
 
     finished("whole", repo="ada/whole", revision="c0ffee", model_path="/gone", size_bytes=7)
     finished("adapter", repo="ada/adapter", revision="c0ffee", model_path="/gone/merged", adapter_path="/gone")
-    (model,) = train.models(ledger, work)  # a model in a folder of its repository cannot be evaluated
+    (model,) = trainings.models(ledger, work)  # a model in a folder of its repository cannot be evaluated
     assert (model.path, model.place, model.size, model.name) == ("ada/whole@c0ffee", "job", 7, "whole")
 
 
@@ -348,9 +349,9 @@ def test_a_job_that_failed_gives_no_leave_to_remove_a_model_here(
 def test_a_job_is_another_run_than_the_same_training_here(ledger: Ledger, work: Project, options: TrainOptions) -> None:
     here = ran(ledger, work, options, State.QUEUED)
     asked = (ledger, work, options, OrpoParams())
-    same = train.asked_already(*asked, JobOptions())
+    same = trainings.asked_already(*asked, JobOptions())
     assert same is not None and same.id == here.id
-    assert train.asked_already(*asked, JobOptions(where="job")) is None
+    assert trainings.asked_already(*asked, JobOptions(where="job")) is None
 
 
 def test_a_revision_of_the_base_model_is_refused(ledger: Ledger, work: Project, options: TrainOptions) -> None:
@@ -359,7 +360,7 @@ def test_a_revision_of_the_base_model_is_refused(ledger: Ledger, work: Project, 
 
 
 def test_a_job_is_refused_what_it_cannot_have(ledger: Ledger, work: Project, options: TrainOptions) -> None:
-    found = train.preflight(ledger, work, options, OrpoParams(), where=JobOptions(where="job", flavor="l4x4"))
+    found = check.preflight(ledger, work, options, OrpoParams(), where=JobOptions(where="job", flavor="l4x4"))
     said = [notice.what for notice in found.blockers]
     assert said == [
         "You are not signed in to Hugging Face.",
@@ -368,7 +369,7 @@ def test_a_job_is_refused_what_it_cannot_have(ledger: Ledger, work: Project, opt
         "The export “first” is not published.",
     ]
     with pytest.raises(StudioError, match="not signed in"):
-        train.start(ledger, work, options, OrpoParams(), JobOptions(where="job"))
+        trainings.start(ledger, work, options, OrpoParams(), JobOptions(where="job"))
     assert ledger.list() == []
 
 
@@ -392,13 +393,13 @@ def test_every_parameter_is_in_the_card() -> None:
 
 
 def test_the_snippet_of_a_model_on_the_hub_names_revision_and_folder() -> None:
-    text = train.snippet("ada/tuned", "merged", "c0ffee")
+    text = card.snippet("ada/tuned", "merged", "c0ffee")
     ast.parse(text)
     assert text.count('revision="c0ffee", subfolder="merged"') == 2
 
 
 def test_the_snippet_is_python_that_names_the_model() -> None:
-    tree = ast.parse(train.snippet('/a "b"/c'))
+    tree = ast.parse(card.snippet('/a "b"/c'))
     strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     assert '/a "b"/c' in strings
 
@@ -414,12 +415,12 @@ def test_exports_are_listed_and_damaged_lines_named(ledger: Ledger, work: Projec
 
 
 def test_shape_and_context_are_read_without_loading(tiny: Path) -> None:
-    shape = model_folder.shape(tiny)
+    shape = reference.shape(tiny)
     assert shape is not None
     layer = 2 * (64 * 64) + 2 * (32 * 64) + 3 * (64 * 128) + 2 * 64
     assert shape.parameters == shape.vocabulary * 64 + 64 + 2 * layer
     assert shape.adaptable == 2 * (2 * (64 + 64) + 2 * (32 + 64) + 3 * (64 + 128))
-    assert model_folder.context(tiny) == 1024
+    assert reference.context(tiny) == 1024
 
 
 def test_the_command_line_checks_and_reports(
@@ -427,10 +428,10 @@ def test_the_command_line_checks_and_reports(
 ) -> None:
     monkeypatch.setenv("ALIGN_STUDIO_HOME", str(ledger.home.path))
     given = [work.name, "--check", "--dataset", "first", "--base-model", str(tiny), "--mixed-precision", "none"]
-    assert train.main([*given, "--epochs", "2", "--no-lora"]) == 0
+    assert trainings.main([*given, "--epochs", "2", "--no-lora"]) == 0
     assert "steps: 4\n" in capsys.readouterr().out
-    assert train.main([*given, "--batch-size", "100"]) == 1
+    assert trainings.main([*given, "--batch-size", "100"]) == 1
     assert "stops the run: 32 pairs are too few" in capsys.readouterr().out
-    assert train.main([*given, "--epochs", "many"]) == 1
+    assert trainings.main([*given, "--epochs", "many"]) == 1
     assert "epochs must be a whole number; it is “many”." in capsys.readouterr().err
     assert ledger.list() == []

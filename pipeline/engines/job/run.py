@@ -13,7 +13,7 @@ huggingface_hub only. It is told by its environment:
     ALIGN_STUDIO_STARTED    when the Job began, Unix seconds
     HF_TOKEN                a secret; it is never written anywhere
 
-and by run.json there (`job`, see `pipeline/runs/bundle.py`). Everything it prints is either a plain line or an event,
+and by run.json there (`job`, see `pipeline/carriers/bundle.py`). What it prints is either a plain line or an event,
 `@@EVT {json}`. Events are numbered (`seq`) and say how many plain lines came before them (`at`), so that whoever reads
 the log twice can tell what is new. The store gets events.jsonl and log.txt now and then and at the end. A file `stop`
 in the store, and the soft stop before the Job's hard one, ask the worker to stop and keep what it has.
@@ -214,7 +214,7 @@ class Job:
         )
 
     def build_engine(self) -> Path:
-        """Build the worker's environment from its lock, as pipeline/engines/install.py does; return its Python."""
+        """Build the worker's environment from its lock, as pipeline/base/install.py does; return its Python."""
         environment = self.folder / "environment"
         python = environment / "bin" / "python"
         install = ["pip", "install", "--python", str(python)]

@@ -12,7 +12,7 @@ import argilla as rg
 import httpx
 import pytest
 
-from pipeline.engines.argilla_server.service import ArgillaService, Endpoint
+from pipeline.review.service import ArgillaService, Endpoint
 
 RECORDS = 320
 SOURCES = ["orca", "capybara", "toxic-dpo", "math"]

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.engines.argilla_server.service import Endpoint
+from pipeline.review.service import Endpoint
 from tests.integration.argilla.conftest import Api, World, add_annotator, connect, generate, publish, rg
 
 NUMBERS = itertools.count()

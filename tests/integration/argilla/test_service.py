@@ -20,9 +20,9 @@ import httpx
 import psutil
 import pytest
 
+from pipeline.base.errors import StudioError
 from pipeline.engines.argilla_server import launcher
-from pipeline.engines.argilla_server.service import ArgillaService, Endpoint
-from pipeline.errors import StudioError
+from pipeline.review.service import ArgillaService, Endpoint
 from tests.integration.argilla.conftest import Api, connect, rg
 
 MakeService = Callable[[], ArgillaService]
@@ -53,7 +53,7 @@ def test_starts_at_once_give_one_server_that_outlives_its_parent(
             sys.executable,
             "-c",
             "import sys, time; from pathlib import Path\n"
-            "from pipeline.engines.argilla_server.service import ArgillaService\n"
+            "from pipeline.review.service import ArgillaService\n"
             "print(ArgillaService(Path(sys.argv[1]), Path(sys.argv[2])).start().url, flush=True); time.sleep(600)",
             str(home),
             str(argilla_python),

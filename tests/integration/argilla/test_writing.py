@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.engines.argilla_server.service import Endpoint
+from pipeline.review.service import Endpoint
 from tests.integration.argilla.conftest import (
     Api,
     World,

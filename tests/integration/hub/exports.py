@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import project as projects
-from pipeline.export import ExportOptions, Provenance, write
-from pipeline.home import Home
-from pipeline.pair import Message, Pair
-from pipeline.project import Project
-from pipeline.settle import Settled
+from pipeline.base import project as projects
+from pipeline.base.home import Home
+from pipeline.base.pair import Message, Pair
+from pipeline.base.project import Project
+from pipeline.export.options import ExportOptions, Provenance
+from pipeline.export.writing import write
+from pipeline.review.settle import Settled
 
 
 def make_export(home: Home, name: str, pairs: int = 40, *, test_share: float = 0.1, word: str = "") -> Project:

@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 
-from pipeline.home import open_home
+from pipeline.base.home import open_home
 from pipeline.hub import client
-from pipeline.runs import events, supervisor
+from pipeline.runs import events, launch
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.train.orpo import OrpoParams
 from tests.doubles.hub import HubDouble, Job
@@ -88,7 +88,7 @@ class World:
     def launch(self, spec: dict[str, Any]) -> Run:
         """Start a run as the app does for this user."""
         with client.acting_as(self.token):
-            run = supervisor.launch(self.ledger, "train", "p", f"Train {spec['project_name']}", spec)
+            run = launch.start(self.ledger, "train", "p", f"Train {spec['project_name']}", spec)
         self.started.append(run.id)
         return run
 
@@ -101,7 +101,7 @@ class World:
     def tend(self) -> None:
         """Look after the runs as the page does for this user."""
         with client.acting_as(self.token):
-            supervisor.tend(self.ledger)
+            launch.tend(self.ledger)
 
     def get(self, run: Run) -> Run:
         return self.ledger.get(run.id)
@@ -146,11 +146,11 @@ class World:
         """Kill the supervisor of a run."""
         for process in psutil.process_iter(["cmdline"]):
             command = process.info["cmdline"] or []
-            if "pipeline.runs.supervisor" in command and command[-1] == run.id:
+            if "pipeline.carriers.supervisor" in command and command[-1] == run.id:
                 process.kill()
                 process.wait(10)
         deadline = time.monotonic() + 10
-        while supervisor.has_supervisor(run) and time.monotonic() < deadline:
+        while launch.has_supervisor(run) and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def close(self) -> None:

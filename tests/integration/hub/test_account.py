@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
 from pipeline.hub import account, client
 from pipeline.hub.account import Account, SignIn
 from tests.doubles.hub import HubDouble

@@ -13,14 +13,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import dataset
-from pipeline.dataset import Progress, loading, sources
+from pipeline.base.errors import StudioError
+from pipeline.base.home import Home, open_home
+from pipeline.dataset import loading, reading, sources
+from pipeline.dataset.project import Counted
+from pipeline.dataset.reading import Progress
 from pipeline.dataset.sources import Source
-from pipeline.errors import StudioError
-from pipeline.home import Home, open_home
+from pipeline.export.task import _provenance
 from pipeline.hub import client, datasets, look
-from pipeline.runs.tasks import _provenance
-from pipeline.workbench import Counted
 from tests import mix
 from tests.doubles.hub import HubDouble
 
@@ -92,7 +92,7 @@ def test_what_one_visitor_may_see_is_not_shown_to_another(hub: HubDouble, unique
     for _ in range(2):  # the second time from memory
         with client.acting_as(token):
             assert datasets.describe(name).private and [hit.name for hit in datasets.search(name)] == [name]
-            assert dataset.read_hub(datasets.choose(name)).total == 4
+            assert reading.read_hub(datasets.choose(name)).total == 4
         for other in (None, stranger):
             with client.acting_as(other):
                 assert datasets.search(name) == []
@@ -119,9 +119,9 @@ def test_a_dataset_is_described_without_downloading_its_rows(hub: HubDouble, uni
     assert datasets.choose(name).rows is None and datasets.choose(name).split == "train"
     assert datasets.choose(name, "other").split == "validation"
     assert found.sha != first and datasets.choose(name, revision="dev").revision == first
-    assert dataset.read_hub(datasets.choose(name)).total == 31
-    assert dataset.read_hub(datasets.choose(name, revision=first)).total == 30
-    assert dataset.read_hub(datasets.choose(name, "plain", "test")).rows[4]["prompt"] == "q4"
+    assert reading.read_hub(datasets.choose(name)).total == 31
+    assert reading.read_hub(datasets.choose(name, revision=first)).total == 30
+    assert reading.read_hub(datasets.choose(name, "plain", "test")).rows[4]["prompt"] == "q4"
     assert "no configuration “third”" in problem(name, config="third").why
     assert "no split “dev”. It has train, test" in problem(name, split="dev").why
     assert "no such revision" in problem(name, revision="v9").why
@@ -141,7 +141,7 @@ def test_the_troubles_of_datasets_are_told_apart(hub: HubDouble, unique: str) ->
     hub.grant("dataset", f"own/{unique}-gated", unique)
     look.Memory.forget()
     with client.acting_as(token):
-        assert dataset.read_hub(datasets.choose(f"own/{unique}-gated")).total == 3
+        assert reading.read_hub(datasets.choose(f"own/{unique}-gated")).total == 3
     assert "no files of rows" in problem(f"own/{unique}-empty").why
     script = problem(f"own/{unique}-script")
     assert "programs of others are not run" in script.why
@@ -150,7 +150,7 @@ def test_the_troubles_of_datasets_are_told_apart(hub: HubDouble, unique: str) ->
     assert "owner/name" in problem("no name at all").why
     assert problem(f"own/{unique}-card").what
     with pytest.raises(StudioError, match="could not be loaded"):
-        dataset.read_hub(datasets.choose(f"own/{unique}-broken"))
+        reading.read_hub(datasets.choose(f"own/{unique}-broken"))
 
 
 def test_a_wrong_token_and_a_busy_hub_are_said(hub: HubDouble, unique: str) -> None:
@@ -197,7 +197,7 @@ def test_all_rows_are_read_with_progress(hub: HubDouble, unique: str, mix_file: 
     split = f"dataset_info:\n  splits:\n  - {{name: train, num_bytes: 1, num_examples: {mix.ROWS}}}\n"
     hub.add_repo("dataset", name, {"README.md": card("dpo", more=split), "train.parquet": mix_file})
     counted: list[tuple[int, int | None]] = []
-    rows = dataset.read_hub(datasets.choose(name), lambda *count: counted.append(count))
+    rows = reading.read_hub(datasets.choose(name), lambda *count: counted.append(count))
     assert rows.total == mix.ROWS and counted[-1] == (mix.ROWS, mix.ROWS) and len(counted) > 40
     assert rows.columns == mix.SCHEMA.names
     assert rows.rows[0] == mix.table(1).to_pylist()[0]
@@ -206,7 +206,7 @@ def test_all_rows_are_read_with_progress(hub: HubDouble, unique: str, mix_file: 
 
 def test_a_limit_below_the_rows_of_a_text_file(hub: HubDouble, unique: str) -> None:
     hub.add_repo("dataset", f"{unique}/lines", {"train.jsonl": lines(2500)})
-    rows = dataset.read_hub(datasets.choose(f"{unique}/lines", limit=1300))
+    rows = reading.read_hub(datasets.choose(f"{unique}/lines", limit=1300))
     assert (rows.total, rows.rows[1299]["prompt"], rows.numbers[1299]) == (1300, "q1299", 1300)
 
 
@@ -299,7 +299,7 @@ def test_the_first_rows_of_one_large_row_group_do_not_download_it(
     pq.write_table(whole, tmp_path / "train.parquet", row_group_size=1_000_000)
     hub.add_repo("dataset", f"{unique}/one", {"train.parquet": tmp_path / "train.parquet"})
     asked = len(hub.requests)
-    rows = dataset.read_hub(datasets.choose(f"{unique}/one", limit=1500))
+    rows = reading.read_hub(datasets.choose(f"{unique}/one", limit=1500))
     served = sum(request.bytes_sent for request in hub.requests[asked:])
     assert rows.total == 1500 and rows.rows[1499] == whole.slice(1499, 1).to_pylist()[0]
     assert served < (tmp_path / "train.parquet").stat().st_size / 5, f"{served:,} bytes"

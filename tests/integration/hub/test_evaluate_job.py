@@ -12,17 +12,19 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
-from pipeline import evaluate, project
-from pipeline.errors import StudioError
-from pipeline.evaluate import EvaluateOptions, Evaluation, publish
+from pipeline.base import project
+from pipeline.base.errors import StudioError
+from pipeline.base.home import open_home
+from pipeline.base.project import Project
+from pipeline.evaluate import evaluations, publish
 from pipeline.evaluate.check import preflight
+from pipeline.evaluate.evaluations import Evaluation
+from pipeline.evaluate.options import EvaluateOptions
 from pipeline.export import exported
 from pipeline.export.exported import Published
-from pipeline.home import open_home
+from pipeline.hardware.remote import JobOptions
 from pipeline.hub import client, look, repositories
-from pipeline.project import Project
-from pipeline.remote import JobOptions
-from pipeline.runs import events, supervisor
+from pipeline.runs import events, launch
 from pipeline.runs.ledger import Ledger, Run, State
 from tests.doubles.hub import HubDouble
 from tests.tiny_model import CHATML, make_pairs, make_tiny_model
@@ -124,7 +126,7 @@ def world(_hub_running: HubDouble, tmp_path_factory: pytest.TempPathFactory) -> 
     add_export(made, hub, f"{user}/pairs")
     yield World(hub, user, token, ledger, made)
     for run in ledger.list(active=True):
-        supervisor.stop(run)
+        launch.stop(run)
 
 
 @pytest.fixture(autouse=True)
@@ -142,16 +144,16 @@ def on_a_job(world: World) -> Run:
     """An evaluation of three models on both tasks, carried by a Job to its end."""
     look.Memory.forget()
     with client.acting_as(world.token):
-        run = evaluate.start(world.ledger, world.project, world.options(further=[f"{world.user}/tuned@main"]), JOB)
+        run = evaluations.start(world.ledger, world.project, world.options(further=[f"{world.user}/tuned@main"]), JOB)
         assert (
-            evaluate.start(world.ledger, world.project, world.options(further=[f"{world.user}/tuned@main"]), JOB).id
+            evaluations.start(world.ledger, world.project, world.options(further=[f"{world.user}/tuned@main"]), JOB).id
             == run.id
         )
     return world.end(run)
 
 
 def found_in(run: Run) -> Evaluation:
-    found = evaluate.result(run)
+    found = evaluations.result(run)
     assert found is not None
     return found
 
@@ -221,7 +223,7 @@ def test_the_next_job_is_estimated_by_the_pace_of_this_one(world: World, on_a_jo
 @pytest.mark.matrix
 def test_a_private_model_is_scored_here_with_the_run_s_token(world: World, lighteval_python: Path) -> None:
     options = world.options(base="", tuned=f"{world.user}/tuned", tasks=["reviewed_pairs"], max_samples=4)
-    run = world.end(evaluate.start(world.ledger, world.project, options))
+    run = world.end(evaluations.start(world.ledger, world.project, options))
     assert (run.place, run.user) == ("local", world.user)
     found = found_in(run)
     assert found.models["tuned"]["revision"] == world.commit("tuned")

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import dataset
+from pipeline.base.errors import StudioError
+from pipeline.base.home import open_home
+from pipeline.dataset import reading
 from pipeline.engines.job import run as script
-from pipeline.errors import StudioError
 from pipeline.export import publish
 from pipeline.export.publish import Agreed, PublishOptions
-from pipeline.home import open_home
 from pipeline.hub import client, datasets, jobs, look, store
 from tests.doubles.hub import HubDouble
 from tests.integration.hub.exports import make_export
@@ -235,7 +235,7 @@ def test_rows_arrive_whole_through_a_fault_in_the_middle(
     hub.add_repo("dataset", f"{unique}/pairs", {"train.parquet": pairs}, private=True)
     chosen = datasets.choose(f"{unique}/pairs", limit=limit)
     hit = hub.fault("GET", "^/cdn/|/resolve/.*parquet", after=2, **fault)
-    rows = dataset.read_hub(chosen)
+    rows = reading.read_hub(chosen)
     assert hit.hits == 1
     assert rows.rows[rows.total - 1] == pq.read_table(pairs).slice(rows.total - 1, 1).to_pylist()[0]
     assert rows.total == (limit or 400)
@@ -248,7 +248,7 @@ def test_a_token_that_ends_before_the_rows_are_read_is_said(
     chosen = datasets.choose(f"{unique}/pairs")
     hub.revoke(token)
     with pytest.raises(StudioError) as ended:
-        dataset.read_hub(chosen)
+        reading.read_hub(chosen)
     assert "expired" in ended.value.why and token not in str(ended.value)
 
 

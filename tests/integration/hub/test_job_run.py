@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import project as projects
-from pipeline.home import open_home
+from pipeline.base import project as projects
+from pipeline.base.home import open_home
+from pipeline.carriers import job as job_runs
 from pipeline.hub import client, jobs
-from pipeline.runs import events, supervisor
-from pipeline.runs import job as job_runs
+from pipeline.runs import events, launch
 from pipeline.runs.ledger import Ledger, Run, State
 from tests.doubles.hub import HubDouble, Job
 from tests.integration.hub.job_steps import World, a_world
@@ -127,11 +127,11 @@ def test_a_supervisor_killed_is_taken_up_and_a_stop_keeps_the_model(world: World
     run = world.launch(world.spec("stopped-model", **LONG))
     world.wait_for_event(run, "step", 2)
     world.end_supervisor(run)
-    assert not supervisor.has_supervisor(run)
+    assert not launch.has_supervisor(run)
     steps = len(world.told(run, "step"))
     world.tend()
     world.wait_for_event(run, "step", steps + 2)
-    supervisor.stop(run)
+    launch.stop(run)
     ended = world.wait_for_end(run)
     assert ended.state is State.SUCCEEDED, world.story(run)
     result = ended.result or {}
@@ -170,7 +170,7 @@ def test_stopped_while_it_waits_for_hardware_it_is_cancelled_at_once(world: Worl
     run = world.launch(world.spec("waiting-model"))
     world.wait(run, "a Job", lambda seen: world.jobs(run))
     world.wait_for_event(run, "stage", 3)
-    supervisor.stop(run)
+    launch.stop(run)
     ended = world.wait_for_end(run)
     assert (ended.state, ended.problem) == (State.CANCELLED, None), world.story(run)
     assert [job.stage for job in world.jobs(run)] == ["CANCELED"]
@@ -179,7 +179,7 @@ def test_stopped_while_it_waits_for_hardware_it_is_cancelled_at_once(world: Worl
 def test_stopped_before_the_worker_began_it_ends_without_a_model(world: World) -> None:
     run = world.launch(world.spec("early-model"))
     world.wait(run, "the Job to run", lambda seen: world.stage(run) in ("fetching", "install"))
-    supervisor.stop(run)
+    launch.stop(run)
     ended = world.wait_for_end(run)
     assert (ended.state, ended.problem) == (State.CANCELLED, None), world.story(run)
     assert not world.hub.has_repo("model", f"{world.user}/early-model")
@@ -189,8 +189,8 @@ def test_stopped_before_the_worker_began_it_ends_without_a_model(world: World) -
 def test_asked_twice_a_job_is_ended_at_once(world: World) -> None:
     run = world.launch(world.spec("killed-model", **LONG))
     world.wait(run, "the Job to run", lambda seen: seen.state is State.RUNNING)
-    supervisor.stop(run)
-    supervisor.stop(run)
+    launch.stop(run)
+    launch.stop(run)
     ended = world.wait_for_end(run)
     assert ended.state is State.CANCELLED, world.story(run)
     assert world.jobs(run)[0].ended
@@ -245,8 +245,8 @@ def test_a_launch_without_an_answer_starts_one_job(world: World) -> None:
     run = world.launch(world.spec("once-model"))
     world.wait(run, "a Job in the ledger", lambda seen: seen.worker)
     assert len(world.jobs(run)) == 1
-    supervisor.stop(run)
-    supervisor.stop(run)
+    launch.stop(run)
+    launch.stop(run)
     world.wait_for_end(run)
 
 
@@ -254,15 +254,15 @@ def test_a_run_waits_for_its_user_and_another_users_token_is_not_its(world: Worl
     world.hub.scheduling_seconds = 120
     run = world.add(world.spec("patient-model"))
     with client.acting_as(None):
-        supervisor.tend(world.ledger)
+        launch.tend(world.ledger)
     assert world.get(run).state is State.WAITING
     with client.acting_as(world.hub.add_user(f"{world.user}-friend")):
-        supervisor.tend(world.ledger)
+        launch.tend(world.ledger)
     assert world.get(run).state is State.WAITING
-    assert not supervisor.has_supervisor(run)
+    assert not launch.has_supervisor(run)
     world.tend()
     world.wait(run, "a Job", lambda seen: world.jobs(run))
-    supervisor.stop(run)
+    launch.stop(run)
     assert world.wait_for_end(run).state is State.CANCELLED
 
 
@@ -273,10 +273,10 @@ def test_a_run_whose_token_ends_waits_for_the_next_sign_in(world: World) -> None
     world.hub.revoke(world.token)
     world.wait(run, "the wait for a sign-in", lambda seen: seen.state is State.WAITING)
     world.token = world.hub.add_user(world.user)
-    world.wait(run, "the supervisor's end", lambda seen: not supervisor.has_supervisor(run))
+    world.wait(run, "the supervisor's end", lambda seen: not launch.has_supervisor(run))
     world.tend()
-    world.wait(run, "its supervisor", lambda seen: supervisor.has_supervisor(run) and seen.state is State.STARTING)
-    supervisor.stop(run)
+    world.wait(run, "its supervisor", lambda seen: launch.has_supervisor(run) and seen.state is State.STARTING)
+    launch.stop(run)
     assert world.wait_for_end(run).state is State.CANCELLED
     assert len(world.jobs(run)) == 1
 
@@ -296,7 +296,7 @@ def test_on_a_new_disk_the_job_is_adopted_and_can_be_stopped(world: World, tmp_p
     assert projects.find(there.ledger.home, "p").models == Path(json.loads(adopted.spec.read_text())["output_dir"])
     there.started.append(adopted.id)
     there.tend()
-    supervisor.stop(adopted)
+    launch.stop(adopted)
     ended = there.wait_for_end(adopted)
     assert ended.state is State.CANCELLED, there.story(adopted)
     assert [job.stage for job in world.jobs(run)] == ["CANCELED"]

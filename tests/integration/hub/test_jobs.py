@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
 from pipeline.hub import client, jobs
 from tests.doubles.hub import HubDouble
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from pipeline import model_folder, tokens
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
 from pipeline.hub import client, look, models
+from pipeline.models import reference, tokens
 from tests.doubles.hub import HubDouble
 from tests.tiny_model import CHATML, make_tiny_model
 
@@ -41,10 +41,10 @@ def test_shape_context_template_and_tokens_without_weights(hub: HubDouble, uniqu
     name = f"{unique}/tiny"
     hub.add_repo("model", name, files(tiny))
     asked = len(hub.requests)
-    assert model_folder.problem(name) is None
-    assert model_folder.shape(name) == model_folder.shape(tiny) is not None
-    assert model_folder.context(name) == model_folder.context(tiny) == 1024
-    assert model_folder.template_of(name) == CHATML
+    assert reference.problem(name) is None
+    assert reference.shape(name) == reference.shape(tiny) is not None
+    assert reference.context(name) == reference.context(tiny) == 1024
+    assert reference.template_of(name) == CHATML
     counter, local = tokens.counter(name), tokens.counter(str(tiny))
     text = "How do I make tea? 你好"
     assert counter.unit == "tokens" and counter.name == name and counter.count(text) == local.count(text)
@@ -52,7 +52,7 @@ def test_shape_context_template_and_tokens_without_weights(hub: HubDouble, uniqu
     got = [request for request in hub.requests[asked:] if "safetensors" in request.path or "/cdn/" in request.path]
     assert sum(request.bytes_sent for request in got) < weights / 2, got
     asked = len(hub.requests)
-    assert model_folder.shape(name) and model_folder.template_of(name) and tokens.counter(name) is counter
+    assert reference.shape(name) and reference.template_of(name) and tokens.counter(name) is counter
     assert len(hub.requests) == asked  # a form asks with every change
 
 
@@ -75,8 +75,8 @@ def test_the_shape_of_weights_in_several_files(hub: HubDouble, unique: str, tiny
         repository[file] = len(head).to_bytes(8, "little") + head + b"\0" * 300_000
     repository["model.safetensors.index.json"] = json.dumps({"weight_map": index}).encode()
     hub.add_repo("model", f"{unique}/sharded", repository)
-    assert model_folder.shape(f"{unique}/sharded") == model_folder.shape(tiny)
-    assert model_folder.problem(f"{unique}/sharded") is None
+    assert reference.shape(f"{unique}/sharded") == reference.shape(tiny)
+    assert reference.problem(f"{unique}/sharded") is None
 
 
 def test_a_revision_is_named_after_the_id(hub: HubDouble, unique: str, tiny: Path) -> None:
@@ -86,13 +86,13 @@ def test_a_revision_is_named_after_the_id(hub: HubDouble, unique: str, tiny: Pat
     config = json.loads((tiny / "config.json").read_bytes()) | {"max_position_embeddings": 77}
     second = hub.add_commit("model", name, {"config.json": json.dumps(config).encode()}).id
     hub.add_branch("model", name, "old", first)
-    assert model_folder.context(name) == 77 and model_folder.context(f"{name}@old") == 1024
-    assert (model_folder.commit(name), model_folder.commit(f"{name}@old")) == (second, first)
+    assert reference.context(name) == 77 and reference.context(f"{name}@old") == 1024
+    assert (reference.commit(name), reference.commit(f"{name}@old")) == (second, first)
     assert models.sha(name, "old") == first
-    assert model_folder.path_for_worker(f"{name}@{first}") == name
-    assert model_folder.same(f"{name}@old", f"{name}@{first}") and not model_folder.same(name, f"{name}@old")
-    assert model_folder.same(name, f"{name}@main")
-    notice = model_folder.problem(f"{name}@v9")
+    assert reference.path_for_worker(f"{name}@{first}") == name
+    assert reference.same(f"{name}@old", f"{name}@{first}") and not reference.same(name, f"{name}@old")
+    assert reference.same(name, f"{name}@main")
+    notice = reference.problem(f"{name}@v9")
     assert notice is not None and "no such revision" in notice.why
     with pytest.raises(StudioError, match="no such revision"):
         models.sha(name, "v9")
@@ -106,15 +106,15 @@ def test_what_one_visitor_may_read_is_not_given_to_another(hub: HubDouble, uniqu
     for _ in range(2):  # the second time from memory
         with client.acting_as(token):
             for name in (private, gated):
-                assert model_folder.problem(name) is None and model_folder.shape(name) is not None
-                assert model_folder.template_of(name) == CHATML and tokens.counter(name).unit == "tokens"
+                assert reference.problem(name) is None and reference.shape(name) is not None
+                assert reference.template_of(name) == CHATML and tokens.counter(name).unit == "tokens"
         for other in (None, stranger):
             with client.acting_as(other):
                 for name, said in ((private, "no model"), (gated, "accepted its terms")):
-                    notice = model_folder.problem(name)
+                    notice = reference.problem(name)
                     assert notice is not None and said in notice.what
-                    assert model_folder.shape(name) is None and model_folder.template_of(name) is None
-                    assert tokens.counter(name).unit != "tokens" and model_folder.context(name) is None
+                    assert reference.shape(name) is None and reference.template_of(name) is None
+                    assert tokens.counter(name).unit != "tokens" and reference.context(name) is None
     assert cached(private) == [] and cached(gated) == []  # nothing of them stays on the disk all visitors share
 
 
@@ -123,24 +123,24 @@ def test_what_another_account_left_in_the_cache_is_not_given(hub: HubDouble, uni
     hub.add_repo("model", name, files(tiny), private=True)
     with client.acting_as(token):
         client.api().snapshot_download(name)  # as a training run of the machine's owner does
-        assert model_folder.locate(name) is not None
-    assert model_folder.locate(name) is None and tokens.counter(name).unit != "tokens"
+        assert reference.locate(name) is not None
+    assert reference.locate(name) is None and tokens.counter(name).unit != "tokens"
 
 
 def test_a_public_model_goes_on_counting_while_the_hub_is_away(hub: HubDouble, unique: str, tiny: Path) -> None:
     name = f"{unique}/kept"
     hub.add_repo("model", name, files(tiny))
     hub.add_repo("model", f"{unique}/never", files(tiny))
-    assert tokens.counter(name).unit == "tokens" and model_folder.template_of(name) == CHATML
+    assert tokens.counter(name).unit == "tokens" and reference.template_of(name) == CHATML
     look.Memory.forget()
     hub.fault("*", "", 503, times=None)
-    assert tokens.counter(name).unit == "tokens" and model_folder.template_of(name) == CHATML
-    notice = model_folder.problem(f"{unique}/never")
+    assert tokens.counter(name).unit == "tokens" and reference.template_of(name) == CHATML
+    notice = reference.problem(f"{unique}/never")
     assert notice is not None and "status 503" in notice.why
     look.Memory.forget()
     hub.calm()
     hub.fault("*", "", drop=True, times=None)
-    notice = model_folder.problem(f"{unique}/never")
+    notice = reference.problem(f"{unique}/never")
     assert notice is not None and "cannot be reached" in notice.what
 
 
@@ -150,11 +150,11 @@ def test_models_that_cannot_be_loaded_say_so(hub: HubDouble, unique: str, tiny: 
     hub.add_repo("model", f"{unique}/adapter", {"adapter_config.json": b"{}", "adapter_model.safetensors": b"x"})
     hub.add_repo("model", f"{unique}/torn", whole | {"model.safetensors": b"\x08" + b"\0" * 7 + b"not json"})
     for name, said in (("bare", "not a whole model"), ("adapter", "is an adapter"), ("none", "There is no model")):
-        notice = model_folder.problem(f"{unique}/{name}")
+        notice = reference.problem(f"{unique}/{name}")
         assert notice is not None and said in notice.what
-    assert model_folder.shape(f"{unique}/torn") is None and model_folder.shape(f"{unique}/bare") is None
+    assert reference.shape(f"{unique}/torn") is None and reference.shape(f"{unique}/bare") is None
     with client.acting_as("hf_" + "y" * 30):
-        notice = model_folder.problem(f"{unique}/bare")
+        notice = reference.problem(f"{unique}/bare")
         assert notice is not None and "token" in notice.why and "y" * 30 not in str(notice)
 
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
+from pipeline.base.home import Home, open_home
+from pipeline.base.project import Project
 from pipeline.export import exported, publish
 from pipeline.export.publish import Agreed, Plan, PublishOptions
-from pipeline.home import Home, open_home
 from pipeline.hub import client as hub_client
 from pipeline.hub.repositories import Moved
-from pipeline.project import Project
 from pipeline.runs.task import Cancelled
 from tests.doubles.hub import HubDouble
 from tests.integration.hub.exports import add_export, make_export
@@ -261,8 +261,8 @@ def test_both_versions_of_datasets_read_what_was_published(
     env = {"HF_TOKEN": token, "NAME": name}
     source = f"""
 import os
-from pipeline import project
-from pipeline.home import open_home
+from pipeline.base import project
+from pipeline.base.home import open_home
 from pipeline.hub import client
 from pipeline.export import publish
 from pipeline.export.publish import Agreed, PublishOptions

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import StudioError
+from pipeline.base.errors import StudioError
 from pipeline.hub import client, repositories
 from pipeline.hub.repositories import Content, Moved
 from tests.doubles.hub import HubDouble

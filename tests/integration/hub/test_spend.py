@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline import spend
-from pipeline.errors import StudioError
-from pipeline.home import open_home
+from pipeline.base.errors import StudioError
+from pipeline.base.home import open_home
+from pipeline.carriers import spend
+from pipeline.carriers.spend import SpendWatch
 from pipeline.hub import client, jobs
 from pipeline.hub.account import SignIn
 from pipeline.runs.ledger import Ledger, Run, State
-from pipeline.spend import SpendWatch
 from tests.doubles.hub import HubDouble, Job
 
 

@@ -13,20 +13,21 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import project as projects
-from pipeline import remote, train
-from pipeline.errors import StudioError
+from pipeline.base import project as projects
+from pipeline.base.errors import StudioError
+from pipeline.base.project import Project
 from pipeline.export import exported
-from pipeline.hardware import flavors
+from pipeline.hardware import flavors, remote
+from pipeline.hardware.remote import JobOptions
 from pipeline.hub import client
 from pipeline.hub.look import Memory
-from pipeline.project import Project
-from pipeline.remote import JobOptions
 from pipeline.runs import events
 from pipeline.runs.ledger import State
-from pipeline.train import OrpoParams, TrainOptions
+from pipeline.train import check as train_check
+from pipeline.train import trainings
 from pipeline.train.check import spec
 from pipeline.train.job import Destination
+from pipeline.train.orpo import OrpoParams, TrainOptions
 from tests.doubles.hub import HubDouble
 from tests.integration.hub.job_steps import World, a_world
 
@@ -47,7 +48,7 @@ class Studio:
 
     def check(self, job: JobOptions = JOB, token: str | None = None, **changes: Any) -> Any:
         with client.acting_as(self.world.token if token is None else token or None):
-            return train.preflight(self.world.ledger, self.work, self.options(**changes), QUICK, where=job)
+            return train_check.preflight(self.world.ledger, self.work, self.options(**changes), QUICK, where=job)
 
     def blockers(self, job: JobOptions = JOB, token: str | None = None, **changes: Any) -> list[str]:
         return [notice.what for notice in self.check(job, token, **changes).blockers]
@@ -135,7 +136,7 @@ def test_who_may_not_is_told_before_anything_is_sent(studio: Studio) -> None:
     hub.revoke(gone)
     assert any("token" in what for what in studio.blockers(token=gone))
     with client.acting_as(None), pytest.raises(StudioError):
-        train.start(studio.world.ledger, studio.work, studio.options(), QUICK, JOB)
+        trainings.start(studio.world.ledger, studio.work, studio.options(), QUICK, JOB)
     assert studio.world.ledger.list() == []
 
 
@@ -216,9 +217,9 @@ def test_a_private_base_model_needs_its_reader_here_too(studio: Studio) -> None:
 def test_a_training_on_a_job_ends_as_a_model_on_the_hub(studio: Studio) -> None:
     world, options = studio.world, studio.options()
     with client.acting_as(world.token):
-        run = train.start(world.ledger, studio.work, options, QUICK, JOB)
+        run = trainings.start(world.ledger, studio.work, options, QUICK, JOB)
         world.started.append(run.id)
-        assert train.start(world.ledger, studio.work, options, QUICK, JOB).id == run.id  # a double click
+        assert trainings.start(world.ledger, studio.work, options, QUICK, JOB).id == run.id  # a double click
     run = world.wait_for_end(run)
     assert run.state is State.SUCCEEDED, world.story(run)
     (job,) = world.jobs(run)
@@ -232,7 +233,7 @@ def test_a_training_on_a_job_ends_as_a_model_on_the_hub(studio: Studio) -> None:
     steps = [event for event in events.read(run.events).events if event["event"] == "step"]
     assert [event["step"] for event in steps] == list(range(1, world.pairs // 2 + 1))
 
-    (model,) = train.models(world.ledger, studio.work)
+    (model,) = trainings.models(world.ledger, studio.work)
     revision = world.hub.commits("model", f"{world.user}/tuned")[0].id
     assert model.path == f"{world.user}/tuned@{revision}" and model.place == "job"
     assert model.base_model == options.base_model and model.size > 0

@@ -1,0 +1,1 @@
+"""What every room needs: errors, settings, the home, projects, pairs, options."""

@@ -1,0 +1,77 @@
+"""The studio's home folder: its parts and the version of its layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.base.errors import StudioError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths inside the home; `open_home` makes it."""
+
+    path: Path
+
+    @property
+    def ledger(self) -> Path:
+        """The SQLite file of all runs."""
+        return self.path / "ledger.db"
+
+    @property
+    def runs(self) -> Path:
+        """Folder with one folder per run."""
+        return self.path / "runs"
+
+    @property
+    def projects(self) -> Path:
+        """Folder with one folder per project."""
+        return self.path / "projects"
+
+    @property
+    def locks(self) -> Path:
+        """Folder of the locks that processes of one home share."""
+        return self.path / "locks"
+
+    @property
+    def argilla(self) -> Path:
+        """Home of the embedded Argilla server."""
+        return self.path / "argilla"
+
+    @property
+    def uploads(self) -> Path:
+        """Uploaded files, moved here out of the web server's temporary folder."""
+        return self.path / "uploads"
+
+
+def open_home(path: Path) -> Home:
+    """Make the home if it is missing and check the version of its layout.
+
+    Args:
+        path: The home folder.
+
+    Raises:
+        StudioError: The folder cannot be made, or a newer version of the studio wrote it.
+    """
+    home = Home(path.expanduser().resolve())
+    try:
+        for folder in (home.path, home.runs, home.projects, home.locks, home.argilla, home.uploads):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        version = home.path / "schema"
+        if not version.exists():
+            version.write_text(f"{SCHEMA}\n")
+        found = int(version.read_text())
+    except (OSError, ValueError) as error:
+        raise StudioError(
+            f"The studio's home {home.path} cannot be used.", str(error), "Name another folder in ALIGN_STUDIO_HOME."
+        ) from error
+    if found > SCHEMA:
+        raise StudioError(
+            f"The studio's home {home.path} was written by a newer version.",
+            f"Its layout is version {found}; this program knows {SCHEMA}.",
+            "Start the newer version, or name another folder in ALIGN_STUDIO_HOME.",
+        )
+    return home

@@ -1,0 +1,1 @@
+"""What carries a run to its end: this machine, or a Job."""

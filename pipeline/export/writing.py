@@ -1,0 +1,289 @@
+"""Kept pairs become a training set: what becomes of each verdict, the split, and a folder of files with their story.
+
+The folder is a dataset repository as it stands: `train.jsonl` and `test.jsonl` for training, `data/*.parquet` for
+`datasets.load_dataset`, a card, and `export.json`, which says the same to programs.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.base.errors import StudioError, disk_full
+from pipeline.base.pair import SCHEMA as PAIR_SCHEMA
+from pipeline.base.pair import Messages, Pair, as_dicts, text_of
+from pipeline.export import card
+from pipeline.export.options import ExportFile, ExportOptions, ExportPlan, ExportResult, Provenance, Row, Split
+from pipeline.filter.recipe import PARTS
+from pipeline.models.tokens import PairCounts
+from pipeline.review.settle import Settled
+
+Progress = Callable[[str, int, int], None]
+
+__all__ = ["ExportFile", "ExportOptions", "ExportPlan", "ExportResult", "Provenance", "plan", "write"]
+
+FORMAT = "align-studio-export/1"
+_CHUNK = 1000  # rows in memory at a time; also the parquet row group, small enough for the Hub's viewer
+
+# Files carry no Arrow or datasets feature metadata: datasets 3.2, which AutoTrain pins, stops at the "List" feature
+# that datasets 5 writes with "TypeError: must be called with a dataclass type or instance".
+SCHEMA = pa.schema(
+    [
+        *(PAIR_SCHEMA.field(name) for name in ("record_id", "prompt", "chosen", "rejected", "source", "swapped")),
+        pa.field("relevance", pa.float64()),
+        pa.field("answers", pa.int64()),
+    ]
+)
+
+
+def plan(pairs: Sequence[Pair], settled: Mapping[str, Settled], options: ExportOptions) -> ExportPlan:
+    """Count what an export would hold.
+
+    Args:
+        pairs: The pairs a recipe kept.
+        settled: What reviewers said, by record id; a pair nobody reviewed may be missing and is exported as it is.
+        options: The options of the export.
+    """
+    return _prepare(pairs, settled, options)[1]
+
+
+def write(
+    pairs: Sequence[Pair],
+    settled: Mapping[str, Settled],
+    options: ExportOptions,
+    folder: Path,
+    provenance: Provenance,
+    counts: Sequence[PairCounts] | None = None,
+    on_progress: Progress | None = None,
+) -> ExportResult:
+    """Write an export: whole or not at all.
+
+    Everything is written to `<folder>.partial`, which gets its name at the end. Only one export of a name may be
+    written at a time: what an interrupted one left there is thrown away.
+
+    Args:
+        pairs: The pairs a recipe kept.
+        settled: What reviewers said, by record id.
+        options: The options of the export.
+        folder: The folder to make; its last part need not be the name of the export.
+        provenance: Where the pairs come from.
+        counts: Token counts, one per pair in the order of the pairs, for the card; None leaves them out.
+        on_progress: Called with stage ("rows" or "card"), done and total.
+
+    Returns:
+        The folder, the plan and the files.
+
+    Raises:
+        StudioError: Nothing is left to export, the name is in use, or the folder cannot be written (a full disk, say).
+    """
+    rows, planned = _prepare(pairs, settled, options, counts)
+    if not rows:
+        raise _nothing_to_export(planned)
+    if folder.exists():
+        raise _name_in_use(options.name)
+    report = on_progress or (lambda stage, done, total: None)
+    partial = folder.with_name(folder.name + ".partial")
+    try:
+        if partial.exists():
+            shutil.rmtree(partial)
+        (partial / "data").mkdir(parents=True)
+        files = _write_rows(partial, rows, report)
+        report("card", 0, 1)
+        with _new_file(partial / "README.md") as file:
+            file.write(card.render(rows, planned, options, provenance).encode())
+        files.append(_describe(partial, "README.md", None))
+        with _new_file(partial / "export.json") as file:
+            file.write(_record(planned, options, provenance, files).encode())
+        report("card", 1, 1)
+        partial.rename(folder)
+    except OSError as error:
+        raise _not_written(error, options.name) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # gone already when all went well
+    return ExportResult(folder, planned, files)
+
+
+def _prepare(
+    pairs: Sequence[Pair],
+    settled: Mapping[str, Settled],
+    options: ExportOptions,
+    counts: Sequence[PairCounts] | None = None,
+) -> tuple[list[Row], ExportPlan]:
+    """Return the rows to export in the order of the pairs, and their plan."""
+    if counts is not None and len(counts) != len(pairs):
+        raise ValueError(f"{len(counts)} token counts for {len(pairs)} pairs.")
+    dropped = {"undecided": 0, "ties": 0, "rejected_better": 0}
+    rows = []
+    for index, pair in enumerate(pairs):
+        verdict = settled.get(pair.record_id)
+        row = Row(pair, verdict, counts[index] if counts is not None else None)
+        match verdict.preference if verdict is not None else None:
+            case "undecided" if options.undecided == "drop":
+                dropped["undecided"] += 1
+            case "tie" if options.ties == "drop":
+                dropped["ties"] += 1
+            case "rejected" if options.rejected_better == "drop":
+                dropped["rejected_better"] += 1
+            case "rejected" if options.rejected_better == "swap":
+                rows.append(_turned_around(row))
+            case _:
+                rows.append(row)
+    keys = [_prompt_key(row.pair.prompt) for row in rows]
+    held_out = _held_out(Counter(keys), options.test_share, options.seed)
+    rows = [replace(row, split="test") if key in held_out else row for row, key in zip(rows, keys, strict=True)]
+    test = sum(row.split == "test" for row in rows)
+    swapped = sum(row.swapped for row in rows)
+    return rows, ExportPlan(len(pairs), len(rows), dropped, swapped, len(rows) - test, test, len(set(keys)))
+
+
+def _turned_around(row: Row) -> Row:
+    """Return the row with its completions exchanged and its id kept; a pair turned around twice is as it was."""
+    pair, counts = row.pair, row.counts
+    pair = replace(pair, chosen=pair.rejected, rejected=pair.chosen, swapped=not pair.swapped)
+    if counts is not None:
+        counts = replace(counts, chosen=counts.rejected, rejected=counts.chosen)
+    return replace(row, pair=pair, counts=counts, swapped=True)
+
+
+def _prompt_key(prompt: Messages) -> str:
+    """Return the prompt's text without what does not make it another prompt: case, spacing, Unicode form."""
+    return " ".join(unicodedata.normalize("NFKC", text_of(prompt)).casefold().split())
+
+
+def _held_out(sizes: Mapping[str, int], test_share: float, seed: int) -> set[str]:
+    """Choose the prompts of the test split.
+
+    Prompts are visited in the order of SHA-256(seed, prompt), so neither the order of rows nor other prompts decide
+    where one stands, and a prompt goes to the test split whenever that brings the split nearer to its share.
+
+    Args:
+        sizes: Number of pairs of each prompt.
+        test_share: Share of the pairs wanted, 0 to 0.5.
+        seed: Seed of the order.
+
+    Returns:
+        Keys of the prompts held out: at least one if a share is wanted and there are two prompts, never all.
+    """
+    if not test_share or len(sizes) < 2:
+        return set()
+    wanted = test_share * sum(sizes.values())
+    order = sorted(sizes, key=lambda key: hashlib.sha256(f"{seed}\n{key}".encode("utf-8", "surrogatepass")).digest())
+    held_out, taken = set(), 0
+    for key in order:
+        if abs(taken + sizes[key] - wanted) < abs(taken - wanted):
+            held_out.add(key)
+            taken += sizes[key]
+    return held_out or {min(order, key=lambda key: sizes[key])}
+
+
+def _write_rows(folder: Path, rows: Sequence[Row], report: Progress) -> list[ExportFile]:
+    """Write both forms of each split that has rows.
+
+    Relevance is in the JSONL files only when every pair has one. JSON has no types: where a file begins with nulls,
+    datasets (3.2 and 5.2) takes the column for null and fails with DatasetGenerationError at the first number.
+    """
+    rated = all(row.verdict is not None and row.verdict.relevance is not None for row in rows)
+    columns = [name for name in SCHEMA.names if rated or name != "relevance"]
+    files, done = [], 0
+    splits: tuple[Split, ...] = ("train", "test")
+    for split in splits:
+        part = [row for row in rows if row.split == split]
+        if not part:
+            continue
+        lines, table = f"{split}.jsonl", f"data/{split}-00000-of-00001.parquet"
+        with _new_file(folder / lines) as jsonl, _new_file(folder / table) as parquet:
+            with pq.ParquetWriter(parquet, SCHEMA) as writer:
+                for start in range(0, len(part), _CHUNK):
+                    values = [_as_dict(row) for row in part[start : start + _CHUNK]]
+                    jsonl.writelines(_line({name: value[name] for name in columns}) for value in values)
+                    writer.write_table(pa.Table.from_pylist(values, schema=SCHEMA))
+                    done += len(values)
+                    report("rows", done, len(rows))
+        files += [_describe(folder, lines, len(part)), _describe(folder, table, len(part))]
+    return files
+
+
+def _as_dict(row: Row) -> dict[str, Any]:
+    """Return the row as `SCHEMA` has it."""
+    pair, verdict = row.pair, row.verdict
+    return {
+        "record_id": pair.record_id,
+        **{part: as_dicts(getattr(pair, part)) for part in PARTS},
+        "source": pair.source,
+        "swapped": pair.swapped,
+        "relevance": verdict.relevance if verdict is not None else None,
+        "answers": verdict.answers if verdict is not None else 0,
+    }
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a new file whose content is on the disk, not in a cache, when the block ends."""
+    with path.open("xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _describe(folder: Path, path: str, rows: int | None) -> ExportFile:
+    with (folder / path).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return ExportFile(path, (folder / path).stat().st_size, digest, rows)
+
+
+def _record(planned: ExportPlan, options: ExportOptions, provenance: Provenance, files: Sequence[ExportFile]) -> str:
+    """Return the text of export.json."""
+    record = {
+        "format": FORMAT,
+        "options": options.model_dump(mode="json"),
+        "counts": asdict(planned),
+        "files": [asdict(file) for file in files],
+        "provenance": provenance.model_dump(mode="json"),
+    }
+    return json.dumps(record, ensure_ascii=False, indent=2) + "\n"
+
+
+def _nothing_to_export(planned: ExportPlan) -> StudioError:
+    reasons = [f"{count} {reason.replace('_', ' ')}" for reason, count in planned.dropped.items() if count]
+    if not planned.total:
+        return StudioError("There is nothing to export.", "The filter keeps no pair.", "Loosen its rules.")
+    return StudioError(
+        "There is nothing to export.",
+        f"All {planned.total} pairs are dropped: {', '.join(reasons)}.",
+        "Keep or swap some of them in the options of the export, or review more pairs.",
+    )
+
+
+def _name_in_use(name: str) -> StudioError:
+    return StudioError(
+        f"The export “{name}” was not written.", "An export of this name is there already.", "Choose another name."
+    )
+
+
+def _not_written(error: OSError, name: str) -> StudioError:
+    """Say why the folder could not be written."""
+    if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # made by somebody else while this one was being written
+        return _name_in_use(name)
+    full = disk_full(error)
+    return StudioError(
+        f"The export “{name}” was not written; nothing of it is left behind.",
+        f"{'The disk is full' if full else 'Its folder cannot be written'}: {error.strerror or error}.",
+        "Free some space, then export again." if full else "Check the folder's permissions, then export again.",
+    )

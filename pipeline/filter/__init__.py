@@ -1,0 +1,1 @@
+"""Keeping what is relevant and good."""

@@ -1,0 +1,1 @@
+"""A base model by its name: where it is, its shape, its tokens."""

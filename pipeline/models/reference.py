@@ -1,0 +1,317 @@
+"""A model's folder or Hub id: whether it can be loaded, its shape, its chat template."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import HfHubHTTPError
+
+from pipeline.base.preflight import Notice
+from pipeline.hub import look, models
+from pipeline.hub.look import Kind, Seen
+from pipeline.hub.problems import causes, explain
+from pipeline.models.shape import ModelShape
+
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+ADAPTER = "adapter_config.json"
+TEMPLATE = "chat_template.jinja"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+_NO_ID = re.compile(r"--|\.\.|[.-](/|$)|\.git$|.{97}")  # what the Hub refuses in a name
+_WITH_REVISION = re.compile(rf"(?P<id>{HUB_ID.pattern})(@(?P<revision>[\w./-]+))?")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a model's name stands for.
+
+    Attributes:
+        path: An absolute folder, or an id on the Hub without its revision; what was typed where it is neither.
+        revision: The branch, tag or commit after the id's @; empty: none was named.
+        local: Whether it is a folder.
+    """
+
+    path: str
+    revision: str = ""
+    local: bool = False
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether it is spelled like an id on the Hub, and no folder."""
+        return not self.local and bool(HUB_ID.fullmatch(self.path)) and not _NO_ID.search(self.path)
+
+
+def refer(name: str) -> Reference:
+    """Return what a model's name stands for, without asking anybody.
+
+    Args:
+        name: A folder, or a model's id on the Hub with or without @revision.
+    """
+    folder = Path(name).expanduser()
+    if name and folder.is_dir():
+        return Reference(str(folder.resolve()), local=True)
+    found = _WITH_REVISION.fullmatch(name.strip())
+    return Reference(found["id"], found["revision"] or "") if found else Reference(name)
+
+
+def commit(name: str) -> str:
+    """Return the commit that a Hub model's name stands for now; empty for a folder, or where it cannot be told.
+
+    Args:
+        name: A folder, or a model's id on the Hub with or without @revision.
+    """
+    model = refer(name)
+    if not model.on_hub:
+        return ""
+    seen = look.at("model", model.path, model.revision)
+    if seen.state == "there":
+        return seen.sha
+    snapshot = locate(name)
+    return snapshot.name if snapshot else ""
+
+
+def same(one: str, other: str) -> bool:
+    """Return whether two names stand for the same model at the same revision, as far as can be told.
+
+    Args:
+        one: A folder or an id on the Hub.
+        other: Another one.
+    """
+    first, second = refer(one), refer(other)
+    if first.path != second.path:
+        return False
+    return first.revision == second.revision or (commit(one) == commit(other) != "")
+
+
+def locate(name: str) -> Path | None:
+    """Return the folder of a model: a local one, or its snapshot in the Hub's cache; None when it is not here.
+
+    Args:
+        name: A folder, or a model's id on the Hub with or without @revision.
+    """
+    model = refer(name)
+    if model.local:
+        return Path(model.path)
+    found = models.cached(model.path, "config.json", model.revision) if model.on_hub else None
+    return found.parent if found else None
+
+
+def path_for_worker(name: str) -> str:
+    """Return what an engine loads: an absolute folder, or the Hub id without its revision."""
+    return refer(name).path
+
+
+def problem(name: str) -> Notice | None:
+    """Say why a model cannot be loaded, or None when it can.
+
+    Args:
+        name: A folder, or a model's id on the Hub with or without @revision.
+    """
+    model = refer(name)
+    if not name.strip():
+        return Notice("No model is chosen.", "", "Choose a folder, or a model's id on the Hub.")
+    if model.local:
+        return _incomplete(name, _files(Path(model.path)), "folder")
+    if not model.on_hub:
+        return Notice(
+            f"There is no model folder {name}.", "It is no id on the Hub either.", "Choose a folder that is there."
+        )
+    seen = look.at("model", model.path, model.revision)
+    if seen.state == "unreached":
+        snapshot = locate(name)
+        if snapshot is not None and not missing(snapshot):
+            return None
+    if seen.state == "there":
+        return _incomplete(name, seen.files, "model")
+    return _hub_problem(name, "model", seen, "name the folder of a model that is on this machine")
+
+
+def missing(folder: Path) -> list[str]:
+    """Return what a model's folder lacks: config.json, weights, a tokenizer."""
+    return _lacks(_files(folder))
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_file()} if folder.is_dir() else set()
+
+
+def _lacks(files: Iterable[str]) -> list[str]:
+    there = set(files)
+    lacks = [] if "config.json" in there else ["config.json"]
+    if not there.intersection(WEIGHTS):
+        lacks.append(f"weights ({WEIGHTS[0]})")
+    if not there.intersection(TOKENIZERS):
+        lacks.append(f"a tokenizer ({TOKENIZERS[0]})")
+    return lacks
+
+
+def _incomplete(name: str, files: Iterable[str], kind: str) -> Notice | None:
+    there = set(files)
+    title = Path(name).name if kind == "folder" else name
+    if ADAPTER in there:  # transformers takes such a folder for an adapter, whatever else it holds
+        return Notice(
+            f"{title} is an adapter, not a whole model.",
+            "It holds the changes to a base model, without the model's own weights.",
+            f"Choose the {kind} with the merged weights, or train with merge_adapter on.",
+        )
+    lacks = _lacks(there)
+    if not lacks:
+        return None
+    return Notice(
+        f"The folder {name} is not a whole model." if kind == "folder" else f"{name} on the Hub is not a whole model.",
+        f"It lacks {' and '.join(lacks)}.",
+        f"Choose a {kind} that was saved together with its tokenizer.",
+    )
+
+
+def dataset_problem(name: str, instead: str) -> Notice | None:
+    """Say why a data set on the Hub cannot be loaded, or None when it can.
+
+    Args:
+        name: Its id.
+        instead: What else the user can do.
+    """
+    seen = look.at("dataset", name)
+    if seen.state == "there" or (seen.state == "unreached" and models.is_cached("dataset", name, "README.md")):
+        return None
+    return _hub_problem(name, "dataset", seen, instead)
+
+
+def _hub_problem(name: str, kind: Kind, seen: Seen, instead: str) -> Notice:
+    if seen.state == "gated":
+        return Notice(
+            f"{name} is given only to those who accepted its terms.",
+            "The Hub does not give it to this account.",
+            f"Sign in and accept the terms on its page, or {instead}.",
+        )
+    if seen.state == "missing":
+        return Notice(
+            f"There is no {kind} {name} on the Hub that this account can see.",
+            "No folder of this name is here either." if kind == "model" else "",
+            f"Check the spelling (sign in for a private {kind}), or {instead}.",
+        )
+    if seen.error is not None and (
+        seen.state != "unreached" or any(isinstance(cause, HfHubHTTPError) for cause in causes(seen.error))
+    ):
+        said = explain(seen.error, f"The Hub does not give {name}.", name)
+        return Notice(said.what, said.why, f"{said.next.removesuffix('.')}, or {instead}.")
+    return Notice(
+        f"{name} is not on this machine, and the Hub cannot be reached.",
+        "",  # the library's own words ("[Errno -2] Name or service not known") say nothing more
+        f"Check the network connection, or {instead}.",
+    )
+
+
+def template_of(name: str) -> str | None:
+    """Return the chat template of a model, from the Hub where it is not here; None when it has none.
+
+    Args:
+        name: A folder, or a model's id on the Hub with or without @revision.
+    """
+    model = refer(name)
+    if model.local:
+        return chat_template(Path(model.path))
+    if not model.on_hub:
+        return None
+    file = models.read(model.path, TEMPLATE, model.revision)
+    return _text(file) or _template_in(models.config(model.path, TOKENIZER_CONFIG, model.revision))
+
+
+def chat_template(folder: Path) -> str | None:
+    """Return the chat template saved with a tokenizer; of several, the one called default.
+
+    Args:
+        folder: A model's folder.
+    """
+    file = folder / TEMPLATE
+    if file.is_file():
+        return file.read_text("utf-8") or None
+    return _template_in(_json(folder / TOKENIZER_CONFIG))
+
+
+def _text(content: bytes | None) -> str | None:
+    return (content or b"").decode("utf-8", "replace") or None
+
+
+def _template_in(config: dict[str, Any]) -> str | None:
+    template = config.get("chat_template")
+    if isinstance(template, list):
+        named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
+        template = named.get("default")
+    return template if isinstance(template, str) and template else None
+
+
+def shape(model: Path | str) -> ModelShape | None:
+    """Return a model's shape from config.json and the headers of its safetensors; None where they do not tell.
+
+    Args:
+        model: A folder, or a model's id on the Hub with or without @revision; its weights are not downloaded.
+    """
+    refers = refer(str(model))
+    try:
+        if refers.local:
+            folder = Path(refers.path)
+            config = _json(folder / "config.json")
+            files = sorted(folder.glob("*.safetensors"))
+            tensors = {name: dims for file in files for name, dims in _shapes(file).items()}
+        elif refers.on_hub:
+            config = models.config(refers.path, revision=refers.revision)
+            tensors = models.tensors(refers.path, refers.revision) if config else {}
+        else:
+            return None
+        hidden, layers = int(config["hidden_size"]), int(config["num_hidden_layers"])
+        vocabulary = int(config["vocab_size"])
+    except (KeyError, TypeError, ValueError, OSError):  # another kind of config, or a damaged file
+        return None
+    if not tensors:
+        return None
+    adapted = (dims for name, dims in tensors.items() if not re.search(r"embed|lm_head|wte|wpe", name))
+    return ModelShape(
+        parameters=sum(math.prod(dims) for dims in tensors.values()),
+        adaptable=sum(sum(dims) for dims in adapted if len(dims) == 2),
+        hidden=hidden,
+        layers=layers,
+        vocabulary=vocabulary,
+    )
+
+
+def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor of a safetensors file: header length (u64), then the header, JSON."""
+    with file.open("rb") as data:
+        length = int.from_bytes(data.read(8), "little")
+        if length > 100 << 20:  # the format's own limit of a header
+            raise ValueError(f"{file.name} is no safetensors file.")
+        header = json.loads(data.read(length))
+    return {name: tuple(int(dim) for dim in entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def context(model: Path | str) -> int | None:
+    """Return the longest sequence a model reads, in tokens; None where its files do not say.
+
+    Args:
+        model: A folder, or a model's id on the Hub with or without @revision.
+    """
+    refers = refer(str(model))
+    if refers.on_hub:
+        files = [models.config(refers.path, name, refers.revision) for name in ("config.json", TOKENIZER_CONFIG)]
+    else:
+        files = [_json(Path(refers.path) / name) for name in ("config.json", TOKENIZER_CONFIG)]
+    limits = [files[0].get("max_position_embeddings"), files[1].get("model_max_length")]
+    known = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < 1e9]
+    return min(known, default=None)

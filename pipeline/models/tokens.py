@@ -1,0 +1,182 @@
+"""Count tokens with the base model's own tokenizer, or estimate words where it is not at hand."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tokenizers import Tokenizer
+
+from pipeline.base.errors import StudioError
+from pipeline.base.pair import Pair, text_of
+from pipeline.hub import models
+from pipeline.hub.look import Memory
+from pipeline.models import reference
+
+_KEPT_S = 3600.0
+_ASK_AGAIN_AFTER_S = 60.0
+_BATCH = 1000  # texts encoded at once: 40,000 encodings together would need gigabytes
+_IDEOGRAPH = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_CHARACTER = re.compile(f"[{_IDEOGRAPH}]")
+_CHARACTER_OR_WORD = re.compile(f"[{_IDEOGRAPH}]|[^\\W{_IDEOGRAPH}]+")
+
+
+class TokenCounter(Protocol):
+    """Counts the units of texts.
+
+    Attributes:
+        name: Model whose tokenizer counts, or "words (estimate)".
+        unit: "tokens" or "words (estimate)": what a page writes behind the numbers.
+    """
+
+    @property
+    def name(self) -> str:
+        """Model whose tokenizer counts, or "words (estimate)"."""
+
+    @property
+    def unit(self) -> str:
+        """What a page writes behind the numbers."""
+
+    def count(self, text: str) -> int:
+        """Return the length of one text."""
+
+    def count_many(self, texts: Iterable[str]) -> list[int]:
+        """Return the lengths of many texts."""
+
+
+@dataclass(frozen=True)
+class ModelTokens:
+    """Counts with a model's tokenizer, without the special tokens it would add."""
+
+    name: str
+    tokenizer: Tokenizer
+    unit: str = "tokens"
+
+    def count(self, text: str) -> int:
+        """Return the tokens of one text."""
+        return len(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def count_many(self, texts: Iterable[str]) -> list[int]:
+        """Return the tokens of many texts, encoded in batches."""
+        return [
+            len(encoding.ids)
+            for batch in _batches(texts)
+            for encoding in self.tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+        ]
+
+
+@dataclass(frozen=True)
+class WordEstimate:
+    """Counts words, and every Chinese or Japanese character as one: an estimate, never called tokens."""
+
+    name: str = "words (estimate)"
+    unit: str = "words (estimate)"
+
+    def count(self, text: str) -> int:
+        """Return the words of one text."""
+        if text.isascii() or not _CHARACTER.search(text):
+            return len(text.split())
+        return len(_CHARACTER_OR_WORD.findall(text))
+
+    def count_many(self, texts: Iterable[str]) -> list[int]:
+        """Return the words of many texts."""
+        return [self.count(text) for text in texts]
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """Lengths of a pair's parts, in the counter's unit."""
+
+    prompt: int
+    chosen: int
+    rejected: int
+
+
+# Counters of folders, with the file's time of change and size; those of the Hub apart for everyone who asks.
+_folders: dict[str, tuple[TokenCounter, object]] = {}
+_hub: Memory[TokenCounter] = Memory(
+    lambda found: _KEPT_S if isinstance(found, ModelTokens) else _ASK_AGAIN_AFTER_S, most=20
+)
+
+
+def counter(base_model: str) -> TokenCounter:
+    """Return the counter for a base model; the estimate where its tokenizer cannot be had within seconds.
+
+    Args:
+        base_model: A folder with tokenizer.json, or a model's id on the Hugging Face Hub; empty: the estimate.
+    """
+    file = Path(base_model) / "tokenizer.json"
+    if base_model and file.is_file():
+        stamp = (file.stat().st_mtime_ns, file.stat().st_size)
+        known, then = _folders.get(base_model, (None, None))
+        if known is None or then != stamp:
+            known = _load(base_model, file.read_bytes()) or WordEstimate()
+            _folders[base_model] = (known, stamp)
+        return known
+    model = reference.refer(base_model)
+    if not model.on_hub:
+        return WordEstimate()
+    return _hub.get(base_model, lambda: _from_hub(base_model, model))
+
+
+def check(base_model: str) -> str:
+    """Return a base model as a project names it: the whole path of a folder, or an id on the Hub.
+
+    Args:
+        base_model: What somebody typed.
+
+    Raises:
+        StudioError: It is neither, or the folder has no tokenizer that can be read.
+    """
+    name = base_model.strip()
+    folder = Path(name).expanduser()
+    if name and folder.is_dir():
+        if not isinstance(counter(str(folder.resolve())), ModelTokens):
+            raise StudioError(
+                f"The tokenizer of {name} cannot be used.",
+                "The folder has no tokenizer.json, or one that cannot be read.",
+                "Choose the folder of a model that was saved together with its tokenizer.",
+            )
+        return str(folder.resolve())
+    if not reference.refer(name).on_hub:
+        raise StudioError(
+            f"There is no model “{name}”." if name else "No model is named.",
+            "It is no folder on this machine, and a model's id on the Hub looks like owner/name.",
+            "Correct it, then try again.",
+        )
+    return name
+
+
+def pair_counts(pairs: Iterable[Pair], counter: TokenCounter) -> list[PairCounts]:
+    """Count every pair's parts: the contents alone, without what a chat template adds around them."""
+    texts = ((text_of(pair.prompt), text_of(pair.chosen), text_of(pair.rejected)) for pair in pairs)
+    flat = iter(counter.count_many(itertools.chain.from_iterable(texts)))
+    return [PairCounts(*three) for three in zip(flat, flat, flat, strict=True)]
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(texts)
+    while batch := list(itertools.islice(rest, _BATCH)):
+        yield batch
+
+
+def _load(name: str, content: bytes) -> ModelTokens | None:
+    try:
+        tokenizer = Tokenizer.from_buffer(content)
+    except Exception:  # tokenizers 0.23 raises bare Exception for a file it cannot parse
+        return None
+    # A tokenizer.json may carry the truncation and padding it was last used with: every count would be that length.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return ModelTokens(name, tokenizer)
+
+
+def _from_hub(name: str, model: reference.Reference) -> TokenCounter:
+    """Return the counter of a model on the Hub, from the machine's cache where the Hub is not reached."""
+    content = models.read(model.path, "tokenizer.json", model.revision)
+    # No such model, no tokenizer.json, no consent or no network: the estimate says so by its unit.
+    return (_load(name, content) if content else None) or WordEstimate()

@@ -1,0 +1,309 @@
+"""Review in Argilla: importing pairs, and the door to the rest of it (design §5).
+
+Speaks the SDK and REST only, with a URL and a key: the same code for the embedded server and for one the user has.
+The plan is in `plan`, annotators in `annotators`, progress and answers in `readback`; all are reached from here.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import httpx
+
+from pipeline.base.errors import StudioError, disk_full
+from pipeline.base.pair import Messages, Pair
+from pipeline.models.tokens import PairCounts
+from pipeline.review.api import Api, Refused, ReviewError, ServerUnreachable, server_full
+from pipeline.review.plan import FIELDS, ReviewPlan, planned_shape, settings_of
+
+if TYPE_CHECKING:
+    from pipeline.review.service import Endpoint
+
+
+_EMBEDDED_LONGEST, _FOREIGN_LONGEST = 500_000, 20_000  # characters of a message; ARGILLA_MAX_MESSAGE_LENGTH
+_LONGEST_ROLE = 20  # characters, ARGILLA_MAX_ROLE_LENGTH
+_MOST_MESSAGES = 500  # of one field, argilla-server 2.8 schemas
+_LONGEST_SOURCE = 250  # characters; Elasticsearch refuses terms above 32 kB
+_BULK = 500  # records, the server's limit for one request
+_BULK_BYTES = 16 << 20
+_TERMS = 250  # values of one filter, the server's limit
+_READ_AS_HTML = re.compile("<|&(?=[#A-Za-z])")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # not in PostgreSQL's text, not in UTF-8
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A pair that was not imported.
+
+    Attributes:
+        number: Its place among the pairs given, from 1.
+        record_id: Its id.
+        reason: Why.
+    """
+
+    number: int
+    record_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        dataset_id: Argilla's id of the dataset.
+        total: Records in it now.
+        added: Records this import added.
+        already_there: Pairs given that were there before.
+        skipped: Pairs the server cannot take.
+        altered: Pairs added with characters shown as U+FFFD that cannot be stored; our own data keeps them.
+        stopped: Whether `should_stop` ended it early.
+    """
+
+    dataset_id: str
+    total: int
+    added: int
+    already_there: int
+    skipped: tuple[Skipped, ...] = ()
+    altered: int = 0
+    stopped: bool = False
+
+
+def import_pairs(
+    endpoint: Endpoint,
+    plan: ReviewPlan,
+    pairs: Iterable[Pair],
+    counts: Iterable[PairCounts],
+    *,
+    on_progress: Callable[[int, int | None], None] = lambda done, total: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    chunk: int = _BULK,
+) -> Imported:
+    """Put pairs into Argilla; what is there already is left alone, so an import can be stopped and repeated.
+
+    The dataset is made when missing. One of the same name and the same settings is continued; its guidelines and
+    question texts stay as they are there.
+
+    Args:
+        endpoint: The review server.
+        plan: How they are shown.
+        pairs: The pairs; may be a generator, at most `chunk` are held at a time.
+        counts: Lengths of each pair's parts, in the same order.
+        on_progress: Called with the pairs done and their number (None for a generator) after each chunk.
+        should_stop: Asked before each chunk.
+        chunk: Pairs in a chunk.
+
+    Raises:
+        ReviewError: The server cannot be reached, does not accept the key, is too old or full: `pipeline.review.api`.
+        StudioError: The name is in use by a dataset with other settings.
+        ValueError: There are not as many counts as pairs.
+    """
+    total = len(pairs) if isinstance(pairs, Sized) else None
+    tally = _Tally()
+    with Api(endpoint) as api:
+        api.check_owner()
+        dataset_id = _ensure_dataset(endpoint, api, plan)
+        has_records = api.get(f"datasets/{dataset_id}/progress")["total"] > 0
+        numbered = enumerate(zip(pairs, counts, strict=True), 1)
+        stopped = False
+        while batch := list(itertools.islice(numbered, chunk)):
+            if stopped := should_stop():
+                break
+            there = _ids_there(api, dataset_id, [pair.record_id for _, (pair, _) in batch]) if has_records else set()
+            tally.already_there += sum(pair.record_id in there for _, (pair, _) in batch)
+            records = _encoded(batch, there, plan, endpoint.embedded, tally)
+            for bulk in _bulks(records):
+                _put(api, dataset_id, bulk, tally)
+            tally.done += len(batch)
+            on_progress(tally.done, total)
+        now = int(api.get(f"datasets/{dataset_id}/progress")["total"])
+    return Imported(
+        dataset_id, now, tally.added, tally.already_there, tuple(tally.skipped), tally.altered, stopped=stopped
+    )
+
+
+class _Tally:
+    """What an import has done so far."""
+
+    def __init__(self) -> None:
+        self.done = self.added = self.already_there = self.altered = 0
+        self.skipped: list[Skipped] = []
+
+
+class _Record(NamedTuple):
+    number: int
+    record_id: str
+    json: bytes
+
+
+def _ensure_dataset(endpoint: Endpoint, api: Api, plan: ReviewPlan) -> str:
+    """Return the id of the plan's dataset, made when missing; a draft that a crash left is made anew."""
+    workspace = api.ensure_workspace(plan.workspace)
+    for dataset in api.get("me/datasets", workspace_id=workspace, name=plan.dataset_name)["items"]:
+        if dataset["status"] == "ready":
+            if _shape(api, dataset) != planned_shape(plan):
+                raise _name_in_use(plan)
+            return str(dataset["id"])
+        # A draft holds no records; with names of our own it is what a crash in mid-creation left.
+        found, planned = _shape(api, dataset), planned_shape(plan)
+        if any(not found[part].keys() <= planned[part].keys() for part in ("fields", "questions")):
+            raise _name_in_use(plan)
+        api.send("DELETE", f"datasets/{dataset['id']}")
+    return _create_dataset(endpoint, plan)
+
+
+def _create_dataset(endpoint: Endpoint, plan: ReviewPlan) -> str:
+    import argilla as rg  # noqa: PLC0415  two seconds of imports, needed only when a dataset is made
+    from argilla._exceptions import ArgillaError  # noqa: PLC0415  2.8 has no public name for it
+
+    try:
+        client = rg.Argilla(api_url=endpoint.url, api_key=endpoint.api_key, headers={"Accept-Encoding": "identity"})
+        settings = settings_of(plan, client)
+        dataset = rg.Dataset(name=plan.dataset_name, workspace=plan.workspace, settings=settings, client=client)
+        return str(dataset.create().id)
+    except httpx.TransportError as error:
+        raise ServerUnreachable(
+            f"The review server at {endpoint.url} cannot be reached.", str(error), "Start it, then import again."
+        ) from error
+    except ArgillaError as error:
+        reason = str(error.__cause__ or error)
+        if disk_full(reason):
+            raise server_full() from error
+        raise ReviewError("The dataset could not be made on the review server.", reason, "Change the plan.") from error
+
+
+def _shape(api: Api, dataset: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what must agree for records to go into a dataset that is there."""
+    path = f"datasets/{dataset['id']}"
+    fields = {item["name"]: item["settings"] for item in api.get(f"{path}/fields")["items"]}
+    questions = {item["name"]: item["settings"] for item in api.get(f"{path}/questions")["items"]}
+    metadata = api.get(f"me/{path}/metadata-properties")["items"]
+    return {
+        "fields": {name: (value["type"], value.get("use_markdown", True)) for name, value in fields.items()},
+        "questions": {
+            name: (value["type"], [option["value"] for option in value.get("options", [])])
+            for name, value in questions.items()
+        },
+        "metadata": {item["name"]: item["title"] for item in metadata},
+        "distribution": {"min_submitted": dataset["distribution"].get("min_submitted")},
+    }
+
+
+def _name_in_use(plan: ReviewPlan) -> StudioError:
+    return StudioError(
+        f"The review server has another dataset named {plan.dataset_name!r} in the workspace {plan.workspace!r}.",
+        "Its fields, questions, lengths or number of answers differ from this plan.",
+        "Choose another name, or delete that dataset in Argilla.",
+    )
+
+
+def _ids_there(api: Api, dataset_id: str, ids: list[str]) -> set[str]:
+    """Return which of the ids the dataset has."""
+    found: set[str] = set()
+    for start in range(0, len(ids), _TERMS):
+        scope = {"entity": "record", "property": "external_id"}
+        terms = {"type": "terms", "scope": scope, "values": ids[start : start + _TERMS]}
+        path = f"datasets/{dataset_id}/records/search"
+        answer = api.send("POST", path, {"filters": {"and": [terms]}}, limit=_TERMS)
+        found.update(item["record"]["external_id"] for item in answer["items"])
+    return found
+
+
+def _encoded(
+    batch: list[tuple[int, tuple[Pair, PairCounts]]], there: set[str], plan: ReviewPlan, embedded: bool, tally: _Tally
+) -> Iterator[_Record]:
+    """Yield the records that are missing, as JSON the server takes."""
+    for number, (pair, counts) in batch:
+        if pair.record_id in there:
+            continue
+        fields = {name: _shown_messages(getattr(pair, name), empty=embedded) for name in FIELDS}
+        reason = _obstacle(fields, _EMBEDDED_LONGEST if embedded else _FOREIGN_LONGEST)
+        if reason:
+            tally.skipped.append(Skipped(number, pair.record_id, reason))
+            continue
+        tally.altered += any(_altered(turn.content, embedded) for name in FIELDS for turn in getattr(pair, name))
+        lengths = {f"{part}_tokens": getattr(counts, part) for part in FIELDS}
+        source = {"source": _storable(pair.source)[:_LONGEST_SOURCE]} if pair.source else {}
+        metadata = {name: value for name, value in (source | lengths).items() if name in plan.metadata}
+        record = {"external_id": pair.record_id, "fields": fields, "metadata": metadata}
+        yield _Record(number, pair.record_id, json.dumps(record, ensure_ascii=False).encode())
+
+
+def _obstacle(fields: dict[str, list[dict[str, str]]], longest: int) -> str:
+    """Return why a server that takes messages of at most `longest` characters cannot take the record, or ""."""
+    for name, messages in fields.items():
+        if len(messages) > _MOST_MESSAGES:
+            return f"{name} has {len(messages):,} messages; the server takes {_MOST_MESSAGES}."
+        length = max((len(message["content"]) for message in messages), default=0)
+        if length > longest:
+            return f"A message of {name} has {length:,} characters; the server takes {longest:,}."
+    return ""
+
+
+def _storable(text: str) -> str:
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def _altered(text: str, embedded: bool) -> bool:
+    return bool(_UNSTORABLE.search(text)) or not (text or embedded)
+
+
+def _shown_messages(messages: Messages, *, empty: bool) -> list[dict[str, str]]:
+    """Return chat messages that the server takes and that its page shows as they are.
+
+    Argilla 2.8.0 puts a chat message into the page as innerHTML even with `use_markdown=False`: `List<String>` loses
+    its `<String>`, and `<img onerror=...>` runs a script with the annotator's rights. So what would be read as HTML is
+    escaped in this copy.
+
+    Args:
+        messages: The turns.
+        empty: Whether the server takes empty messages; where not, U+FFFD stands for them.
+    """
+    return [
+        {
+            "role": _storable(turn.role)[:_LONGEST_ROLE] or "\ufffd",
+            "content": _READ_AS_HTML.sub(_escape, _storable(turn.content)) or ("" if empty else "\ufffd"),
+        }
+        for turn in messages
+    ]
+
+
+def _escape(found: re.Match[str]) -> str:
+    return html.escape(found[0])
+
+
+def _bulks(records: Iterable[_Record]) -> Iterator[list[_Record]]:
+    """Group records into requests of at most 500 and, one record apart, 16 MB."""
+    bulk: list[_Record] = []
+    size = 0
+    for record in records:
+        if bulk and (len(bulk) == _BULK or size + len(record.json) > _BULK_BYTES):
+            yield bulk
+            bulk, size = [], 0
+        bulk.append(record)
+        size += len(record.json)
+    if bulk:
+        yield bulk
+
+
+def _put(api: Api, dataset_id: str, bulk: list[_Record], tally: _Tally) -> None:
+    """Send records; Argilla refuses a request whole, so one that is refused is halved until the bad record is alone."""
+    body = b'{"items":[' + b",".join(record.json for record in bulk) + b"]}"
+    try:
+        api.put_raw(f"datasets/{dataset_id}/records/bulk", body)
+    except Refused as error:
+        if error.status not in (400, 413, 422):
+            raise
+        if len(bulk) == 1:
+            tally.skipped.append(Skipped(bulk[0].number, bulk[0].record_id, error.detail))
+            return
+        for half in (bulk[: len(bulk) // 2], bulk[len(bulk) // 2 :]):
+            _put(api, dataset_id, half, tally)
+    else:
+        tally.added += len(bulk)

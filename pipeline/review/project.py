@@ -1,0 +1,117 @@
+"""What the review keeps in a project: where its pairs are in Argilla, and what was answered."""
+
+from __future__ import annotations
+
+from filelock import FileLock
+
+from pipeline.base.errors import StudioError
+from pipeline.base.memory import cached, version
+from pipeline.base.project import Project, Record, ReviewRecord
+from pipeline.dataset.project import pairs_of
+from pipeline.models import tokens
+from pipeline.review import answers as answer_file
+from pipeline.review import plan as review_plan
+from pipeline.review import readback
+from pipeline.review.answers import Answer
+from pipeline.review.plan import ReviewPlan
+from pipeline.review.service import Endpoint
+from pipeline.review.settle import Settled, settle
+from pipeline.runs import launch
+from pipeline.runs.ledger import Ledger, Run
+
+
+def answers_of(of: Project) -> list[Answer]:
+    """Return the answers read back so far."""
+    if not of.answers.exists():
+        return []
+    return cached("answers", of.folder, version(of.answers), lambda: answer_file.open_answers(of.answers))
+
+
+def settled_of(of: Project) -> dict[str, Settled]:
+    """Return what the reviewers said of each record, settled into one."""
+    return cached("settled", of.folder, version(of.answers), lambda: settle(answers_of(of)))
+
+
+def plan_of(of: Project) -> ReviewPlan:
+    """Return how the project's pairs are put before annotators: as last asked for, else a suggestion."""
+    record = of.read()
+    if record.review is not None:
+        return ReviewPlan.model_validate(record.review.plan)
+    return review_plan.suggest(pairs_of(of), of.name, tokens.counter(record.base_model).unit)
+
+
+def server_name(endpoint: Endpoint) -> str:
+    """Return what a project's record calls a review server: embedded, or its URL."""
+    return "embedded" if endpoint.embedded else endpoint.url
+
+
+def start_import(ledger: Ledger, of: Project, plan: ReviewPlan, endpoint: Endpoint, title: str) -> Run:
+    """Start putting a project's pairs into Argilla, or go on with it.
+
+    Args:
+        ledger: The home's ledger.
+        of: The project.
+        plan: How the pairs are shown.
+        endpoint: The review server.
+        title: What people see of the run.
+    """
+    server, values = server_name(endpoint), plan.model_dump(mode="json")
+
+    def change(record: Record) -> None:
+        if record.review is not None and record.review.server == server:
+            record.review.plan = values
+        else:
+            record.review = ReviewRecord(plan=values, server=server)
+
+    of.update(change)
+    return launch.start(ledger, "import", of.name, title, {"plan": values})
+
+
+def review_of(of: Project, endpoint: Endpoint) -> ReviewRecord:
+    """Return the project's review on a server.
+
+    Raises:
+        StudioError: Nothing is imported yet, or it is on another server.
+    """
+    found = of.read().review
+    if found is None or not found.dataset_id:
+        raise StudioError(
+            "Nothing of this project is in Argilla yet.", "", "Import its pairs on the Dataset tab first."
+        )
+    if found.server != server_name(endpoint):
+        raise StudioError(
+            f"This project is reviewed on another Argilla server: {found.server}.",
+            f"The studio is connected to {server_name(endpoint)}.",
+            "Set ARGILLA_API_URL to the other one (embedded: leave it empty), or import the pairs again.",
+        )
+    return found
+
+
+def refresh_answers(of: Project, endpoint: Endpoint) -> list[Answer]:
+    """Read what annotators have answered since the last time, and keep it with the project.
+
+    Args:
+        of: The project.
+        endpoint: The review server.
+
+    Returns:
+        All answers there are now.
+
+    Raises:
+        StudioError: Nothing is imported there yet, or the server is not reached.
+    """
+    with FileLock(of.folder / ".answers.lock"):
+        before = review_of(of, endpoint)
+        known = answers_of(of) if before.cursor else []
+        found, cursor = readback.read_answers(endpoint, before.dataset_id, known, before.cursor)
+        if cursor == before.cursor:
+            return known
+        # The answers first: a crash between the two makes the next reading repeat itself, not miss something.
+        answer_file.save(found, of.answers)
+
+        def change(record: Record) -> None:
+            if record.review is not None and record.review.dataset_id == before.dataset_id:
+                record.review.cursor = cursor
+
+        of.update(change)
+    return found

@@ -1,0 +1,122 @@
+"""The run that puts a project's pairs into Argilla."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.base import install, project
+from pipeline.base.errors import StudioError
+from pipeline.base.home import Home
+from pipeline.base.project import Project, Record
+from pipeline.base.settings import Settings
+from pipeline.dataset import pairs
+from pipeline.models import tokens
+from pipeline.review import importing
+from pipeline.review.importing import Imported
+from pipeline.review.plan import ReviewPlan
+from pipeline.review.service import ArgillaService, Endpoint
+from pipeline.runs.task import Cancelled, Reporter
+
+CHUNK = 100  # pairs between two looks at the stop file: a second or so
+
+SHOWN = 100  # skipped pairs named in a run's result
+
+
+def import_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Put a project's pairs into Argilla; what an earlier import left there stays and is not repeated.
+
+    Args:
+        spec: With project (its name) and plan (a ReviewPlan).
+        reporter: Gets stages and progress.
+
+    Returns:
+        What was done: dataset_id, total, added, already_there, altered, skipped (a number) and the first of these.
+
+    Raises:
+        Cancelled: The user asked for a stop; what is imported stays.
+        StudioError: Argilla does not start or refuses; see `pipeline.review`.
+    """
+    settings = Settings()
+    home = Home(settings.home.expanduser().resolve())
+    of, plan = project.find(home, spec["project"]), ReviewPlan.model_validate(spec["plan"])
+    reporter.stage("prepare", "Starting Argilla")
+    endpoint = _argilla(settings, home, reporter)
+    reporter.stage("prepare", "Counting the pairs' lengths")
+    counts = _counts(of, plan)
+    if reporter.should_stop():
+        raise Cancelled
+    reporter.stage("import", "Importing into Argilla")
+    # Made empty first: even an import that is killed leaves the dataset's id, so that the next one goes on there.
+    dataset_id = importing.import_pairs(endpoint, plan, [], []).dataset_id
+    _remember(of, plan, dataset_id)
+    imported = importing.import_pairs(
+        endpoint,
+        plan,
+        pairs.stream_pairs(of.pairs),  # a batch in memory at a time: there may be tens of thousands
+        counts,
+        on_progress=lambda done, _: reporter.progress("import", done, len(counts), "pairs"),
+        should_stop=reporter.should_stop,
+        chunk=CHUNK,
+    )
+    if imported.stopped:
+        raise Cancelled
+    return _result(imported)
+
+
+def _argilla(settings: Settings, home: Home, reporter: Reporter) -> Endpoint:
+    """Return the user's own server, or the embedded one, started if need be: the app may be gone."""
+    if settings.argilla_api_url:
+        key = settings.argilla_api_key.get_secret_value()
+        return Endpoint(settings.argilla_api_url.rstrip("/"), key, port=0, embedded=False)
+
+    def check() -> None:
+        if reporter.should_stop():
+            raise Cancelled
+
+    def line(text: str) -> None:
+        reporter.stage("prepare", text)
+
+    python = install.ensure("argilla_server", settings.engines_folder, line, check)
+    return ArgillaService(home.argilla, python).start()
+
+
+def _counts(of: Project, plan: ReviewPlan) -> list[tokens.PairCounts]:
+    """Return the lengths of a project's pairs in the unit the plan was made with.
+
+    Raises:
+        StudioError: They were tokens, and the tokenizer is not at hand any more.
+    """
+    for counter in (tokens.counter(of.read().base_model), tokens.WordEstimate()):
+        if plan.unit == counter.unit:
+            return tokens.pair_counts(pairs.stream_pairs(of.pairs), counter)
+    raise StudioError(
+        f"The pairs' lengths cannot be counted in {plan.unit}.",
+        f"The tokenizer of {of.read().base_model} cannot be loaded at the moment.",
+        "Check the connection, then continue the import.",
+    )
+
+
+def _remember(of: Project, plan: ReviewPlan, dataset_id: str) -> None:
+    """Note where a project's pairs are in Argilla; the answers of another dataset are not those of this one."""
+
+    def change(record: Record) -> None:
+        if record.review is not None and record.review.dataset_id != dataset_id:
+            record.review.plan = plan.model_dump(mode="json")
+            record.review.dataset_id, record.review.cursor = dataset_id, ""
+
+    of.update(change)
+
+
+def _result(imported: Imported) -> dict[str, Any]:
+    return {
+        "dataset_id": imported.dataset_id,
+        "total": imported.total,
+        "added": imported.added,
+        "already_there": imported.already_there,
+        "altered": imported.altered,
+        "skipped": len(imported.skipped),
+        "first_skipped": [
+            {"number": pair.number, "record_id": pair.record_id, "reason": pair.reason}
+            for pair in imported.skipped[:SHOWN]
+        ],
+    }

@@ -1,0 +1,182 @@
+"""ORPO training: check, start, and the models it made.
+
+python -m pipeline.train PROJECT --dataset EXPORT [options]     start a run; with --check, only check it
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline.base import command_line
+from pipeline.base.errors import StudioError
+from pipeline.base.home import open_home
+from pipeline.base.project import Project, find
+from pipeline.base.settings import Settings
+from pipeline.hardware.remote import JobOptions
+from pipeline.hub import client
+from pipeline.hub.account import SignIn
+from pipeline.models import reference
+from pipeline.runs import launch
+from pipeline.runs.ledger import Ledger, Run, State
+from pipeline.runs.spec import spec_of, twin
+from pipeline.train.check import preflight, spec
+from pipeline.train.orpo import OrpoParams, TrainOptions
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model that a finished run made.
+
+    Attributes:
+        name: Its name within the project.
+        path: What loads it: the folder of the whole model (with merge_adapter off, a folder inside that of the
+            adapter), or its id on the Hub with @revision where a Job made it.
+        place: Where it was made: "local" or "job".
+        size: Bytes of the whole model's files.
+        base_model: What it was trained from.
+        run_id: The run that made it.
+        created: When that run ended.
+        dataset: The export it was trained on.
+        result: The run's result: steps, seconds, metrics, whether it was stopped early.
+    """
+
+    name: str
+    path: str
+    place: str
+    size: int
+    base_model: str
+    run_id: str
+    created: datetime
+    dataset: str
+    result: dict[str, Any]
+
+
+def start(
+    ledger: Ledger, project: Project, options: TrainOptions, params: OrpoParams, where: JobOptions | None = None
+) -> Run:
+    """Check a run and start it; asked for the same again while it is active, return the one there is.
+
+    Args:
+        ledger: The home's ledger.
+        project: Holds the export; gets the model.
+        options: What is trained on what.
+        params: The hyperparameters.
+        where: Where it runs; by default here.
+
+    Raises:
+        StudioError: Something stops it; see `preflight`.
+    """
+    where = where or JobOptions()
+    same = asked_already(ledger, project, options, params, where)
+    if same is not None:
+        return same
+    found = preflight(ledger, project, options, params, where=where)
+    found.stop_if_blocked()
+    if not where.remote:
+        remains = project.models / options.project_name
+        if remains.exists():  # of a run that failed or was cancelled, else preflight would have said so
+            shutil.rmtree(remains)
+        project.models.mkdir(mode=0o700, exist_ok=True)
+    wanted = spec(project, options, params, found.numbers.job)
+    return launch.start(ledger, "train", project.name, f"Train {options.project_name}", wanted)
+
+
+def asked_already(
+    ledger: Ledger, project: Project, options: TrainOptions, params: OrpoParams, where: JobOptions
+) -> Run | None:
+    """Return the active run of the same training, None when there is none.
+
+    Args:
+        ledger: The home's ledger.
+        project: Holds the export.
+        options: What is trained on what.
+        params: The hyperparameters.
+        where: Where it runs.
+    """
+    wanted = {name: value for name, value in spec(project, options, params).items() if name != "user"}
+    return twin(ledger, "train", project.name, wanted | {"place": "job" if where.remote else None})
+
+
+def models(ledger: Ledger, project: Project) -> list[TrainedModel]:
+    """Return the models of finished runs, newest first: here those that are still there, and those on the Hub.
+
+    Args:
+        ledger: The home's ledger.
+        project: Whose models.
+    """
+    found: dict[str, TrainedModel] = {}
+    for run in ledger.list(project=project.name, kind="train"):
+        path = loaded_from(run)
+        if path is None or path in found:
+            continue
+        asked, result = spec_of(run), run.result or {}
+        found[path] = TrainedModel(
+            name=str(asked.get("project_name") or path),
+            path=path,
+            place=run.place,
+            size=_bytes(run, path),
+            base_model=str(asked.get("base_model", "")),
+            run_id=run.id,
+            created=datetime.fromtimestamp(run.ended or run.created, UTC),
+            dataset=str(asked.get("dataset", "")),
+            result=result,
+        )
+    return list(found.values())
+
+
+def loaded_from(run: Run) -> str | None:
+    """Return what loads the model that a run made: a folder, or a Hub id with its revision; None without one.
+
+    Args:
+        run: Of kind train.
+    """
+    result = run.result or {}
+    if run.state is not State.SUCCEEDED:
+        return None
+    if run.place == "job":
+        if not result.get("repo") or result.get("adapter_path"):  # the whole model is in a folder of its repository
+            return None
+        return "@".join(filter(None, [str(result["repo"]), str(result.get("revision") or "")]))
+    path = Path(str(result.get("model_path") or "missing"))
+    return str(path) if path.is_dir() and not reference.missing(path) else None
+
+
+def _bytes(run: Run, path: str) -> int:
+    if run.place == "job":
+        return int((run.result or {}).get("size_bytes") or 0)
+    return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Start a training run, or check it, from a command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.train", description="Start an ORPO training run.")
+    parser.add_argument("project", help="Name of the project.")
+    parser.add_argument("--check", action="store_true", help="Only check: print numbers, warnings and what stops it.")
+    command_line.add_options(parser, TrainOptions)
+    command_line.add_options(parser, OrpoParams)
+    command_line.add_options(parser, JobOptions)
+    given = parser.parse_args(arguments)
+    try:
+        settings = Settings()
+        home = open_home(settings.home)
+        ledger, project = Ledger(home), find(home, given.project)
+        options, params = command_line.fill(TrainOptions, given), command_line.fill(OrpoParams, given)
+        where = command_line.fill(JobOptions, given)
+        sign_in = SignIn(settings.hf_token.get_secret_value())
+        sign_in.start()
+        sign_in.wait()
+        with client.acting_as(sign_in.token):
+            if given.check:
+                return command_line.show(preflight(ledger, project, options, params, where=where))
+            print(start(ledger, project, options, params, where).id)
+    except StudioError as error:
+        print(command_line.tell(error), file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,218 @@
+"""The account: who is signed in to the Hub, what their token may do, signing in and out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC
+from html import escape
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from pipeline.base.errors import StudioError
+from pipeline.hub.account import Account, SignInStatus, token_page
+from pipeline.studio import Studio
+from ui.handlers import BUSY, QUIET, handle
+from ui.parts.notice import facts, notice
+from ui.text import say, t
+
+DOTS = {"ready": "good", "refused": "bad", "unreachable": "bad", "checking": "busy"}
+CLOCK_S = 60.0  # a clock that is further off than this is mentioned
+
+
+@dataclass(frozen=True)
+class AccountPanel:
+    """Components of the account panel.
+
+    Attributes:
+        name: State with the name of the account signed in, "" for none.
+    """
+
+    name: gr.State
+    open: gr.State
+    box: gr.Column
+    about: gr.HTML
+    token: gr.Textbox
+    sign_in: gr.Button
+    retry: gr.Button
+    take_up: gr.Button
+    sign_out: gr.Button
+    close: gr.Button
+    timer: gr.Timer
+
+    @property
+    def drawn(self) -> list[Component]:
+        """Components that `draw` updates; never the field a token is being typed into."""
+        return [self.name, self.about, self.retry, self.take_up, self.sign_out]
+
+
+def build() -> AccountPanel:
+    """Lay out the panel, closed; the status bar's account button opens it."""
+    with gr.Column(visible=False, elem_id="account-panel") as box:
+        about = gr.HTML(elem_id="account-status", padding=False)
+        with gr.Row(equal_height=True, elem_id="account-form"):
+            token = gr.Textbox(
+                label=t("account.token"),
+                info=t("account.token.help"),
+                type="password",
+                scale=4,
+                min_width=260,
+                html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
+                elem_id="account-token",
+            )
+            sign_in = gr.Button(t("account.sign_in"), variant="primary", min_width=120, elem_id="account-sign-in")
+        with gr.Row(elem_id="account-buttons"):
+            retry = gr.Button(t("account.retry"), size="sm", visible=False, min_width=120, elem_id="account-retry")
+            take_up = gr.Button(
+                t("account.take_up"), size="sm", visible=False, min_width=120, elem_id="account-take-up"
+            )
+            out = gr.Button(t("account.sign_out"), size="sm", visible=False, min_width=120, elem_id="account-sign-out")
+            close = gr.Button(t("account.close"), size="sm", min_width=120, elem_id="account-close")
+    timer = gr.Timer(1.0, active=False)
+    return AccountPanel(gr.State(""), gr.State(False), box, about, token, sign_in, retry, take_up, out, close, timer)
+
+
+def wire(panel: AccountPanel, studio: Studio, button: gr.Button, bar_timer: gr.Timer) -> None:
+    """Connect the panel.
+
+    The field is emptied before the Hub is asked.
+
+    Args:
+        panel: The panel.
+        studio: Holds the sign-in.
+        button: The status bar's account button.
+        bar_timer: Ticks as long as the page is open.
+    """
+
+    def show(wanted: bool) -> list[Any]:
+        return [wanted, gr.update(visible=wanted), gr.Timer(active=wanted), *draw(studio)]
+
+    def take(token: str) -> list[Any]:
+        # Not for `handle` to show: an event that raises leaves its outputs alone, and the field is to be cleared.
+        try:
+            studio.sign_in.use(token)
+        except StudioError as error:
+            gr.Warning(escape(str(error)))
+        return ["", *draw(studio)]
+
+    def wait() -> list[Any]:
+        studio.sign_in.wait()
+        return draw(studio)
+
+    def out() -> list[Any]:
+        studio.sign_in.sign_out()
+        return draw(studio)
+
+    def again() -> list[Any]:
+        studio.sign_in.start()
+        return draw(studio)
+
+    shown = [panel.open, panel.box, panel.timer, *panel.drawn]
+    button.click(handle(lambda is_open: show(not is_open)), [panel.open], shown, **QUIET)
+    panel.close.click(handle(lambda: show(False)), None, shown, **QUIET)
+    panel.timer.tick(handle(lambda: draw(studio)), None, panel.drawn, **QUIET)
+    bar_timer.tick(handle(lambda: name_of(studio)), None, [panel.name], **QUIET)
+    for typed in (panel.sign_in.click, panel.token.submit):
+        taken = typed(handle(take), [panel.token], [panel.token, *panel.drawn], **QUIET)
+        taken.then(handle(wait), None, panel.drawn, **BUSY)
+    panel.sign_out.click(handle(out), None, panel.drawn, **QUIET)
+    for button_again in (panel.retry, panel.take_up):
+        button_again.click(handle(again), None, panel.drawn, **QUIET).then(handle(wait), None, panel.drawn, **BUSY)
+
+
+def item(studio: Studio) -> tuple[str, str]:
+    """Return the dot and the words of the status bar's account item."""
+    now = studio.sign_in.status
+    dot = DOTS.get(now.state, "idle")
+    if now.state != "ready" or now.account is None:
+        return dot, say(f"account.bar.{now.state}")
+    if now.account.may_write:
+        return dot, now.account.name
+    return "busy", say("account.bar.may_not_write", name=now.account.name)
+
+
+def name_of(studio: Studio) -> str:
+    """Return the name of the account signed in, "" for none."""
+    now = studio.sign_in.status
+    return now.account.name if now.state == "ready" and now.account else ""
+
+
+def draw(studio: Studio) -> list[Any]:
+    """Return what the panel shows, for `AccountPanel.drawn`."""
+    now = studio.sign_in.status
+    return [
+        name_of(studio),
+        about(now),
+        gr.update(visible=now.state in ("refused", "unreachable")),
+        gr.update(visible=now.state == "none" and bool(now.aside)),
+        gr.update(visible=now.state != "none"),
+    ]
+
+
+def about(now: SignInStatus) -> str:
+    """Return how the sign-in is, as HTML, everything escaped."""
+    name = now.account.name if now.account else ""
+    head = f'<span class="dot {DOTS.get(now.state, "idle")}"></span>{escape(say(f"account.{now.state}", name=name))}'
+    parts = [f'<div class="account-head">{head}</div>', *_explained(now)]
+    if now.account is not None and now.state == "ready":
+        parts += [*map(notice, _warnings(now.account)), facts(_facts(now.account, now.source))]
+    link = f'<a href="{escape(token_page())}" target="_blank" rel="noopener">{escape(say("account.page"))}</a>'
+    parts.append(f'<div class="subdued">{link} {escape(say("account.page.tick"))}</div>')
+    return "".join(parts)
+
+
+def _explained(now: SignInStatus) -> list[str]:
+    """Return what a state means and what to do about it."""
+    lines = {
+        "none": [say("account.none.means"), say("account.aside", source=_source(now.aside)) if now.aside else ""],
+        "refused": [say("account.refused.next", source=_source(now.source))],
+        "unreachable": [now.problem.why if now.problem else "", say("account.unreachable.next")],
+    }
+    return [f"<p>{escape(line)}</p>" for line in lines.get(now.state, []) if line]
+
+
+def _warnings(account: Account) -> list[str]:
+    """Return what will not work with this token, before anybody tries."""
+    found = []
+    if account.kind == "read":
+        found.append(say("account.warn.read_only"))
+    elif not account.may_write:
+        found.append(say("account.warn.no_write"))
+    elif not account.may_run_jobs:
+        found.append(say("account.warn.no_jobs"))
+    if account.can_pay is False:
+        found.append(say("account.warn.no_payment"))
+    if abs(account.clock_offset) > CLOCK_S:
+        found.append(say("account.warn.clock", minutes=round(abs(account.clock_offset) / 60, 1)))
+    return found
+
+
+def _facts(account: Account, source: str) -> dict[str, str]:
+    """Return names and values of what is known of the account."""
+    permissions = {
+        "private": account.may_read_private,
+        "gated": account.may_read_gated,
+        "write": account.may_write,
+        "jobs": account.may_run_jobs,
+    }
+    comma = say("account.comma")
+    may = comma.join(say(f"account.may.{name}") for name, granted in permissions.items() if granted)
+    may_not = comma.join(say(f"account.may.{name}") for name, granted in permissions.items() if not granted)
+    expires = (
+        f"{account.expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if account.expires else say("account.expires.unknown")
+    )
+    lines = {
+        "name": account.name if account.fullname == account.name else f"{account.name} ({account.fullname})",
+        "organisations": comma.join(account.organisations),
+        "token": say(f"account.kind.{account.kind}"),
+        "source": _source(source),
+        "may": may,
+        "may_not": may_not,
+        "expires": expires,
+    }
+    return {say(f"account.fact.{name}"): value for name, value in lines.items() if value}
+
+
+def _source(source: str) -> str:
+    return say(f"account.source.{source}") if source else ""

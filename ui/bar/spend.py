@@ -1,0 +1,215 @@
+"""What is billing: the status bar's item, and ending every Job with one confirmation that names them."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from pipeline.carriers.spend import Billing, Left, Spend, Stopped
+from pipeline.studio import Studio
+from ui.handlers import BUSY, QUIET, handle
+from ui.parts.hardware import named
+from ui.text import say, t
+
+KINDS = {"train", "evaluate"}
+_BRACKETS = re.compile(r"\s*\(.*\)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class SpendPanel:
+    """Components of the panel in which everything is stopped."""
+
+    box: gr.Column
+    about: gr.HTML
+    end: gr.Button
+    keep: gr.Button
+
+    @property
+    def drawn(self) -> list[Component]:
+        """Components that its events update."""
+        return [self.box, self.about, self.end, self.keep]
+
+
+def build() -> SpendPanel:
+    """Lay out the panel, closed; the status bar's button opens it."""
+    # Not a Group: Gradio 6.31 gives a Group's id to two elements.
+    with gr.Column(visible=False, elem_id="spend-panel", elem_classes="confirm") as box:
+        about = gr.HTML(elem_id="spend-about")
+        with gr.Row(elem_id="spend-buttons"):
+            end = gr.Button(t("spend.end"), variant="stop", min_width=140, elem_id="spend-end")
+            keep = gr.Button(t("spend.keep"), min_width=140, elem_id="spend-keep")
+    return SpendPanel(box, about, end, keep)
+
+
+def wire(panel: SpendPanel, studio: Studio, button: gr.Button) -> None:
+    """Connect the panel.
+
+    Args:
+        panel: The panel.
+        studio: Knows what is billing.
+        button: The status bar's button.
+    """
+
+    def ask() -> list[Any]:
+        return _shown(question(studio.spend.check()), end=True)
+
+    def end() -> list[Any]:
+        return _shown(outcome(studio.spend.stop_all()), end=False)
+
+    def close() -> list[Any]:
+        return [gr.update(visible=False), "", gr.update(), gr.update()]
+
+    button.click(handle(ask), None, panel.drawn, **BUSY)
+    panel.end.click(handle(end), None, panel.drawn, **BUSY)
+    panel.keep.click(handle(close), None, panel.drawn, **QUIET)
+
+
+def _shown(about: str, *, end: bool) -> list[Any]:
+    return [
+        gr.update(visible=True),
+        about,
+        gr.update(visible=end),
+        gr.update(value=say("spend.keep" if end else "spend.close")),
+    ]
+
+
+def can_stop(studio: Studio) -> bool:
+    """Return whether there is, or may be, something to stop that the account signed in may stop."""
+    now = studio.spend.look()
+    return bool(now.items) or (now.state == "unknown" and studio.sign_in.status.account is not None)
+
+
+def item(studio: Studio) -> str:
+    """Return the status bar's item as HTML, everything escaped."""
+    now = studio.spend.look()
+    dot = {"none": "idle", "billing": "busy", "unknown": "bad", "hidden": "idle", "signed out": "bad"}[now.state]
+    if now.state == "unknown" and now.problem is None:
+        dot = "idle"  # being asked for the first time
+    return f'<span id="spend-item"><span class="dot {dot}"></span>{_words(now)}</span>'
+
+
+def _words(now: Spend) -> str:
+    if now.state == "none":
+        return escape(say("spend.none"))
+    if now.state == "billing":
+        return _items(now) + _unseen(now)
+    if now.state == "signed out":
+        return _unseen(now).lstrip()
+    if now.state == "hidden":
+        return escape(say("spend.hidden")) + _last(now) + _unseen(now)
+    if now.problem is None:
+        return escape(say("spend.asking")) + _last(now) + _unseen(now)
+    since = clock(now.checked_at) if now.checked_at is not None else ""
+    words = say("spend.unknown_since", since=since) if since else say("spend.unknown")
+    # In the bar without what a library said (in brackets); the panel has all of it.
+    why = _BRACKETS.sub("", now.problem.why or now.problem.what)
+    return escape(f"{words} {why}") + _last(now) + _unseen(now)
+
+
+def _last(now: Spend) -> str:
+    return f" {escape(say('spend.last_seen'))} {_items(now)}" if now.items else ""
+
+
+def _items(now: Spend) -> str:
+    if len(now.items) == 1:
+        return f"{escape(sentence(now.items[0]))} {_links(now.items[0])}"
+    stops = [one.stops_at for one in now.items if one.stops_at is not None]
+    words = say("spend.several", count=len(now.items), cost=money(now.total), rate=f"US${now.price_per_hour:,.2f}") + (
+        say("spend.last_stop", stop=clock(max(stops))) if stops else ""
+    )
+    return escape(words)
+
+
+def _unseen(now: Spend) -> str:
+    found = []
+    for run in now.unseen:
+        url = str((run.worker or {}).get("url") or "")
+        words = say("spend.unseen", title=run.title, user=run.user)
+        found.append(f" {escape(words)} {_link(url)}" if url.startswith("http") else f" {escape(words)}")
+    return "".join(found)
+
+
+def _links(one: Billing) -> str:
+    """Return links to a Job's page, and to its run here."""
+    here = f'<a href="?run={escape(one.run_id)}">{escape(say("spend.show"))}</a> ' if one.known else ""
+    return here + _link(one.url)
+
+
+def _link(url: str) -> str:
+    return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(say("spend.page"))}</a>'
+
+
+def sentence(one: Billing) -> str:
+    """Return what one Job is, since when it runs, what it has cost and when it stops."""
+    values = {"flavor": hardware(one), "title": title(one)}
+    if one.since is None:
+        return say("spend.waiting", **values)
+    cost = money(one.cost) if one.price_per_hour is not None else say("spend.no_price")
+    words = say("spend.one", **values, since=clock(one.since), cost=cost)
+    return words + (say("spend.stop_at", stop=clock(one.stops_at)) if one.stops_at is not None else "")
+
+
+def title(one: Billing) -> str:
+    """Return what people call a Job's run."""
+    if one.title:
+        return one.title
+    kind = say(f"spend.kind.{one.kind}") if one.kind in KINDS else one.kind
+    return f"{kind} {one.project}".strip() or one.job_id
+
+
+def hardware(one: Billing) -> str:
+    """Return what people call a Job's hardware."""
+    return named(one.flavor)
+
+
+def money(usd: float) -> str:
+    """Return an amount that has been spent so far in US dollars: “about US$0.36”, “less than US$0.01”."""
+    return say("spend.less") if 0 < usd < 0.005 else say("spend.about", cost=f"US${usd:,.2f}")
+
+
+def clock(at: float | None) -> str:
+    """Return a time of this machine's clock, with its date unless it is today."""
+    moment, today = time.localtime(at), time.localtime()
+    same = (moment.tm_year, moment.tm_yday) == (today.tm_year, today.tm_yday)
+    return time.strftime("%H:%M" if same else "%Y-%m-%d %H:%M", moment)
+
+
+def question(now: Spend) -> str:
+    """Return what the confirmation says: every Job that would end."""
+    head = f'<div class="spend-head">{escape(say("spend.question"))}</div>'
+    parts = [head]
+    if now.problem is not None:
+        problem = now.problem
+        parts.append(_notice(" ".join(filter(None, (problem.what, problem.why, problem.next))), "bad"))
+    if now.items:
+        lines = "".join(f"<li>{escape(sentence(one))} {_links(one)}</li>" for one in now.items)
+        parts += [f"<ul>{lines}</ul>", f'<div class="subdued">{escape(say("spend.means"))}</div>']
+    elif now.problem is None:
+        parts.append(f"<p>{escape(say('spend.nothing'))}</p>")
+    return "".join(parts)
+
+
+def outcome(stopped: Stopped) -> str:
+    """Return what came of stopping everything."""
+    parts = []
+    if stopped.ended:
+        names = say("spend.comma").join(title(one) for one in stopped.ended)
+        parts.append(_notice(say("spend.ended", count=len(stopped.ended), titles=names), "good"))
+    if stopped.left:
+        lines = "".join(_left(one) for one in stopped.left)
+        parts.append(_notice(say("spend.left"), "bad") + f"<ul>{lines}</ul>")
+    return "".join(parts) or f"<p>{escape(say('spend.nothing'))}</p>"
+
+
+def _notice(text: str, style: str) -> str:
+    return f'<div class="notice {style}">{escape(text)}</div>'
+
+
+def _left(one: Left) -> str:
+    return f"<li>{escape(title(one.item))}: {escape(one.why or say('spend.still'))} {_link(one.item.url)}</li>"

@@ -1,0 +1,97 @@
+"""The column pickers of the Dataset tab: a person says which column is what where the layout does not tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from pipeline.dataset import sources
+from pipeline.dataset.rows import Rows
+from pipeline.dataset.sources import Source
+from ui.dataset.facts import short
+from ui.dataset.preview import table
+from ui.text import say, t
+
+RAW_ROWS = 5
+
+
+@dataclass(frozen=True)
+class ColumnPickers:
+    """Which column is what, where a person has to say so.
+
+    Attributes:
+        held: State with the key of the source that waits; see `pipeline.dataset.sources.hold`.
+        raw: The source's first rows.
+    """
+
+    box: gr.Column
+    held: gr.State
+    raw: gr.Dataframe
+    prompt: gr.Dropdown
+    chosen: gr.Dropdown
+    rejected: gr.Dropdown
+    source: gr.Dropdown
+    use: gr.Button
+    cancel: gr.Button
+
+    @property
+    def outputs(self) -> list[Component]:
+        """Components that `ask` and `leave` return updates for."""
+        return [self.box, self.held, self.raw, self.prompt, self.chosen, self.rejected, self.source]
+
+
+def build() -> ColumnPickers:
+    """Lay out the column pickers, hidden until they are needed."""
+    held = gr.State("")
+    with gr.Column(visible=False, elem_id="dataset-columns") as box:
+        gr.Markdown(t("dataset.columns.about"))
+        raw = table("dataset-raw", t("dataset.columns.raw"))
+        with gr.Row(elem_classes="form-row"):
+            pickers = [
+                gr.Dropdown(
+                    [],
+                    label=t(f"dataset.columns.{name}"),
+                    info=t(f"dataset.columns.{name}.help"),
+                    elem_id=f"dataset-column-{name}",
+                    min_width=220,
+                )
+                for name in ("prompt", "chosen", "rejected", "source")
+            ]
+        with gr.Row():
+            use = gr.Button(t("dataset.columns.use"), variant="primary", elem_id="dataset-columns-use")
+            cancel = gr.Button(t("dataset.columns.cancel"), elem_id="dataset-columns-cancel")
+    return ColumnPickers(box, held, raw, *pickers, use, cancel)
+
+
+def ask(source: Source) -> list[Any]:
+    """Hold a source and return updates that ask for its columns, with a guess where there is one."""
+    rows, proposed = source.rows, sources.guess(source.rows)
+    names = list(rows.columns)
+    none = [(say("dataset.columns.none"), "")]
+    inside = [(say("dataset.columns.inside"), "")]
+    return [
+        gr.update(visible=True),
+        sources.hold(source),
+        gr.update(value={"headers": names, "data": _raw(rows)}, column_widths=_even(len(names))),
+        gr.update(choices=inside + [(name, name) for name in names], value=proposed.prompt if proposed else ""),
+        gr.update(choices=names, value=proposed.chosen if proposed else None),
+        gr.update(choices=names, value=proposed.rejected if proposed else None),
+        gr.update(choices=none + [(name, name) for name in names], value=proposed.source if proposed else ""),
+    ]
+
+
+def leave() -> list[Any]:
+    """Return updates for when no source waits for its columns."""
+    return [gr.update(visible=False), "", *(gr.skip() for _ in range(5))]
+
+
+def _even(columns: int) -> list[str]:
+    """Return widths that fill the table, or for many columns leave each readable and let it scroll."""
+    return [f"{100 / columns:.2f}%" if columns <= 6 else "200px"] * columns
+
+
+def _raw(rows: Rows) -> list[list[str]]:
+    return [[short(str(row.get(name, "")), 100) for name in rows.columns] for row in rows.rows[:RAW_ROWS]]

@@ -1,0 +1,124 @@
+"""The rules of the Filter tab: the form of a recipe, and the model whose tokenizer counts the lengths in it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from pipeline.base.errors import StudioError
+from pipeline.base.preflight import Notice
+from pipeline.base.project import Project, Record
+from pipeline.dataset.project import counts_of
+from pipeline.filter.recipe import PARTS, Recipe
+from pipeline.models import tokens
+from ui.parts import pair_view
+from ui.parts.forms import ParameterForm, control
+from ui.parts.notice import notice, notices
+from ui.text import say, t
+
+REVIEW = ("only_reviewed", "min_relevance", "preference_agrees")
+LENGTHS = tuple(f"{bound}_{part}_tokens" for part in PARTS for bound in ("min", "max"))
+OTHERS = ("sources", "contains", "contains_not", "drop_duplicates")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The form of a recipe.
+
+    Attributes:
+        unit: What lengths are counted in, as HTML.
+        model: The base model, whose tokenizer counts them.
+        problem: Why a model cannot be used.
+    """
+
+    form: ParameterForm
+    unit: gr.HTML
+    model: gr.Textbox
+    use_model: gr.Button
+    problem: gr.HTML
+
+    @property
+    def with_unit(self) -> list[Component]:
+        """Components that `units` returns updates for."""
+        return [self.unit, *(self.form.components[name] for name in LENGTHS)]
+
+
+def build() -> Rules:
+    """Lay out the form."""
+    controls: dict[str, Component] = {}
+    gr.Markdown(t("filter.group.review"))
+    for name in REVIEW:
+        controls[name] = control(Recipe, "filter", name)
+    gr.Markdown(t("filter.group.lengths"))
+    unit = gr.HTML(elem_id="filter-unit", padding=False)
+    for part in PARTS:
+        with gr.Row(elem_classes="form-row"):
+            for name in (f"min_{part}_tokens", f"max_{part}_tokens"):
+                controls[name] = _number(name)
+    with gr.Accordion(t("filter.model.fold"), open=False, elem_id="filter-model-fold"):
+        model = gr.Textbox(label=t("filter.model"), info=t("filter.model.help"), elem_id="filter-model")
+        use_model = gr.Button(t("filter.model.use"), size="sm", elem_id="filter-model-use")
+        problem = gr.HTML(visible=False, padding=False, elem_id="filter-model-problem")
+    gr.Markdown(t("filter.group.text"))
+    for name in OTHERS:
+        controls[name] = control(Recipe, "filter", name, [] if name == "sources" else None)
+    return Rules(ParameterForm(Recipe, controls), unit, model, use_model, problem)
+
+
+def _number(name: str) -> gr.Number:
+    """Return the control of a length: two stand side by side, so it is narrower than others, and its help is short."""
+    return gr.Number(
+        value=Recipe.model_fields[name].default,
+        precision=0,
+        label=t(f"filter.{name}"),
+        placeholder=t("filter.any"),
+        min_width=130,
+        elem_id=f"filter-{name.replace('_', '-')}",
+    )
+
+
+def recipe(form: ParameterForm, values: tuple[Any, ...]) -> Recipe:
+    """Return the recipe that the form holds; an emptied shortest length is none."""
+    given = dict(zip(form.components, values, strict=True))
+    given |= {name: 0 for name in LENGTHS if name.startswith("min_") and given[name] is None}
+    return Recipe.model_validate(given)
+
+
+def units(project: Project) -> list[Any]:
+    """Return updates for `Rules.with_unit`: what lengths are counted in."""
+    counted = counts_of(project)
+    if counted.unit == "tokens":
+        line = f'<div class="run-line">{escape(say("filter.unit.tokens", model=counted.name))}</div>'
+    else:
+        line = notice(say("filter.unit.words", model=project.read().base_model))
+    unit = pair_view.unit_name(counted.unit)
+    labels = [gr.update(label=say("filter.with_unit", label=say(f"filter.{name}"), unit=unit)) for name in LENGTHS]
+    return [line, *labels]
+
+
+def use_model(project: Project, model: str) -> list[Any]:
+    """Make a model the project's base model.
+
+    Args:
+        project: The project.
+        model: Its repository on the Hub, or its folder.
+
+    Returns:
+        Updates for its control, what is wrong with it, and when the tab was looked at last.
+    """
+    try:
+        name = tokens.check(model)
+    except StudioError as error:
+        wrong = notices([Notice(error.what, error.why, error.next)], "filter", bad=True)
+        return [gr.skip(), gr.update(value=wrong, visible=True), gr.skip()]
+
+    def change(record: Record) -> None:
+        record.base_model = name
+
+    project.update(change)
+    return [name, gr.update(visible=False), time.time()]

@@ -1,0 +1,1 @@
+"""The review section of the Dataset tab."""

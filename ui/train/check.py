@@ -1,0 +1,75 @@
+"""What the Train tab says before a training: the machine, the numbers, what stops it, what to beware of."""
+
+from __future__ import annotations
+
+from html import escape
+
+from pipeline.base.preflight import Preflight
+from pipeline.hardware import machine as hardware_machine
+from pipeline.hardware.remote import money
+from pipeline.train.check import TrainNumbers
+from pipeline.train.orpo import OrpoParams
+from ui.parts.notice import facts, notices
+from ui.parts.run_view import duration, rough
+from ui.text import say
+
+
+def machine_line() -> str:
+    """Return what this machine has, as one line of HTML."""
+    machine = hardware_machine.this_machine()
+    gpus = ", ".join(f"{gpu.name} ({hardware_machine.size(gpu.memory)})" for gpu in machine.gpus) or say("train.no_gpu")
+    words = say("train.machine", cpus=machine.cpus, memory=hardware_machine.size(machine.memory), gpus=gpus)
+    return f'<div class="run-line">{escape(words)}</div>'
+
+
+def summary(found: Preflight[TrainNumbers], params: OrpoParams) -> str:
+    """Return what a check found as HTML: numbers, what stops the run, what to beware of.
+
+    Args:
+        found: What the check found.
+        params: The hyperparameters checked.
+    """
+    numbers = found.numbers
+    unit = say(f"train.unit.{'tokens' if numbers.unit == 'tokens' else 'words'}")
+    step = params.batch_size * params.gradient_accumulation
+    cuts = [
+        say(f"train.cut.{name}", count=count, share=f"{count / numbers.pairs:.0%}")
+        for name in ("prompts", "completions", "sequences")
+        if (count := getattr(numbers, f"{name}_cut"))
+    ]
+    lines = {
+        "pairs": f"{numbers.pairs:,}",
+        "steps": say("train.steps.of", steps=f"{numbers.steps:,}", pairs=step, epochs=params.epochs)
+        + (say("train.steps.unused", count=numbers.unused) if numbers.unused else ""),
+        "longest": f"{numbers.longest:,} {unit}",
+        "cuts": say("train.comma").join(cuts) or say("train.cut.none"),
+        "memory": _memory(numbers),
+        "seconds": _time(numbers),
+    }
+    if numbers.job:
+        lines["most"] = say(
+            "train.most", most=money(numbers.job.offer.at_most), time=duration(numbers.job.offer.hard_stop)
+        )
+    shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()}) if numbers.pairs else ""
+    return notices(found.blockers, "train", bad=True) + shown + notices(found.warnings, "train")
+
+
+def _memory(numbers: TrainNumbers) -> str:
+    if numbers.memory is None:
+        return say("train.memory.unknown")
+    if numbers.job:  # in the Hub's units, as in the list of hardware
+        sizes = {"need": numbers.memory, "total": numbers.job.offer.flavor.memory}
+        return say("train.memory.about", **{name: f"{size / 1e9:.1f} GB" for name, size in sizes.items()})
+    total = hardware_machine.this_machine().training_memory
+    return say("train.memory.about", need=hardware_machine.size(numbers.memory), total=hardware_machine.size(total))
+
+
+def _time(numbers: TrainNumbers) -> str:
+    planned = numbers.job
+    if planned is None:
+        return say("train.about", time=duration(numbers.seconds)) if numbers.seconds else say("train.time.unknown")
+    offer = planned.offer
+    if offer.estimate is None or offer.cost is None:
+        return say("hardware.time.unknown")
+    about = {"time": rough(offer.estimate.seconds), "cost": money(offer.cost)}
+    return say("train.time.job" if offer.estimate.source == "formula" else "hardware.time.former", **about)
