@@ -43,8 +43,8 @@ def build(studio: Studio) -> gr.Blocks:
                 with gr.Tab(t(f"tab.{name}"), id=name, elem_id=f"tab-{name}") as items[name]:
                     built[name] = step.build(studio)
         page = Page(project, tabs, items, gr.State(None), signed_in.name)
-        status_bar.wire(bar, studio, project)
-        account.wire(signed_in, studio, bar.account, bar.timer)
+        status_bar.wire(bar, studio, project, signed_in)
+        account.wire(signed_in, studio, bar.account)
         spend.wire(spending, studio, bar.stop)
         for name, step in STEPS.items():
             step.wire(built[name], studio, page)

@@ -22,6 +22,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from pipeline.base.errors import StudioError
+from pipeline.base.project import Project
 from pipeline.runs.ledger import Run
 from ui.text import speak
 
@@ -44,13 +46,20 @@ class Visit(Protocol):
 
     @property
     def language(self) -> str:
-        """en or zh."""
+        """En or zh."""
 
     def run(self, run_id: str) -> Run:
         """Return a run of theirs.
 
         Raises:
-            KeyError: There is none, or it is somebody else's.
+            LookupError: There is none, or it is somebody else's.
+        """
+
+    def project(self, name: str) -> Project:
+        """Return a project of theirs.
+
+        Raises:
+            LookupError: There is none, or it is somebody else's.
         """
 
 
@@ -234,7 +243,7 @@ class Stream:
                 if source is None:
                     raise LookupError(topic)
                 source.admit(visit, name)
-            except LookupError:
+            except (LookupError, StudioError):
                 self._deliver([(page, written({"topic": topic, "refused": True}))])
             else:
                 admitted.append((topic, source))

@@ -57,4 +57,9 @@ def say(key: str, **values: object) -> str:
 
 def speak(accept_language: str) -> None:
     """Choose the language of `say` for the running handler from the browser's Accept-Language."""
-    _language.set("zh" if accept_language.lower().lstrip().startswith("zh") else "en")
+    _language.set(language_of(accept_language))
+
+
+def language_of(accept_language: str) -> str:
+    """Return the language of the pages for a browser's Accept-Language: en or zh."""
+    return "zh" if accept_language.lower().lstrip().startswith("zh") else "en"

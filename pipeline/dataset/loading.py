@@ -24,7 +24,7 @@ from pipeline.dataset.reading import LayoutUnknown, Progress
 from pipeline.dataset.recognise import Loaded
 from pipeline.dataset.sources import Source
 
-UNWATCHED_S = 60.0  # a hidden tab's timers tick once a minute in Chromium; a closed one's never
+UNWATCHED_S = 900.0  # a page that is hidden watches nothing: long enough to do something else while it loads
 _KEPT = 20
 
 Stage = Literal["asking", "reading", "making", "done", "columns", "failed", "stopped"]

@@ -16,9 +16,10 @@ from pipeline.hub import datasets as hub
 from pipeline.hub import look
 from pipeline.hub.datasets import Described, Found
 from ui.handlers import QUIET, handle
+from ui.parts import topic
+from ui.stream import Said, Visit
 from ui.text import say, t
 
-POLL_S = 0.5
 _COLUMNS = 12  # columns of a dataset named one by one
 # Asked when typing has paused, with what stands there by then: one search for a word, not one for every letter.
 _PAUSED = """async (...values) => {
@@ -64,10 +65,11 @@ class LoadView:
 
     Attributes:
         key: State with its key; see `pipeline.dataset.loading.find`.
+        hear: Pressed by the page's script when the load is over.
     """
 
     key: gr.State
-    timer: gr.Timer
+    hear: gr.Button
     box: gr.Column
     progress: gr.HTML
     stop: gr.Button
@@ -75,7 +77,7 @@ class LoadView:
     @property
     def outputs(self) -> list[Any]:
         """Components that `running` and `over` return updates for."""
-        return [self.key, self.timer, self.box, self.progress]
+        return [self.key, self.box, self.progress]
 
 
 def build() -> HubForm:
@@ -113,11 +115,12 @@ def _picker(name: str) -> gr.Dropdown:
 
 def build_load() -> LoadView:
     """Lay out a running load."""
-    key, timer = gr.State(""), gr.Timer(POLL_S, active=False)
+    key = gr.State("")
     with gr.Column(visible=False, elem_id="dataset-loading") as box:
         progress = gr.HTML(elem_id="dataset-progress", padding=False)
         stop = gr.Button(t("dataset.stop"), elem_id="dataset-stop", elem_classes="run-stop")
-    return LoadView(key, timer, box, progress, stop)
+        hear = topic.hearing("dataset-hear")
+    return LoadView(key, hear, box, progress, stop)
 
 
 def wire(form: HubForm, kind: gr.Radio) -> None:
@@ -304,12 +307,29 @@ def chosen_by(
 
 def running(key: str, state: loading.State) -> list[Any]:
     """Return updates that show a load that runs."""
-    return [key, gr.Timer(active=True), gr.update(visible=True), _progress(state)]
+    name = f"load:{key}"
+    shown = topic.place(name, _progress(state), more=topic.mark(name, "going on", "dataset-hear"))
+    return [key, gr.update(visible=True), shown]
 
 
 def over() -> list[Any]:
     """Return updates that take a load away that is over."""
-    return ["", gr.Timer(active=False), gr.update(visible=False), ""]
+    return ["", gr.update(visible=False), ""]
+
+
+class LoadTopic:
+    """What the stream says of a load; its key is known to the page that started it, and to nobody else."""
+
+    every, slow = 0.5, False
+
+    def admit(self, visit: Visit, name: str) -> None:
+        """Let whoever knows the key watch it; one that is forgotten is over."""
+
+    def look(self, visit: Visit, name: str) -> Said:
+        """Return how far a load is; being looked at keeps it going."""
+        found = loading.find(name)
+        state = found.state() if found else loading.State("stopped")
+        return Said({"html": _progress(state), "shape": "over" if state.over else "going on"}, last=state.over)
 
 
 def _progress(state: loading.State) -> str:

@@ -27,6 +27,7 @@ from ui.dataset.hub import HubForm, LoadView
 from ui.dataset.preview import Preview
 from ui.handlers import BUSY, QUIET, handle
 from ui.page import Page
+from ui.parts.topic import HEAR
 from ui.review import section as review
 from ui.review.section import ReviewSection
 from ui.text import say, t
@@ -119,7 +120,7 @@ def _wire_form(tab: DatasetTab, studio: Studio, page: Page) -> None:
         if kind == "hub":
             return _start(studio, by_hand, *hub)
         read = (lambda: sources.local_file(path)) if kind == "path" else sources.sample
-        return [*place(studio, read, by_hand, shown), *[gr.skip()] * 5]
+        return [*place(studio, read, by_hand, shown), *[gr.skip()] * 4]
 
     def stop(key: str) -> list[Any]:
         if found := loading.find(key):
@@ -138,7 +139,7 @@ def _wire_form(tab: DatasetTab, studio: Studio, page: Page) -> None:
     outputs = [*placed, form.load, *form.running.outputs]
     form.load.click(handle(load), inputs, outputs, **BUSY)
     form.path.submit(handle(load), inputs, outputs, **BUSY)
-    form.running.timer.tick(handle(_watched), [form.running.key], outputs, **QUIET)
+    form.running.hear.click(handle(_watched), [form.running.key], outputs, **HEAR)
     form.running.stop.click(handle(stop), [form.running.key], outputs, **QUIET)
     form.file.upload(handle(upload), [form.file, form.by_hand, page.project], [*placed, form.file], **BUSY)
 

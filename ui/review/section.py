@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
 from pipeline.base import project as projects
-from pipeline.base.errors import StudioError
 from pipeline.base.project import Project
 from pipeline.dataset.project import pairs_of
-from pipeline.review import annotators, readback
+from pipeline.review import annotators
 from pipeline.review import project as review_project
-from pipeline.review.api import Refused, ReviewError
 from pipeline.review.plan import ReviewPlan
-from pipeline.review.project import plan_of, review_of
-from pipeline.review.service import Endpoint
-from pipeline.runs.ledger import Run, State
+from pipeline.review.project import plan_of
+from pipeline.runs.ledger import Run
 from pipeline.studio import Studio
 from ui.handlers import BUSY, QUIET, handle
 from ui.page import Page
-from ui.parts import run_view
+from ui.parts import run_view, topic
 from ui.parts.forms import ParameterForm
 from ui.parts.notice import notice
 from ui.parts.run_view import RunView
+from ui.parts.topic import HEAR
 from ui.review import people as review_people
 from ui.review import plan as review_plan
 from ui.review.people import People
+from ui.review.topic import Phase, now_of, phase_of
 from ui.text import say, t
-
-WAITING, REVIEWING = 2.0, 5.0  # seconds between looks: while Argilla starts, while people review
-Phase = Literal["none", "plan", "importing", "stopped", "review"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,8 @@ class ReviewSection:
     """Components of the review section.
 
     Attributes:
-        seen: State that says whether the Dataset tab is the one on the page.
+        mark: Says what is watched; nobody sees it.
+        hear: Pressed by the page's script when more has changed than it can draw itself.
     """
 
     box: gr.Column
@@ -55,15 +51,15 @@ class ReviewSection:
     run: RunView
     result: gr.HTML
     people: People
-    timer: gr.Timer
-    seen: gr.State
+    mark: gr.HTML
+    hear: gr.Button
 
     @property
     def drawn(self) -> list[Component]:
         """Components that `draw` may update."""
         return [
             *(self.box, self.plan_box, self.planned, self.planned_text, self.reason, self.start, self.run.run),
-            *(self.result, *self.people.drawn, self.timer, *self.form.inputs),
+            *(self.result, *self.people.drawn, self.mark, *self.form.inputs),
         ]
 
 
@@ -81,10 +77,8 @@ def build(studio: Studio) -> ReviewSection:
         run = run_view.build("import")
         result = gr.HTML(elem_id="review-result", padding=False, visible=False)
         people = review_people.build()
-    return ReviewSection(
-        *(box, plan_box, form, planned, planned_text, reason, start, run, result, people),
-        *(gr.Timer(REVIEWING, active=False), gr.State(True)),
-    )
+        mark, hear = gr.HTML(elem_id="review-mark", padding=False), topic.hearing("review-hear")
+    return ReviewSection(*(box, plan_box, form, planned, planned_text, reason, start, run, result, people, mark, hear))
 
 
 def wire(section: ReviewSection, studio: Studio, page: Page) -> None:
@@ -102,8 +96,8 @@ def wire(section: ReviewSection, studio: Studio, page: Page) -> None:
         run = start_import(section, studio, name, values)
         return {**redraw(name, request=request), section.run.run: run.id}
 
-    def look(name: str, seen: bool) -> dict[Component, Any]:
-        return live(section, studio, name) if seen else {section.timer: gr.Timer(active=False)}
+    def look(name: str) -> dict[Component, Any]:
+        return live(section, studio, name)
 
     def create(name: str, names: str, *, request: gr.Request) -> dict[Component, Any]:
         of, endpoint = projects.find(studio.home, name), studio.argilla.endpoint()
@@ -113,29 +107,11 @@ def wire(section: ReviewSection, studio: Studio, page: Page) -> None:
     page.project.change(handle(changed), [page.project], [*section.drawn, *people.secret, people.login], **QUIET)
     page.items["dataset"].select(handle(redraw), [page.project], section.drawn, **QUIET)
     section.run.ended.change(handle(redraw), [page.project], section.drawn, **QUIET)
-    for step, item in page.items.items():  # on another tab nobody sees it: no looks at the server
-        item.select(_always(step == "dataset"), None, [section.seen], **QUIET)
-    section.timer.tick(handle(look), [page.project, section.seen], section.drawn, **QUIET)
+    section.hear.click(handle(look), [page.project], section.drawn, **HEAR)
     section.start.click(handle(start), [page.project, *section.form.inputs], section.drawn, **BUSY)
     people.create.click(handle(create), [page.project, people.names], [*section.drawn, *people.secret], **BUSY)
     review_people.wire(people, studio, page)
     run_view.wire(section.run, studio)
-
-
-def _always(value: bool) -> Callable[[], bool]:
-    return lambda: value
-
-
-def phase_of(of: Project | None, run: Run | None) -> Phase:
-    """Return how far a project's way into Argilla is."""
-    if of is None or of.read().dataset is None:
-        return "none"
-    if run is not None and run.active:
-        return "importing"
-    kept = of.read().review
-    if kept is None or not kept.dataset_id:
-        return "plan"
-    return "review" if run is None or run.state is State.SUCCEEDED else "stopped"
 
 
 def start_import(section: ReviewSection, studio: Studio, name: str, values: tuple[Any, ...]) -> Run:
@@ -163,7 +139,7 @@ def draw(section: ReviewSection, studio: Studio, name: str, base: str) -> dict[C
     run = studio.ledger.latest(name, "import") if of else None
     phase = phase_of(of, run)
     if of is None or phase == "none":
-        return {section.box: gr.update(visible=False), section.run.run: "", section.timer: gr.Timer(active=False)}
+        return {section.box: gr.update(visible=False), section.run.run: "", section.mark: ""}
     plan = plan_of(of)
     return _merged(
         {
@@ -208,57 +184,27 @@ def live(section: ReviewSection, studio: Studio, name: str, *, first: bool = Fal
         first: Whether the list of annotators and what is suggested for it are drawn too.
     """
     of = projects.find(studio.home, name) if name else None
-    phase = phase_of(of, studio.ledger.latest(name, "import") if of else None)
-    if of is None or phase in ("none", "importing"):
-        return {section.reason: _shown(""), section.timer: gr.Timer(active=False)}
-    try:
-        endpoint = studio.argilla.endpoint()
-    except StudioError as error:
-        waiting = say("review.waiting") if studio.argilla.status.state != "failed" else str(error)
-        return {
-            section.reason: _shown(notice(waiting)),
-            section.start: gr.update(interactive=False),
-            section.people.progress: "",
-            section.timer: gr.Timer(WAITING, active=True),
-        }
-    ready: dict[Component, Any] = {
-        section.reason: _shown(""),
-        section.start: gr.update(interactive=True, visible=phase != "review"),
+    now = now_of(studio, of)
+    if of is None or now.phase == "none":
+        return {section.reason: _shown(""), section.mark: ""}
+    watched = f"review:{of.name}"
+    updates: dict[Component, Any] = {
+        section.reason: _shown(notice(now.waiting)),
+        section.mark: f"<span {topic.mark(watched, now.shape, 'review-hear', seen_only=True)}></span>",
     }
-    if phase == "plan":
-        return {**ready, section.timer: gr.Timer(active=False)}
-    ready[section.timer] = gr.Timer(REVIEWING, active=True)
-    return _merged(ready, _reviewing(section, of, endpoint, phase, first))
-
-
-def _reviewing(
-    section: ReviewSection, of: Project, endpoint: Endpoint, phase: Phase, first: bool
-) -> dict[Component, Any]:
-    """Return how far the annotators are; where the dataset is gone or elsewhere, that it can be imported again."""
-    plan = plan_of(of)
-    try:
-        kept = review_of(of, endpoint)
-        names = annotators.list_annotators(endpoint, plan)
-        state = readback.progress(endpoint, kept.dataset_id)
-    except Refused as error:
-        problem = say("review.gone") if error.status == 404 else str(error)
-        return _again(section, problem)
-    except StudioError as error:
-        if isinstance(error, ReviewError):
-            return {section.people.progress: notice(str(error))}
-        return _again(section, str(error))
-    shown = review_people.progress(state, names, plan.min_submitted)
-    updates: dict[Component, Any] = {section.people.progress: shown}
-    if first:
-        updates |= review_people.suggested(section.people, names, asked=phase == "review")
+    if now.phase == "importing":
+        return updates
+    updates[section.people.progress] = topic.place(watched, now.progress)
+    if now.waiting:
+        return {**updates, section.start: gr.update(interactive=False)}
+    if now.again:
+        again = gr.update(visible=True, interactive=True, value=say("review.import.again"))
+        return {**updates, section.start: again}
+    updates[section.start] = gr.update(interactive=True, visible=now.phase != "review")
+    if first and now.names is not None:
+        suggested = review_people.suggested(section.people, now.names, asked=now.phase == "review")
+        return _merged(updates, suggested)
     return updates
-
-
-def _again(section: ReviewSection, problem: str) -> dict[Component, Any]:
-    return {
-        section.people.progress: notice(problem),
-        section.start: gr.update(visible=True, interactive=True, value=say("review.import.again")),
-    }
 
 
 def _result(run: Run | None) -> str:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
 from pipeline.hardware import machine, remote
 from pipeline.hardware.remote import money
 from pipeline.runs.ledger import Run, State
 from pipeline.runs.view import View
 from pipeline.train import card, trainings
+from ui.parts import curves
 from ui.parts.hardware import named
 from ui.parts.notice import facts, notice
 from ui.parts.run_view import duration
@@ -27,6 +27,7 @@ CURVES = {
     "accuracy": ("rewards/accuracies",),
     "margin": ("rewards/margins",),
 }
+METRICS = tuple(dict.fromkeys(metric for metrics in CURVES.values() for metric in metrics))
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,7 @@ class Trained:
     """
 
     note: gr.HTML
-    curves_box: gr.Column
-    curves: dict[str, gr.LinePlot]
+    curves: gr.HTML
     box: gr.Column
     facts: gr.HTML
     snippet: gr.Code
@@ -49,15 +49,13 @@ class Trained:
     @property
     def outputs(self) -> list[Any]:
         """Components that `draw` returns updates for."""
-        curves = self.curves.values()
-        return [self.note, self.curves_box, *curves, self.box, self.facts, self.snippet, self.evaluate]
+        return [self.note, self.curves, self.box, self.facts, self.snippet, self.evaluate]
 
 
 def build() -> Trained:
     """Lay out note, curves and result, hidden until a run has them."""
     note = gr.HTML(visible=False, elem_id="train-note")
-    with gr.Column(visible=False, elem_id="train-curves") as curves_box:
-        curves = _curves()
+    plots = gr.HTML(visible=False, elem_id="train-curves", padding=False)
     with gr.Column(visible=False, elem_id="train-result") as box:
         gr.Markdown(t("train.result"))
         about = gr.HTML(elem_id="train-facts")
@@ -71,29 +69,7 @@ def build() -> Trained:
                 buttons=["copy"],
                 elem_id="train-snippet",
             )
-    return Trained(note, curves_box, curves, box, about, snippet, evaluate)
-
-
-def _curves() -> dict[str, gr.LinePlot]:
-    """Lay out the plots, two in a row."""
-    names = list(CURVES)
-    plots = {}
-    for row in (names[:2], names[2:]):
-        with gr.Row():
-            for name in row:
-                plots[name] = gr.LinePlot(
-                    x="step",
-                    y="value",
-                    color="metric" if len(CURVES[name]) > 1 else None,
-                    color_title=" ",
-                    y_title=" ",
-                    label=t(f"train.curve.{name}"),
-                    caption=t(f"train.curve.{name}.help"),
-                    min_width=320,
-                    buttons=["fullscreen"],
-                    elem_id=f"train-curve-{name}",
-                )
-    return plots
+    return Trained(note, plots, box, about, snippet, evaluate)
 
 
 def key(seen: View | None) -> str:
@@ -101,19 +77,18 @@ def key(seen: View | None) -> str:
     if seen is None:
         return ""
     worker = bool(seen.run.worker)  # from when on a Job has a page
-    return f"{seen.run.id} {seen.run.state} {seen.folded.stage} {len(seen.folded.metrics)} {worker}"
+    return f"{seen.run.id} {seen.run.state} {seen.folded.stage} {bool(seen.folded.metrics)} {worker}"
 
 
 def draw(seen: View | None) -> list[Any]:
     """Return updates for `Trained.outputs`: a run's note, curves and result."""
     if seen is None:
         hidden = gr.update(visible=False)
-        return [hidden, hidden, *(gr.update() for _ in CURVES), hidden, "", "", gr.update()]
+        return [hidden, hidden, hidden, "", "", gr.update()]
     words = _note(seen)
     return [
         gr.update(value=words, visible=bool(words)),
-        gr.update(visible=bool(seen.folded.metrics)),
-        *(_curve(seen.folded.metrics, name) for name in CURVES),
+        gr.update(value=_curves(seen.run), visible=bool(seen.folded.metrics)),
         *_result(seen),
     ]
 
@@ -164,16 +139,20 @@ def _link(url: str, words: str) -> str:
     return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(words)}</a>'
 
 
-def _curve(metrics: list[dict[str, Any]], name: str) -> Any:
-    """Return the update of one plot: a row per step and metric; a value that is no number is left out."""
-    rows = [
-        (entry["step"], float(entry[metric]), say(f"train.metric.{metric}"))
-        for metric in CURVES[name]
-        for entry in metrics
-        if isinstance(entry.get(metric), int | float)
+def _curves(run: Run) -> str:
+    """Return the places of a run's curves, which the page draws from the stream."""
+    figures = [
+        curves.figure(
+            f"train-curve-{name}",
+            f"run:{run.id}",
+            {metric: say(f"train.metric.{metric}") for metric in metrics},
+            title=say(f"train.curve.{name}"),
+            about=say(f"train.curve.{name}.help"),
+            x=say("train.step"),
+        )
+        for name, metrics in CURVES.items()
     ]
-    table = pd.DataFrame(rows, columns=["step", "value", "metric"])
-    return gr.update(value=table, x_title=say("train.step"))
+    return f'<div class="curves">{"".join(figures)}</div>'
 
 
 def _result(seen: View) -> list[Any]:

@@ -1,0 +1,31 @@
+"""Places of curves, which the page draws from the rows of a topic (`ui/static/curves.js`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from html import escape
+
+from ui.text import say
+
+
+def figure(elem_id: str, topic: str, metrics: Mapping[str, str], *, title: str, about: str, x: str) -> str:
+    """Return the HTML of one plot.
+
+    Args:
+        elem_id: Its id.
+        topic: Whose rows are drawn.
+        metrics: Columns drawn, each with the word people read.
+        title: What it shows.
+        about: How to read it.
+        x: What the rows are counted in.
+    """
+    words = say("curve.words", title=title, points="{points}", step="{step}", last="{last}")
+    data = {"curve": topic, "metrics": json.dumps(list(metrics.items()), ensure_ascii=False), "x": x, "words": words}
+    marks = " ".join(f'data-{name}="{escape(value)}"' for name, value in data.items())
+    full = f'<button type="button" class="curve-full" aria-label="{escape(say("curve.full"))}">⛶</button>'
+    return (
+        f'<div class="curve" id="{escape(elem_id)}" {marks}><div class="curve-title">{escape(title)}{full}</div>'
+        f'<div class="curve-plot" role="img" aria-label="{escape(title)}"></div>'
+        f'<div class="subdued">{escape(about)}</div></div>'
+    )

@@ -1,0 +1,43 @@
+"""What the page's script needs to find in the page to draw a topic of the stream (`ui/static/stream.js`)."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from ui.handlers import QUIET
+
+# The event of a button that the script presses: what changes while it runs is drawn after it.
+HEAR: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
+
+
+def hearing(elem_id: str) -> gr.Button:
+    """Lay out the button that the script presses when Gradio has to draw more than the script can; nobody sees it."""
+    return gr.Button(visible="hidden", elem_id=elem_id)
+
+
+def mark(topic: str, shape: str, hear: str, *, seen_only: bool = False) -> str:
+    """Return the attributes of an element that stands for a topic: while it is in the page the topic is watched.
+
+    Args:
+        topic: kind:name.
+        shape: What of it Gradio has drawn; the script presses the button when the stream says another one.
+        hear: That button's elem_id.
+        seen_only: Whether it is watched only while it can be seen.
+    """
+    marks = f'data-topic="{escape(topic)}" data-shape="{escape(shape)}" data-hear="{escape(hear)}"'
+    return marks + (" data-seen-only" if seen_only else "")
+
+
+def place(topic: str, inside: str, style: str = "", more: str = "") -> str:
+    """Return the HTML of a place in which the script draws a topic's `html`.
+
+    Args:
+        topic: kind:name.
+        inside: What it shows now, HTML.
+        style: CSS class.
+        more: Further attributes: a `mark`, where the place stands for the topic itself.
+    """
+    return f'<div class="{style}" data-draw="{escape(topic)}" {more}>{inside}</div>'
