@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 
 import gradio as gr
+from gradio.components import Component
 
 from pipeline.base import project as projects
 from pipeline.base.errors import StudioError
@@ -55,8 +56,25 @@ def build(studio: Studio) -> gr.Blocks:
             return [name, status_bar.items(studio), choices, gr.Tabs(selected=step) if step else gr.skip()]
 
         demo.load(handle(opened), None, [project, bar.items, bar.project, tabs], **QUIET)
+        quieten(demo, bar.hear)
     demo.queue(default_concurrency_limit=8)
     return demo
+
+
+def quieten(demo: gr.Blocks, anchor: Component) -> None:
+    """Tell Gradio that events which show no progress have it in one place only.
+
+    Gradio 6.31 keeps a loading state for every output that any event has had, and at each step of each event (pending,
+    running, done) copies all of them into their components: with 150 components that have been drawn once, a single
+    event keeps the page busy for a second.
+
+    Args:
+        demo: The page, with all its events.
+        anchor: A component nobody sees.
+    """
+    for event in demo.fns.values():
+        if event.show_progress == "hidden":
+            event.show_progress_on = [anchor]
 
 
 def asked_for(studio: Studio, query: dict[str, str]) -> tuple[str, str]:

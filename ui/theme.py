@@ -64,7 +64,8 @@ CSS = """
   overflow-wrap: anywhere; }
 .run-problem b { display: block; }
 .run-log { font-family: var(--font-mono); font-size: 12px; height: 18em; overflow: auto; margin: 0;
-  white-space: pre-wrap; overflow-wrap: anywhere; background: var(--input-background-fill) !important; color: var(--body-text-color);
+  white-space: pre-wrap; overflow-wrap: anywhere; color: var(--body-text-color);
+  background: var(--input-background-fill) !important;
   border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 8px 12px; }
 .stream-lost { display: none; color: #d97706; font-weight: 600; }
 html[data-stream=lost] .stream-lost { display: inline; }
