@@ -8,6 +8,12 @@ from html import escape
 
 from ui.text import say
 
+CORNERS = (
+    '<svg width="14" height="14" viewBox="0 0 14 14" fill="none" stroke="currentColor" stroke-width="1.5" '
+    'aria-hidden="true">'
+    '<path d="M1 5V1h4M9 1h4v4M13 9v4H9M5 13H1V9"/></svg>'
+)
+
 
 def figure(elem_id: str, topic: str, metrics: Mapping[str, str], *, title: str, about: str, x: str) -> str:
     """Return the HTML of one plot.
@@ -23,7 +29,7 @@ def figure(elem_id: str, topic: str, metrics: Mapping[str, str], *, title: str, 
     words = say("curve.words", title=title, points="{points}", step="{step}", last="{last}")
     data = {"curve": topic, "metrics": json.dumps(list(metrics.items()), ensure_ascii=False), "x": x, "words": words}
     marks = " ".join(f'data-{name}="{escape(value)}"' for name, value in data.items())
-    full = f'<button type="button" class="curve-full" aria-label="{escape(say("curve.full"))}">⛶</button>'
+    full = f'<button type="button" class="curve-full" aria-label="{escape(say("curve.full"))}">{CORNERS}</button>'
     return (
         f'<div class="curve" id="{escape(elem_id)}" {marks}><div class="curve-title">{escape(title)}{full}</div>'
         f'<div class="curve-plot" role="img" aria-label="{escape(title)}"></div>'

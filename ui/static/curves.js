@@ -4,7 +4,7 @@
   "use strict";
   const MOST = 2000; // points of a curve; more are no wider than a pixel
   const EVERY_MS = 1000; // between two drawings while points come in
-  const COLOURS = ["#0d9488", "#d97706", "#6366f1"];
+  const COLOURS = [["#0d9488", "#2dd4bf"], ["#d97706", "#fbbf24"], ["#6366f1", "#a5b4fc"]]; // on light, on dark
   const folder = new URL("vendor/uplot/", document.currentScript.src);
   const plots = new WeakMap(); // figure -> {plot, topic, count, dark}
   let library = null, drawn = 0, timer = 0;
@@ -66,14 +66,15 @@
       cursor: { drag: { x: true, y: false } },
       axes: [{ ...axis, label: figure.dataset.x, labelSize: 20, size: 34 }, { ...axis, size: 58 }],
       series: [
-        { label: figure.dataset.x },
+        { label: figure.dataset.x, value: (plot, value, place, row) => short(row == null ? plot.data[0].at(-1) : value) },
         ...metrics(figure).map(([, label], at) => ({
           label,
-          stroke: COLOURS[at],
+          stroke: COLOURS[at][Number(dark())],
           width: 1.5,
           spanGaps: true,
           points: { show: (plot, series, first, last) => last - first < 60, size: 5 },
-          value: (plot, value) => short(value),
+          // Where no pointer says which step: the last one.
+          value: (plot, value, place, row) => short(row == null ? plot.data[place].findLast((one) => one != null) : value),
         })),
       ],
     };

@@ -118,11 +118,14 @@
     });
   }
 
+  const shown = new WeakSet(); // logs that have been seen: from then on whoever reads says where they stand
   function write(element, lines) {
     if (!lines || !element.checkVisibility()) return; // a folded log is written when it is opened
     const text = lines.join("\n");
     if (element.textContent === text) return;
-    const followed = element.scrollHeight - element.scrollTop - element.clientHeight < 24;
+    const first = !shown.has(element);
+    shown.add(element);
+    const followed = first || element.scrollHeight - element.scrollTop - element.clientHeight < 24;
     element.textContent = text;
     if (followed) element.scrollTop = element.scrollHeight;
   }
