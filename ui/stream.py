@@ -190,7 +190,7 @@ class Stream:
         self._guard = threading.Lock()
         self._wake = threading.Event()
         self._closed = False
-        self._beat = 0.0
+        self._beat = time.monotonic()
         self._slow = ThreadPoolExecutor(2, thread_name_prefix="stream-slow")
         self._thread = threading.Thread(target=self._keep, daemon=True, name="stream")
 

@@ -121,14 +121,14 @@ def fold(run: Run) -> Folded:
     with _guard:
         folded = _cache.pop(run.id, None) or Folded()
         _cache[run.id] = folded  # last in order: looked at last
-        while len(_cache) > 1 and (
-            len(_cache) > MOST_RUNS or sum(len(kept.metrics) for kept in _cache.values()) > MOST_METRICS
-        ):
-            _cache.popitem(last=False)
         tail = events.read(run.events, folded.offset)
         for event in tail.events:
             folded.add(event)
         folded.offset = tail.offset
+        while len(_cache) > 1 and (
+            len(_cache) > MOST_RUNS or sum(len(kept.metrics) for kept in _cache.values()) > MOST_METRICS
+        ):
+            _cache.popitem(last=False)
         return replace(
             folded, metrics=list(folded.metrics), results=list(folded.results), warnings=list(folded.warnings)
         )
