@@ -10,6 +10,7 @@ from starlette.staticfiles import StaticFiles
 
 FOLDER = Path(__file__).parent / "static"
 AT = "/page"
+FIRST = "quiet.js"  # before Gradio's own
 SCRIPTS = ("stream.js", "curves.js")
 
 
@@ -20,6 +21,8 @@ def route() -> Mount:
 
 def head() -> str:
     """Return what the page's head says of them; another version has another address, whatever a browser keeps."""
-    content = b"".join((FOLDER / name).read_bytes() for name in SCRIPTS)
+    content = b"".join((FOLDER / name).read_bytes() for name in (FIRST, *SCRIPTS))
     version = hashlib.sha256(content).hexdigest()[:8]
-    return "".join(f'<script defer src="page/{name}?{version}"></script>' for name in SCRIPTS)
+    scripts = [f'<script src="page/{FIRST}?{version}"></script>']
+    scripts += [f'<script defer src="page/{name}?{version}"></script>' for name in SCRIPTS]
+    return "".join(scripts)

@@ -59,8 +59,7 @@
     if (message.topic === "hello") {
       tries = 0;
       document.documentElement.dataset.stream = "open";
-      // Another process serves the page now; Gradio's side of it, and what it keeps of this page, is gone.
-      if (boot && boot !== message.boot) document.dispatchEvent(new CustomEvent("studio:restarted"));
+      if (boot && boot !== message.boot) reload();
       boot = message.boot;
       return;
     }
@@ -70,6 +69,19 @@
     draw();
     if ("shape" in message) compare(message.topic);
     if (message.rows) document.dispatchEvent(new CustomEvent("studio:rows", { detail: message.topic }));
+  }
+
+  // Another process serves the page now, and what Gradio kept there of this page is gone: open what is seen again.
+  // (Gradio does so itself, at the next event, and then opens the latest project.)
+  function reload() {
+    const run = [...document.querySelectorAll("[data-topic^='run:']")].find((one) => one.checkVisibility());
+    const project = document.querySelector("#status-project input")?.value;
+    const query = new URLSearchParams(location.search);
+    for (const name of ["run", "project"]) query.delete(name);
+    if (run) query.set("run", run.dataset.topic.slice(4));
+    else if (project) query.set("project", project);
+    if (query.toString() === location.search.slice(1)) location.reload();
+    else location.search = query;
   }
 
   function keep({ topic, rows, from, lines, drop, keep: kept, ...values }) {
