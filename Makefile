@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 # A browser test waits for a page: what else takes the processor would make it fail.
 SIDE_BY_SIDE := tests/unit tests/integration --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: run test test-full check unit engines bench lock clean
+.PHONY: run test test-full check unit engines bench picture lock clean
 
 run: $(VENV)/.app
 	$(BIN)/python app.py $(ARGS)
@@ -33,6 +33,9 @@ check: $(VENV)/.dev
 
 engines: $(VENV)/.app
 	$(BIN)/python -m pipeline.base.install
+
+picture: $(VENV)/.dev
+	$(BIN)/python -m bench.picture
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench

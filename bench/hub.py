@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -216,7 +217,7 @@ def publish() -> None:
 
     home = open_home(Settings().home)
     of = project.find(home, (home.path / "whole").read_text())
-    spec = {"project": of.name, "events": os.devnull, "stop_file": str(home.path / "stop")}
+    spec: dict[str, Any] = {"project": of.name, "events": os.devnull, "stop_file": str(home.path / "stop")}
     spec |= {"options": {"name": "whole", "test_share": 0.01}}
     written = export_pairs(spec, Reporter(spec))
     assert written["kept"] == PAIRS, written

@@ -1,30 +1,223 @@
-"""What event handlers share: the one way they are wrapped (language, errors, no public endpoint), and their events."""
+"""How the page calls its handlers: for a visit, values in by name, updates out by name.
+
+A handler is a function at the top of a module: `def checked(visit: Visit, given: Given) -> Update`. `given` maps the
+names of the parts it was wired to (`form.learning_rate`, `page.project`) to what they hold; what it returns maps names
+of parts to updates, and a part that it leaves out stays as it is. It can be called without a page, which is how it is
+tested, and it reaches nothing but what the visit gives.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import html
 import inspect
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 import gradio as gr
+from gradio.components import Component
 from pydantic import ValidationError
 
 from pipeline.base.errors import StudioError
 from pipeline.base.options import readable
 from pipeline.hub import client
+from pipeline.visit import Visit
 from ui.text import say, speak
 
 LOG = logging.getLogger("align_studio")
+
+Given = Mapping[str, Any]
+Update = dict[str, Any]
+Handler = Callable[[Visit, Given], Update]
 
 # Internal events: never behind another, no spinner over the page, not in the published API. In the queue all the same:
 # Gradio 6.31 tells the page of a changed gr.State only for queued events, without it no State's change event is seen.
 QUIET: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
 # Events a person waits for: queued, with Gradio's spinner on the outputs.
 BUSY: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 8}
+# A check may ask the Hub and count tokens: queued, but without a spinner, and only the last of several changes counts.
+CHECK: dict[str, Any] = {**BUSY, "show_progress": "hidden", "trigger_mode": "always_last"}
+
+
+@dataclass(frozen=True)
+class Wired:
+    """One handler and the parts it was wired to, for tests that call every handler.
+
+    Attributes:
+        handler: The function.
+        inputs: Names of the parts it is given.
+        outputs: Names of the parts it may update.
+    """
+
+    handler: Handler
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass
+class Wiring:
+    """Connects parts of the page with handlers.
+
+    Attributes:
+        visit: Makes the visit of a request.
+        parts: Every part by name; see `parts_of`.
+        wired: What was connected so far.
+    """
+
+    visit: Callable[[gr.Request], Visit]
+    parts: dict[str, Any] = field(default_factory=dict)
+    wired: list[Wired] = field(default_factory=list)
+
+    def within(self, **named: Any) -> Wiring:
+        """Return a wiring that also knows other parts, and adds to the same list.
+
+        Args:
+            **named: Dataclasses of components; the parts of one named `page` are called `page.…`, those of one named
+                `_` have no prefix.
+        """
+        found = dict(self.parts)
+        for name, holder in named.items():
+            found |= parts_of(holder, "" if name == "_" else f"{name}.")
+        return Wiring(self.visit, found, self.wired)
+
+    def on(
+        self,
+        events: Any,
+        handler: Handler,
+        inputs: str | Sequence[str] = (),
+        outputs: str | Sequence[str] = (),
+        how: Mapping[str, Any] = QUIET,
+        **more: Any,
+    ) -> Any:
+        """Call a handler at events.
+
+        Args:
+            events: One event of a component (`tab.start.click`), or a list of them.
+            handler: The function.
+            inputs: Names of the parts whose values it is given; `form.*` stands for all parts of a form.
+            outputs: Names of the parts it may update, the same way.
+            how: QUIET, BUSY or CHECK.
+            **more: More options of Gradio's event, such as `js`.
+
+        Returns:
+            Gradio's dependency, for `.then`.
+
+        Raises:
+            KeyError: There is no such part.
+        """
+        given, changed = self.names(inputs), self.names(outputs)
+        self.wired.append(Wired(handler, given, changed))
+        call = self._call(handler, given, changed)
+        triggers = events if isinstance(events, list) else [events]
+        parts = [[self.parts[name] for name in names] for names in (given, changed)]
+        return gr.on(triggers, call, *parts, **{**how, **more})
+
+    def names(self, patterns: str | Iterable[str]) -> tuple[str, ...]:
+        """Return the names of parts that patterns stand for, each once.
+
+        Raises:
+            KeyError: A pattern stands for nothing.
+        """
+        found: dict[str, None] = {}
+        for pattern in [patterns] if isinstance(patterns, str) else patterns:
+            if pattern.endswith("*"):
+                matching = [name for name in self.parts if name.startswith(pattern[:-1])]
+            else:
+                matching = [pattern] if pattern in self.parts else []
+            if not matching:
+                raise KeyError(f"no part is called {pattern}; there are {', '.join(self.parts)}")
+            found |= dict.fromkeys(matching)
+        return tuple(found)
+
+    def _call(self, handler: Handler, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Callable[..., Any]:
+        parts = {name: self.parts[name] for name in outputs}
+
+        @functools.wraps(handler, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+        def call(request: gr.Request, *values: Any) -> Any:
+            with said_to(request):
+                visit = self.visit(request)
+                with client.acting_as(visit.token):
+                    updates = handler(visit, dict(zip(inputs, values, strict=True)))
+            unknown = updates.keys() - parts.keys()
+            assert not unknown, f"{handler.__qualname__} updates {unknown}, which it was not wired to"
+            return {parts[name]: update for name, update in updates.items()} if parts else None
+
+        # Gradio 6.31 reads the signature to find the parameters it fills itself.
+        call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [
+                inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD),
+                inspect.Parameter("values", inspect.Parameter.VAR_POSITIONAL),
+            ]
+        )
+        call.__annotations__ = {"request": gr.Request}
+        del call.__wrapped__  # type: ignore[attr-defined]  # inspect would look through it
+        return call
+
+
+def parts_of(holder: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the components of a dataclass by name, nested ones with their holder's name before a dot.
+
+    A dict of components counts as a holder; a form's controls stand under the form's name.
+
+    Args:
+        holder: A dataclass of components, dataclasses, dicts and other values; the latter are passed over.
+        prefix: Put before each name.
+    """
+    if isinstance(holder, dict):
+        fields = {str(name): value for name, value in holder.items()}
+    else:
+        fields = {each.name: getattr(holder, each.name) for each in dataclasses.fields(holder)}
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Component | gr.blocks.BlockContext):
+            found[f"{prefix}{name}"] = value
+        elif dataclasses.is_dataclass(value) or isinstance(value, dict):
+            inner = "" if name == "components" else f"{name}."
+            found |= parts_of(value, f"{prefix}{inner}")
+    return found
+
+
+def under(given: Given, prefix: str) -> dict[str, Any]:
+    """Return what the parts under a name hold, without that name: a form's fields.
+
+    Args:
+        given: Values by part.
+        prefix: The name with its dot, e.g. `form.`.
+    """
+    return {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
+
+
+def prefixed(prefix: str, updates: Update) -> Update:
+    """Return updates of parts that stand under a name.
+
+    Args:
+        prefix: The name with its dot.
+        updates: Updates by name without it.
+    """
+    return {f"{prefix}{name}": update for name, update in updates.items()}
+
+
+class said_to:
+    """Speak a visitor's language, and turn what goes wrong into a message on their page."""
+
+    def __init__(self, request: gr.Request | None) -> None:
+        self._language = request.headers.get("accept-language", "") if request else ""
+
+    def __enter__(self) -> None:
+        speak(self._language)
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, StudioError):
+            raise message(error) from error
+        if isinstance(error, ValidationError):
+            raise message(readable(error)) from error
+        if isinstance(error, OSError):  # a full disk, a folder that went away: the visitor can do something about it
+            LOG.error("handler failed", exc_info=error)
+            raise message(StudioError(say("error.system"), str(error), say("error.system.next"))) from error
 
 
 def _nobody(request: gr.Request) -> str | None:
@@ -51,17 +244,8 @@ def handle(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def wrapper(request: gr.Request, *values: Any) -> Any:
-        speak(request.headers.get("accept-language", "") if request else "")
-        try:
-            with client.acting_as(identify(request)):
-                return function(*values, request=request) if asks else function(*values)
-        except StudioError as error:
-            raise message(error) from error
-        except ValidationError as error:
-            raise message(readable(error)) from error
-        except OSError as error:  # a full disk, a folder that went away: the visitor can do something about it
-            LOG.exception("handler failed")
-            raise message(StudioError(say("error.system"), str(error), say("error.system.next"))) from error
+        with said_to(request), client.acting_as(identify(request)):
+            return function(*values, request=request) if asks else function(*values)
 
     # Gradio 6.31 reads the signature to find the parameters it fills itself (request, event data): show it the
     # function's own, the request first, with annotations resolved where the function lives.

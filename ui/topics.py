@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from pipeline.base import project as projects
 from pipeline.base.project import Project
+from pipeline.base.words import speaking, spoken
 from pipeline.runs.ledger import Run
 from pipeline.studio import Studio
 from ui.bar.status import BarTopic
@@ -15,7 +16,6 @@ from ui.dataset.hub import LoadTopic
 from ui.parts.run_topic import RunTopic
 from ui.review.topic import ReviewTopic
 from ui.stream import Stream
-from ui.text import language_of
 from ui.train.result import METRICS
 
 
@@ -40,7 +40,8 @@ def stream_of(studio: Studio) -> Stream:
     """Return the stream of a studio; the caller starts and closes it."""
 
     def look_up(request: Request) -> LocalVisit:
-        return LocalVisit(studio, language_of(request.headers.get("accept-language", "")))
+        with speaking(request.headers.get("accept-language", "")):
+            return LocalVisit(studio, spoken())
 
     sources = {
         "bar": BarTopic(studio),

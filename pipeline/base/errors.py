@@ -5,22 +5,40 @@ from __future__ import annotations
 import errno
 import shutil
 from pathlib import Path
+from typing import Any
+
+from pipeline.base.message import Message, verbatim, worded
 
 
 class StudioError(Exception):
     """Something the user can understand and act on.
 
     Args:
-        what: What happened, one sentence.
-        why: Why it happened, as far as known.
-        next: What to do now.
+        code: Key of its words; see `pipeline.base.message`.
+        **values: What the words name.
     """
 
-    def __init__(self, what: str, why: str = "", next: str = "") -> None:
-        super().__init__(" ".join(part for part in (what, why, next) if part))
-        self.what = what
-        self.why = why
-        self.next = next
+    def __init__(self, code: str | Message, /, why: str = "", next: str = "", **values: Any) -> None:
+        super().__init__()
+        self.message = verbatim(str(code), why, next) if why or next else worded(code, **values)
+
+    def __str__(self) -> str:
+        return self.message.said()
+
+    @property
+    def what(self) -> str:
+        """What happened, in the present language."""
+        return self.message.what
+
+    @property
+    def why(self) -> str:
+        """Why it happened, as far as known."""
+        return self.message.why
+
+    @property
+    def next(self) -> str:
+        """What to do now."""
+        return self.message.next
 
 
 # Besides ENOSPC: a user's quota, and a limit on one file's size.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.base.errors import StudioError
@@ -10,11 +11,36 @@ from pipeline.base.errors import StudioError
 SCHEMA = 1
 
 
+LOCAL = "local"  # the one person of a studio that runs on their own machine
+_OWNER = re.compile(r"[A-Za-z0-9][\w.-]{0,95}")
+
+
 @dataclass(frozen=True)
 class Home:
-    """Paths inside the home; `open_home` makes it."""
+    """Paths inside the home, as one of its owners sees it; `open_home` makes it.
+
+    Attributes:
+        path: The home folder.
+        owner: Whose projects and files are seen: who is not named here cannot be reached through it.
+    """
 
     path: Path
+    owner: str = LOCAL
+
+    def of(self, owner: str) -> Home:
+        """Return the home as an owner sees it.
+
+        Raises:
+            ValueError: The name cannot be that of a folder.
+        """
+        if not _OWNER.fullmatch(owner):
+            raise ValueError(f"{owner!r} is no owner's name.")
+        return replace(self, owner=owner)
+
+    @property
+    def own(self) -> Path:
+        """Folder with what belongs to the owner alone; the local person's is the home itself."""
+        return self.path if self.owner == LOCAL else self.path / "people" / self.owner
 
     @property
     def ledger(self) -> Path:
@@ -28,8 +54,8 @@ class Home:
 
     @property
     def projects(self) -> Path:
-        """Folder with one folder per project."""
-        return self.path / "projects"
+        """Folder with one folder per project of the owner."""
+        return self.own / "projects"
 
     @property
     def locks(self) -> Path:
@@ -43,8 +69,8 @@ class Home:
 
     @property
     def uploads(self) -> Path:
-        """Uploaded files, moved here out of the web server's temporary folder."""
-        return self.path / "uploads"
+        """The owner's uploaded files, moved here out of the web server's temporary folder."""
+        return self.own / "uploads"
 
 
 def open_home(path: Path) -> Home:

@@ -19,7 +19,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 
 from pipeline import engines
 from pipeline.base.errors import StudioError
+from pipeline.base.message import Message, message
 
 TORCH = "2.13.0"
 GIB = 1 << 30
@@ -69,7 +70,7 @@ ENGINES = {
     )
 }
 
-Lines = Callable[[str], None]
+Lines = Callable[[Message], None]
 Check = Callable[[], object]
 TICK = 1.0  # seconds between two checks
 
@@ -84,7 +85,7 @@ def python_of(environment: Path) -> Path:
 
 
 def torch_source() -> list[str]:
-    """Return uv's arguments that choose torch's variant (design §2).
+    """Return uv's arguments that choose torch's variant.
 
     An existing find-links place first (uv reads UV_FIND_LINKS but not pip's setting), then uv's automatic backend when
     an NVIDIA driver answers, else the package index's own build.
@@ -143,13 +144,17 @@ def ensure(name: str, folder: Path, on_line: Lines = print, check: Check = _go_o
         return find(name, folder) or _build(engine, folder, on_line, check)
 
 
-def _one_build(folder: Path, on_line: Lines, check: Check) -> FileLock:
+@contextmanager
+def _one_build(folder: Path, on_line: Lines, check: Check) -> Iterator[None]:
     lock = FileLock(folder / ".build.lock")
     if _taken(lock, 0):
-        on_line("Waiting for another build to finish")
+        on_line(message("install.waiting"))
         while _taken(lock, TICK):
             check()
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _taken(lock: FileLock, timeout: float) -> bool:
@@ -164,7 +169,7 @@ def _build(engine: Engine, folder: Path, on_line: Lines, check: Check) -> Path:
     environment = folder / engine.name
     _check_disk(engine, folder)
     shutil.rmtree(environment, ignore_errors=True)
-    on_line(f"Building the environment of {engine.title} (about {_size(engine) / GIB:.1f} GB on disk)")
+    on_line(message("install.building", engine=engine.title, size=f"{_size(engine) / GIB:.1f}"))
     python = python_of(environment)
     install = ["pip", "install", "--python", str(python), "--compile-bytecode"]
     _step(engine, "create", ["venv", "--python", sys.executable, str(environment)], on_line, check)
@@ -174,7 +179,7 @@ def _build(engine: Engine, folder: Path, on_line: Lines, check: Check) -> Path:
         _install_torch(engine, install, on_line, check)
     record = {"digest": digest(engine), "torch": torch_source() if engine.torch else None}
     (environment / "ready.json").write_text(json.dumps(record))
-    on_line(f"The environment of {engine.title} is ready")
+    on_line(message("install.ready", engine=engine.title))
     return python
 
 
@@ -185,7 +190,7 @@ def _install_torch(engine: Engine, install: list[str], on_line: Lines, check: Ch
     except StudioError:
         if "--torch-backend=auto" not in torch_source():
             raise
-        on_line("PyTorch's own index did not answer; taking torch from the package index")
+        on_line(message("install.torch_index"))
         _step(engine, "torch", [*install, f"torch=={TORCH}"], on_line, check)
 
 
@@ -196,11 +201,8 @@ def _size(engine: Engine) -> int:
 def _check_disk(engine: Engine, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < _size(engine):
-        raise StudioError(
-            f"{engine.title} was not installed: the disk has no room.",
-            f"It needs about {_size(engine) / GIB:.1f} GB; {free / GIB:.1f} GB are free.",
-            "Free some space, or name another folder in ALIGN_STUDIO_ENGINES.",
-        )
+        needs, there = f"{_size(engine) / GIB:.1f}", f"{free / GIB:.1f}"
+        raise StudioError("install.no_room", engine=engine.title, needs=needs, free=there)
 
 
 def _step(engine: Engine, step: str, arguments: list[str], on_line: Lines, check: Check) -> None:
@@ -216,16 +218,12 @@ def _step(engine: Engine, step: str, arguments: list[str], on_line: Lines, check
             for line in _lines(process, check):
                 tail.append(line)
                 if line.strip() and not line.lstrip().startswith(("+", "-", "~")):
-                    on_line(f"{step}: {line.strip()}")
+                    on_line(message(f"install.{step}", line=line.strip()))
         except BaseException:  # raised to cancel the build; leaving the block would wait for uv's end
             process.kill()
             raise
     if process.returncode:
-        raise StudioError(
-            f"The environment of {engine.title} could not be built: step “{step}” failed.",
-            "\n".join(tail),
-            "Check the network and the disk, then try again; what was built is thrown away.",
-        )
+        raise StudioError("install.failed", engine=engine.title, step=step, output="\n".join(tail))
 
 
 def _lines(process: subprocess.Popen[str], check: Check) -> Iterator[str]:
@@ -258,7 +256,7 @@ def main(names: list[str]) -> int:
     folder = Settings().engines_folder
     for name in names or ENGINES:
         if name not in ENGINES:
-            print(f"No engine is called {name}; there are {', '.join(ENGINES)}.", file=sys.stderr)
+            print(message("install.no_engine", name=name, engines=list(ENGINES)), file=sys.stderr)
             return 2
         try:
             print(ensure(name, folder))

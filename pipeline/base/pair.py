@@ -1,4 +1,4 @@
-"""The preference pair: the one record that flows through every step (design §3)."""
+"""The preference pair: the one record that flows through every step."""
 
 from __future__ import annotations
 

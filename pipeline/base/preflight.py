@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import VERBATIM, Message
 
 Numbers = TypeVar("Numbers")
 
 
-@dataclass(frozen=True)
-class Notice:
-    """One thing to say: what, why, and what to do."""
+class Notice(Message):
+    """One thing to say in words of its own: what, why, and what to do."""
 
-    what: str
-    why: str = ""
-    next: str = ""
-
-    def error(self) -> StudioError:
-        """Return it as the error that stops the step."""
-        return StudioError(self.what, self.why, self.next)
+    def __init__(self, what: str, why: str = "", next: str = "") -> None:
+        super().__init__(VERBATIM, {"what": what, "why": why, "next": next})
 
 
 @dataclass(frozen=True)
@@ -34,8 +30,8 @@ class Preflight(Generic[Numbers]):
     """
 
     numbers: Numbers
-    blockers: list[Notice] = field(default_factory=list)
-    warnings: list[Notice] = field(default_factory=list)
+    blockers: Sequence[Message] = field(default_factory=list)
+    warnings: Sequence[Message] = field(default_factory=list)
 
     def stop_if_blocked(self) -> None:
         """Raise the first blocker, if there is one.
@@ -44,4 +40,4 @@ class Preflight(Generic[Numbers]):
             StudioError: The first blocker.
         """
         if self.blockers:
-            raise self.blockers[0].error()
+            raise StudioError(self.blockers[0])

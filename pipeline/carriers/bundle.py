@@ -14,7 +14,7 @@ from pipeline.runs.ledger import Run
 
 Spec = dict[str, Any]
 # What a spec says to this machine only.
-OURS = frozenset({"events", "stop_file", "run", "kind", "project"})
+OURS = frozenset({"events", "stop_file", "run", "kind", "project", "owner"})
 FOR_THE_CARRIER = frozenset({"place", "user", "job", "remote"})
 SHORTEST_MARGIN_S, LONGEST_MARGIN_S, MARGIN = 60.0, 600.0, 0.15
 
@@ -42,7 +42,7 @@ def files(run: Run, spec: Spec) -> dict[str, bytes]:
         "run": run.id,
         "kind": run.kind,
         "project": run.project,
-        "title": run.title,
+        "title": run.named.as_dict(),
         "created": run.created,
         "studio": __version__,
         "spec": public(spec),
@@ -56,7 +56,7 @@ def files(run: Run, spec: Spec) -> dict[str, bytes]:
     found |= {f"files/{place}": Path(path).read_bytes() for place, path in (remote.get("files") or {}).items()}
     token = client.token()
     if token and any(token.encode() in data for data in found.values()):
-        raise StudioError("The run is not sent.", "A token is among its files.", "Remove it, then start again.")
+        raise StudioError("job.token_among_files")
     return found
 
 
@@ -107,11 +107,7 @@ def _drive(value: Any) -> bool:
 
 def _refuse_paths(value: Any, name: str = "") -> None:
     if _is_path(value):
-        raise StudioError(
-            "The run is not sent to the Hub.",
-            f"“{name}” names a file of this machine, which a Job cannot read.",
-            "Choose something that is on the Hub, or run it on this machine.",
-        )
+        raise StudioError("job.local_path", name=name)
     for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         _refuse_paths(part, f"{name}.{key}".strip("."))
 

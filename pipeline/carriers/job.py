@@ -22,12 +22,13 @@ from huggingface_hub import JobInfo
 
 from pipeline.base import project as projects
 from pipeline.base.errors import StudioError
+from pipeline.base.message import Message, message
 from pipeline.carriers import bundle, local
 from pipeline.carriers.follow import Follower, parse
 from pipeline.hub import account, jobs, store
 from pipeline.hub.problems import HUB_ERRORS, redact, status
 from pipeline.runs import events
-from pipeline.runs.ledger import Ledger, Problem, Run, State
+from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.runs.log import tail
 from pipeline.runs.task import Cancelled
 
@@ -40,8 +41,7 @@ GONE = 5  # looks in a row at a Job that the Hub does not know, before it counts
 FETCH_TRIES = 5
 AGAIN_S = 10.0  # before a Job is followed again after this machine failed
 
-Outcome = tuple[State, Problem | None, dict[str, Any] | None]
-NO_BILL = "Nothing is billing any more."
+Outcome = tuple[State, Message | None, dict[str, Any] | None]
 
 
 class SignedOut(Exception):
@@ -73,8 +73,7 @@ class Carrier:
                 self._start()
             self._to_the_end()
         except SignedOut:
-            message = "The Hub does not accept the token any more. The Job goes on; sign in again to follow it."
-            events.append(self.run.events, "warning", message=message)
+            events.tell(self.run.events, "warning", message("job.signed_out"))
             self.ledger.set_state(self.run.id, State.WAITING)
         finally:
             self._ended.set()
@@ -94,17 +93,17 @@ class Carrier:
         found = self._launched_before() if self.run.launch_file.exists() else None
         if found is None:
             self._check_stop()
-            self._stage("preparing", "Preparing the run")
+            self._stage("preparing", "job.preparing")
             files = bundle.files(self.run, self.spec)
             place = store.ensure(self.run.user)
             self._check_stop()
-            self._stage("sending", f"Sending the run to {place}")
+            self._stage("sending", "job.sending", place=place)
             revision = store.send(self.run.user, self.run.id, files, f"Send {self.run.id}")
             self._check_stop()
             self.run.launch_file.touch()
             found = self._start_job(self._launch(place, revision))
         self.run = self._remember(found)
-        self._stage("waiting", f"Waiting for the hardware ({self.spec['job']['flavor']})")
+        self._stage("waiting", "job.waiting", flavor=self.spec["job"]["flavor"])
 
     def _launched_before(self) -> JobInfo | None:
         """Return the Job that a former supervisor may have started: the Hub is asked until it says."""
@@ -153,8 +152,8 @@ class Carrier:
         if self.run.stop_file.exists():
             raise Cancelled
 
-    def _stage(self, stage: str, message: str) -> None:
-        events.append(self.run.events, "stage", stage=stage, message=message)
+    def _stage(self, stage: str, code: str, **values: Any) -> None:
+        events.tell(self.run.events, "stage", message(code, **values), stage=stage)
 
     @property
     def _namespace(self) -> str:
@@ -188,8 +187,7 @@ class Carrier:
                 pause = min(LONGEST_POLL_S, pause * 1.5)
                 if time.monotonic() - answered > SILENCE_S and not told:
                     told = True
-                    message = "The Hub is not reached. The Job goes on by itself; what it says is shown when it is."
-                    events.append(self.run.events, "warning", message=message)
+                    events.tell(self.run.events, "warning", message("job.silent"))
             else:
                 answered, pause, unknown = time.monotonic(), POLL_S, 0
                 self._note(job)
@@ -241,7 +239,7 @@ class Carrier:
             self._asked[name] = float("inf")
         except StudioError as error:
             self._asked[name] = time.monotonic() + 10
-            events.append(self.run.events, "warning", message=f"{error} It is tried again.")
+            events.tell(self.run.events, "warning", message("job.again", problem=error.message))
 
     def _finish(self, job: JobInfo | None) -> None:
         """Gather what the Job left and record how the run ended."""
@@ -258,7 +256,7 @@ class Carrier:
         if self.spec["remote"].get("fetch"):
             state, problem, result = self._fetch(state, problem, result)
         if problem is not None and self.follower.end is None:
-            events.append(self.run.events, "error", message=problem.what, why=problem.why, next=problem.next)
+            events.tell(self.run.events, "error", problem)
         elif local.last_end(self.run) is None:
             events.append(self.run.events, "cancelled")
         self.ledger.end(self.run.id, state, problem=problem, result=result)
@@ -278,7 +276,7 @@ class Carrier:
         if log is not None:
             self.follower.take_log(log.decode("utf-8", "replace"))
 
-    def _fetch(self, state: State, problem: Problem | None, result: dict[str, Any] | None) -> Outcome:
+    def _fetch(self, state: State, problem: Message | None, result: dict[str, Any] | None) -> Outcome:
         """Bring the results here: all of those of a run that succeeded, what there is of one that did not."""
         into = Path(self.spec["remote"]["fetch"])
         tries = FETCH_TRIES if state is State.SUCCEEDED else 1
@@ -287,14 +285,13 @@ class Carrier:
                 store.fetch_output(self.run.user, self.run.id, into)
                 break
             except (StudioError, OSError) as error:
-                why = error
+                why = error.message if isinstance(error, StudioError) else str(error)
                 if attempt + 1 < tries:
                     time.sleep(2.0**attempt)
         else:
             if state is State.SUCCEEDED:
                 where = store.page(self.run.user, self.run.id)
-                told = Problem("The results could not be brought here.", str(why), f"They are at {where}.")
-                return State.FAILED, told, result
+                return State.FAILED, message("job.not_fetched", detail=why, place=where), result
         return state, problem, result
 
 
@@ -338,20 +335,17 @@ def conclude(run: Run, job: JobInfo | None, end: events.Event | None) -> Outcome
     if job is None or jobs.stage(job) == "DELETED":
         if kind == "cancelled":
             return State.CANCELLED, None, None
-        return State.LOST, Problem("The Job is gone from the Hub.", "It was deleted there.", NO_BILL), None
+        return State.LOST, message("job.gone"), None
     stage, said = jobs.stage(job), redact(job.status.message or "")
     if stage == "ERROR" and kind != "error" and (known := _known(run, job, said)) is not None:
         return State.FAILED, known, None
     if stage == "CANCELED" or kind == "cancelled":
-        again = f"{NO_BILL} Start it again if that was a mistake."
-        elsewhere = Problem("The Job was cancelled on the Hub.", said or "It was not stopped from here.", again)
+        elsewhere = message("job.cancelled_saying", said=said) if said else message("job.cancelled")
         return State.CANCELLED, None if run.stop_file.exists() else elsewhere, None
     if end and kind == "error":
-        why, then = str(end.get("why") or ""), str(end.get("next") or "")
-        return State.FAILED, Problem(str(end.get("message") or end.get("type")), why, f"{then} {NO_BILL}".strip()), None
-    what = "The Job failed." if stage == "ERROR" else "The Job ended without saying how."
+        return State.FAILED, message("job.reported", problem=events.said(end)), None
     why = "\n".join(part for part in (said, tail(run.log)) if part)
-    return State.FAILED, Problem(what, why, f"The log has more. {NO_BILL}"), None
+    return State.FAILED, message("job.failed" if stage == "ERROR" else "job.ended", detail=why), None
 
 
 # What the Hub says of a Job that it ended itself; its words are not documented, so that they are taken loosely.
@@ -363,26 +357,16 @@ _REASONS = (
 )
 
 
-def _known(run: Run, job: JobInfo, said: str) -> Problem | None:
+def _known(run: Run, job: JobInfo, said: str) -> Message | None:
     """Return the problem of a Job that the Hub ended, None when it says nothing that is known."""
     reason = next((reason for pattern, reason in _REASONS if pattern.search(said)), None)
     limit = float((run.worker or {}).get("timeout") or 0)
     ran = float(job.durations.running_secs or 0) if job.durations else 0.0
     if reason is None and 0 < limit <= ran:
         reason = "timeout"
-    lost = f"Nothing was saved. {NO_BILL}"
-    if reason == "timeout":
-        why = f"It had {limit / 60:.0f} minutes, and did not finish saving in time." if limit else said
-        return Problem("The Job reached its time limit.", why, f"{lost} Start again with a larger budget.")
-    if reason == "evicted":
-        return Problem("The Job was taken off its machine.", said, f"{lost} Start it again.")
-    if reason == "credit":
-        return Problem("The account ran out of credit.", said, f"{lost} Add credit on the Hub's billing page.")
-    if reason == "memory":
-        return Problem(
-            "The Job ran out of memory.", said, f"{lost} Use a smaller batch or block size, or larger hardware."
-        )
-    return None
+    if reason == "timeout" and limit:
+        return message("job.ended_by.time_limit", minutes=f"{limit / 60:.0f}")
+    return message(f"job.ended_by.{reason}", said=said) if reason else None
 
 
 def adopt(ledger: Ledger, job: JobInfo) -> tuple[Run, bool]:
@@ -401,7 +385,7 @@ def adopt(ledger: Ledger, job: JobInfo) -> tuple[Run, bool]:
     labels, asking = job.labels or {}, account.current()
     run_id = labels.get("run", "")
     if asking is None:
-        raise StudioError("You are not signed in to Hugging Face.", "", "Sign in, then look again.")
+        raise StudioError("job.adopt_signed_out")
     told: dict[str, Any] = {}
     with contextlib.suppress(StudioError):  # without it, the labels do
         told = store.read_json(asking.name, run_id, "run.json") or {}
@@ -414,11 +398,17 @@ def adopt(ledger: Ledger, job: JobInfo) -> tuple[Run, bool]:
     if kind == "evaluate":
         spec["remote"] = {**spec["remote"], "fetch": spec["output_dir"]}
     began = job.created_at.timestamp() - asking.clock_offset if job.created_at else time.time()
-    title = str(told.get("title") or f"{kind.capitalize()} {labels.get('project', '')}".strip())
+    named = told.get("title")
+    title = Message.from_dict(named) if isinstance(named, dict) else str(named or "") or _title(kind, labels)
     try:
         return ledger.adopt(run_id, kind, project.name, title, float(told.get("created") or began), spec, worker)
     except ValueError as error:
-        raise StudioError("The Job is not one of this program.", str(error), "Look at it on the Hub.") from error
+        raise StudioError("job.foreign", detail=str(error)) from error
+
+
+def _title(kind: str, labels: dict[str, str]) -> Message:
+    """Return what a run is called whose own title is not known here."""
+    return message("job.title", kind=message(f"spend.kind.{kind}"), project=labels.get("project", ""))
 
 
 def _places(project: projects.Project, kind: str, run_id: str) -> dict[str, str]:

@@ -12,10 +12,11 @@ import psutil
 from pipeline import engines
 from pipeline.base import install
 from pipeline.base.errors import disk_full, no_space
+from pipeline.base.message import Message, message
 from pipeline.base.settings import Settings
 from pipeline.runs import events
 from pipeline.runs.kinds import kind_of
-from pipeline.runs.ledger import Problem, Run, State
+from pipeline.runs.ledger import Run, State
 from pipeline.runs.log import tail
 
 CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
@@ -56,7 +57,7 @@ def last_end(run: Run) -> events.Event | None:
 
 def conclude(
     run: Run, code: int | None, *, peak: int = 0, ooms: int = 0
-) -> tuple[State, Problem | None, dict[str, Any] | None]:
+) -> tuple[State, Message | None, dict[str, Any] | None]:
     """Say how a run ended.
 
     Args:
@@ -75,15 +76,14 @@ def conclude(
     if kind == "cancelled" or code == 130 or (run.kill_file.exists() and kind is None):
         return State.CANCELLED, None, None
     if end and kind == "error":
-        return State.FAILED, _reported(end), None
+        return State.FAILED, events.said(end), None
     if _out_of_space(run):
-        full = Problem("The disk is full.", "The worker could not write.", "Free some space, then start it again.")
-        return State.FAILED, full, None
+        return State.FAILED, message("run.no_space"), None
     if code is None:
-        return State.LOST, Problem("The run ended without a trace.", "The machine may have been switched off."), None
+        return State.LOST, message("run.lost"), None
     if code < 0:
         return State.FAILED, _killed(signal.Signals(-code), peak, ooms), None
-    return State.FAILED, Problem(f"The worker ended with exit code {code}.", tail(run.log)), None
+    return State.FAILED, message("run.exit", code=code, log=tail(run.log)), None
 
 
 def _out_of_space(run: Run) -> bool:
@@ -91,18 +91,9 @@ def _out_of_space(run: Run) -> bool:
     return no_space(run.folder) or disk_full(tail(run.log))
 
 
-def _reported(end: events.Event) -> Problem:
-    # A kind of error means something to programmers only: it is shown where nothing says what to do.
-    why = end.get("why") or ("" if end.get("next") else str(end.get("type") or ""))
-    return Problem(str(end.get("message") or end.get("type")), why, str(end.get("next") or ""))
-
-
-def _killed(name: signal.Signals, peak: int, ooms: int) -> Problem:
+def _killed(name: signal.Signals, peak: int, ooms: int) -> Message:
     total = psutil.virtual_memory().total
-    used = f"peak {peak / 2**30:.1f} of {total / 2**30:.1f} GiB"
-    smaller = "Use a smaller batch size or block size, or close other programs, and start again."
+    used = {"peak": f"{peak / 2**30:.1f}", "total": f"{total / 2**30:.1f}"}
     if ooms:
-        return Problem("The worker was killed: the machine ran out of memory.", used, smaller)
-    if name is signal.SIGKILL:
-        return Problem(f"The worker was killed ({name.name}).", f"Probably memory: {used}.", smaller)
-    return Problem(f"The worker was ended by {name.name}.", used, "Start it again.")
+        return message("run.out_of_memory", **used)
+    return message("run.killed" if name is signal.SIGKILL else "run.signal", signal=name.name, **used)

@@ -14,6 +14,7 @@ from typing import Literal
 from huggingface_hub import JobInfo
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import Message
 from pipeline.carriers import job as job_runs
 from pipeline.hub import client, jobs, problems
 from pipeline.hub.account import Account, SignIn
@@ -41,7 +42,7 @@ class Billing:
         namespace: Who pays.
         run_id: Id of the run it carries, as its label says.
         kind: train or evaluate.
-        title: What people see; "" where the run is not known here.
+        named: What people see, see `title`; None where the run is not known here.
         project: Name of the project, as its label says.
         flavor: Name of the hardware.
         stage: As the Hub says: SCHEDULING, RUNNING, …
@@ -56,7 +57,7 @@ class Billing:
     namespace: str
     run_id: str
     kind: str
-    title: str
+    named: Message | None
     project: str
     flavor: str
     stage: str
@@ -65,6 +66,11 @@ class Billing:
     stops_at: float | None
     url: str
     known: bool
+
+    @property
+    def title(self) -> str:
+        """What people see, in the present language; "" where the run is not known here."""
+        return self.named.what if self.named else ""
 
     @property
     def seconds(self) -> float:
@@ -113,11 +119,16 @@ class Left:
 
     Attributes:
         item: The Job.
-        why: What the Hub said, "" if it only did not end in time.
+        problem: Why, as far as the Hub said; None if it only did not end in time.
     """
 
     item: Billing
-    why: str = ""
+    problem: StudioError | None = None
+
+    @property
+    def why(self) -> str:
+        """What the Hub said, in the present language."""
+        return str(self.problem) if self.problem else ""
 
 
 @dataclass(frozen=True)
@@ -148,7 +159,7 @@ def billing(job: JobInfo, run: Run | None, clock_offset: float = 0.0) -> Billing
         namespace=job.owner.name,
         run_id=labels.get("run", ""),
         kind=labels.get("kind", ""),
-        title=run.title if run else "",
+        named=run.named if run else None,
         project=labels.get("project", ""),
         flavor=worker["flavor"],
         stage=jobs.stage(job),
@@ -245,14 +256,15 @@ class SpendWatch:
         # A supervisor may have ended one of these before the Hub is asked: it was to end, and so it is named.
         asked = {item.job_id: item for item in seen}
         told: set[str] = set()
-        problems: dict[str, str] = {}
+        problems: dict[str, StudioError] = {}
         until = time.monotonic() + PATIENCE_S
         try:
-            active, silent = self._active(account), ""
+            active = self._active(account)
         except StudioError as error:
             if not seen:
                 raise
-            return Stopped((), tuple(Left(item, str(error)) for item in seen))
+            return Stopped((), tuple(Left(item, error) for item in seen))
+        silent: StudioError | None = None
         while active and time.monotonic() < until:
             for item in active:
                 asked[item.job_id] = item
@@ -262,9 +274,9 @@ class SpendWatch:
                     threading.Thread(target=copy_context().run, args=telling, daemon=True, name="stop-job").start()
             time.sleep(1.0)
             try:
-                active, silent = self._active(account), ""
+                active, silent = self._active(account), None
             except StudioError as error:  # told to end, and not seen to have ended: they count as left
-                silent = str(error)
+                silent = error
         left = tuple(Left(item, problems.get(item.job_id, silent)) for item in active)
         going = {item.job_id for item in active}
         return Stopped(tuple(item for item in asked.values() if item.job_id not in going), left)
@@ -367,11 +379,11 @@ def _recent(job: JobInfo, now: float) -> bool:
     return jobs.stage(job) != "DELETED" and ended is not None and now - ended.timestamp() < RECENT_S
 
 
-def _cancel(item: Billing, problems: dict[str, str]) -> None:
+def _cancel(item: Billing, problems: dict[str, StudioError]) -> None:
     try:
         jobs.cancel(item.namespace, item.job_id)
     except StudioError as error:
-        problems[item.job_id] = str(error)
+        problems[item.job_id] = error
 
 
-_SILENT = StudioError("What is billing is not known.", "The Hub does not answer.", "It is asked again by itself.")
+_SILENT = StudioError("spend.silent")

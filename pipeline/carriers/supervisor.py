@@ -24,11 +24,12 @@ from filelock import FileLock, Timeout
 
 from pipeline.base.errors import StudioError, disk_full
 from pipeline.base.home import Home
+from pipeline.base.message import Message, message
 from pipeline.base.settings import Settings
 from pipeline.carriers import job, local
 from pipeline.hub import client
 from pipeline.runs import events, launch
-from pipeline.runs.ledger import Ledger, Problem, State
+from pipeline.runs.ledger import Ledger, State
 from pipeline.runs.process import Identity, end_group, start_detached
 from pipeline.runs.task import Cancelled
 
@@ -63,22 +64,24 @@ class Supervisor:
                 else:
                     self._start_and_watch()
         except Cancelled:
-            self._tell("cancelled")
+            self._tell_end(None)
             self.ledger.end(self.run.id, State.CANCELLED)
         except StudioError as error:
-            self._fail(Problem(error.what, error.why, error.next))
+            self._fail(error.message)
         except OSError as error:
             full = disk_full(error)
-            next_step = "Free some space, then start it again." if full else "Check the disk, then start it again."
-            self._fail(Problem("The run could not be started.", "The disk is full." if full else str(error), next_step))
+            self._fail(message("run.not_started_full") if full else message("run.not_started", detail=str(error)))
 
-    def _fail(self, problem: Problem) -> None:
+    def _fail(self, problem: Message) -> None:
         self.ledger.end(self.run.id, State.FAILED, problem=problem)
-        self._tell("error", message=problem.what, why=problem.why, next=problem.next)
+        self._tell_end(problem)
 
-    def _tell(self, event: str, **values: object) -> None:
+    def _tell_end(self, problem: Message | None) -> None:
         with contextlib.suppress(OSError):  # the disk may be what failed; the ledger has the end
-            events.append(self.run.events, event, **values)
+            if problem:
+                events.tell(self.run.events, "error", problem)
+            else:
+                events.append(self.run.events, "cancelled")
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
@@ -108,8 +111,8 @@ class Supervisor:
         if self.run.stop_file.exists():
             raise Cancelled
 
-    def _build_line(self, line: str) -> None:
-        events.append(self.run.events, "stage", stage="install", message=line)
+    def _build_line(self, line: Message) -> None:
+        events.tell(self.run.events, "stage", line, stage="install")
 
     def _start_and_watch(self) -> None:
         self.ledger.set_state(self.run.id, State.STARTING)
@@ -161,10 +164,7 @@ class Supervisor:
     def _finish(self, code: int | None, ooms: int) -> None:
         state, problem, result = local.conclude(self.run, code, peak=self.peak, ooms=ooms)
         if local.last_end(self.run) is None:
-            if problem:
-                self._tell("error", message=problem.what, why=problem.why, next=problem.next)
-            else:
-                self._tell("cancelled")
+            self._tell_end(problem)
         self.ledger.end(self.run.id, state, problem=problem, result=result)
 
 

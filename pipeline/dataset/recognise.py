@@ -1,4 +1,4 @@
-"""Recognise the layout of preference data and turn its rows into pairs (design §3)."""
+"""Recognise the layout of preference data and turn its rows into pairs."""
 
 from __future__ import annotations
 

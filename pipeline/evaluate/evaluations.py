@@ -1,25 +1,17 @@
-"""Evaluation: check, start, history, and answers side by side.
-
-python -m pipeline.evaluate PROJECT --tuned MODEL [options]     start a run; with --check, only check it
-"""
+"""Evaluation: check, start, history, and answers side by side."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.base import command_line
 from pipeline.base.errors import StudioError
-from pipeline.base.home import open_home
-from pipeline.base.project import Project, find
-from pipeline.base.settings import Settings
+from pipeline.base.project import Project
 from pipeline.evaluate import job
 from pipeline.evaluate.check import preflight
 from pipeline.evaluate.comparison import BASE, TUNED, Row, compare
@@ -27,8 +19,7 @@ from pipeline.evaluate.options import AnswerOptions, EvaluateOptions
 from pipeline.evaluate.spec import model_entry, spec, uses_hub
 from pipeline.hardware import remote
 from pipeline.hardware.remote import JobOptions
-from pipeline.hub import account, client, store
-from pipeline.hub.account import SignIn
+from pipeline.hub import account, store
 from pipeline.models import reference
 from pipeline.runs import events, launch
 from pipeline.runs.ledger import Ledger, Run, State
@@ -191,7 +182,7 @@ def answer(
     for name in models.values():
         problem = reference.problem(name)
         if problem is not None:
-            raise problem.error()
+            raise StudioError(problem)
     title = f"Answer “{prompt.strip().splitlines()[0][:40]}”"
     wanted = answer_spec(models, prompt, options or AnswerOptions())
     return launch.start(ledger, "answer", project.name, title, wanted)
@@ -207,29 +198,3 @@ def answer_spec(models: Mapping[str, str], prompt: str, options: AnswerOptions) 
         "chat_template": None,  # the worker takes the trained model's
         **options.model_dump(mode="json"),
     }
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Start an evaluation, or check it, from a command line; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.evaluate", description="Compare a model with its base.")
-    parser.add_argument("project", help="Name of the project.")
-    parser.add_argument("--check", action="store_true", help="Only check: print numbers, warnings and what stops it.")
-    command_line.add_options(parser, EvaluateOptions)
-    command_line.add_options(parser, JobOptions)
-    given = parser.parse_args(arguments)
-    try:
-        settings = Settings()
-        home = open_home(settings.home)
-        ledger, project = Ledger(home), find(home, given.project)
-        options, where = command_line.fill(EvaluateOptions, given), command_line.fill(JobOptions, given)
-        sign_in = SignIn(settings.hf_token.get_secret_value())
-        sign_in.start()
-        sign_in.wait()
-        with client.acting_as(sign_in.token):
-            if given.check:
-                return command_line.show(preflight(ledger, project, options, where=where))
-            print(start(ledger, project, options, where).id)
-    except StudioError as error:
-        print(command_line.tell(error), file=sys.stderr)
-        return 1
-    return 0

@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from huggingface_hub import CommitOperationAdd, EvalResult, ModelCard
-from yaml import YAMLError  # type: ignore[import-untyped]
+from huggingface_hub import CommitOperationAdd, EvalResult, ModelCard, ModelCardData
+from yaml import YAMLError
 
 from pipeline.base.errors import StudioError
 from pipeline.evaluate.comparison import BASE, LABELS, TUNED, Row, compare, rounded
@@ -147,9 +147,8 @@ def _read(repository: str) -> tuple[str, str]:
     what = f"The card of {repository} cannot be read."
     with repositories.explained(what, repository), tempfile.TemporaryDirectory(prefix="align-studio-") as folder:
         # A folder of its own: a private card stays out of the cache that everybody shares.
-        wanted = {"revision": found.head, "cache_dir": folder}
-        file = retrying(lambda: client.api().hf_hub_download(repository, CARD, **wanted))
-        return found.head, Path(str(file)).read_bytes().decode("utf-8")
+        file = retrying(lambda: client.api().hf_hub_download(repository, CARD, revision=found.head, cache_dir=folder))
+        return found.head, Path(file).read_bytes().decode("utf-8")
 
 
 def _dataset(found: Evaluation, task: str) -> tuple[str, str, str] | None:
@@ -177,7 +176,8 @@ def _with_results(before: str, repository: str, found: Evaluation, role: str, ro
     """Return a card with these results, in its metadata and as a section that people read."""
     try:
         card = ModelCard(_SECTION.sub("\n\n", before))
-        others = list(card.data.eval_results or [])
+        data = cast(ModelCardData, card.data)  # declared as its base class by the library
+        others = list(data.eval_results or [])
     except (ValueError, YAMLError, TypeError, KeyError) as error:
         raise StudioError(
             f"The card of {repository} has metadata that cannot be read.",
@@ -186,8 +186,8 @@ def _with_results(before: str, repository: str, found: Evaluation, role: str, ro
         ) from error
     fresh = list(_results(found, rows))
     said = {_key(result) for result in fresh}
-    card.data.eval_results = [result for result in others if _key(result) not in said] + fresh
-    card.data.model_name = card.data.model_name or repository.rpartition("/")[2]
+    data.eval_results = [result for result in others if _key(result) not in said] + fresh
+    data.model_name = data.model_name or repository.rpartition("/")[2]
     card.text = f"{card.text.strip()}\n\n{_section(found, role, rows)}\n".lstrip()
     return str(card.content)
 

@@ -192,7 +192,7 @@ def publish(
     options: PublishOptions,
     agreed: Agreed,
     marker: str,
-    stage: Callable[[str], None] = lambda message: None,
+    stage: Callable[[str], None] = lambda code: None,
     on_bytes: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Published, bool]:
     """Publish an export, in one commit or not at all, and note beside it where.
@@ -203,7 +203,7 @@ def publish(
         options: Where and how.
         agreed: What the user was shown; a repository that is otherwise now is left alone.
         marker: Names this run; it stands in the commit's description.
-        stage: Called with what is being done now.
+        stage: Called with the code of what is being done now.
         on_bytes: Called between files with bytes sent and in all; what it raises ends it before anything changes.
 
     Returns:
@@ -213,19 +213,19 @@ def publish(
         StudioError: Not allowed, no storage left, the repository has changed meanwhile, or the Hub is not reached.
     """
     who, export = account.require_write(), exported.read(project, name)
-    stage("Comparing with the Hub")
+    stage("publish.stage.comparing")
     planned = _plan(export, options, who)
     if planned.new and not agreed.head:
-        stage("Making the repository")
+        stage("publish.stage.making")
         repositories.create(planned.repository, "dataset", private=options.private)
         planned = _plan(export, options, who)
     _check(planned, agreed, options)
     head = planned.head
     if not planned.nothing:
         wanted = repositories.operations(planned.files, planned.changes)
-        stage("Sending the files")
+        stage("publish.stage.sending")
         repositories.upload(planned.repository, "dataset", wanted, on_bytes)
-        stage("Committing")
+        stage("publish.stage.committing")
         message = options.message.strip() or f"Publish {name}"
         head = repositories.commit(planned.repository, "dataset", wanted, message, marker, planned.head)
         _verify(planned, head, options)

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline import __version__
 from pipeline.base import project
 from pipeline.base.errors import StudioError
-from pipeline.base.home import open_home
+from pipeline.base.home import LOCAL, open_home
 from pipeline.base.project import Project
 from pipeline.base.settings import Settings
 from pipeline.dataset.project import Counted, counts_of, pairs_of
@@ -37,7 +37,7 @@ def export_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         Cancelled: The user asked for a stop; nothing of the export is left behind.
         StudioError: See `pipeline.export.writing.write`.
     """
-    of = project.find(open_home(Settings().home), spec["project"])
+    of = project.find(open_home(Settings().home).of(spec.get("owner", LOCAL)), spec["project"])
     options = export_options.ExportOptions.model_validate(spec["options"])
 
     def report(stage: str, done: int, total: int) -> None:
@@ -46,16 +46,16 @@ def export_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         if reporter.should_stop():
             raise Cancelled
 
-    reporter.stage("filter", "Reading the pairs")
+    reporter.stage("filter", "export.stage.reading")
     pairs = pairs_of(of)
     report("filter", 0, 0)
-    reporter.stage("filter", "Counting their lengths")
+    reporter.stage("filter", "export.stage.counting")
     counted = counts_of(of)
     report("filter", 0, 0)
-    reporter.stage("filter", "Choosing the pairs")
+    reporter.stage("filter", "export.stage.choosing")
     outcome = filtered(of)
     report("filter", 0, 0)
-    reporter.stage("write", "Writing the files")
+    reporter.stage("write", "export.stage.writing")
     lengths = {pair.record_id: count for pair, count in zip(pairs, counted.counts, strict=True)}
     written = writing.write(
         outcome.kept,
@@ -84,7 +84,7 @@ def publish_export(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         Cancelled: The user asked for a stop; the repository is as it was.
         StudioError: See `pipeline.export.publish.publish`.
     """
-    of = project.find(open_home(Settings().home), spec["project"])
+    of = project.find(open_home(Settings().home).of(spec.get("owner", LOCAL)), spec["project"])
 
     def sent(done: int, total: int) -> None:
         reporter.progress("publish", done, total, "bytes")
@@ -97,7 +97,7 @@ def publish_export(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         publish.PublishOptions.model_validate(spec["options"]),
         publish.Agreed(**spec["agreed"]),
         f"align-studio-run: {spec['run']}",
-        lambda message: reporter.stage("publish", message),
+        lambda code: reporter.stage("publish", code),
         sent,
     )
     return publish.result(where, changed)

@@ -147,7 +147,7 @@ def info(name: str, kind: Kind, revision: str = "") -> Repository | None:
                 raise explain(error, what, name) from error
             return None
     assert isinstance(said, DatasetInfo | ModelInfo)
-    card = said.card_data.to_dict() if said.card_data else {}
+    card = said.card_data.to_dict() if said.card_data else {}  # type: ignore[no-untyped-call]
     files = {sibling.rfilename: _remote(sibling) for sibling in said.siblings or ()}
     return Repository(said.id, kind, said.sha or "", bool(said.private), bool(said.gated), files, card)
 

@@ -11,6 +11,7 @@ from typing import Literal
 from pipeline.base import install
 from pipeline.base.errors import StudioError
 from pipeline.base.home import Home
+from pipeline.base.message import Message
 from pipeline.base.settings import Settings
 from pipeline.review.service import ArgillaService, Endpoint
 
@@ -28,7 +29,7 @@ class ArgillaStatus:
     """
 
     state: ArgillaState
-    message: str = ""
+    message: Message | None = None
     problem: StudioError | None = None
 
 
@@ -68,10 +69,9 @@ class ArgillaHost:
         except StudioError as error:
             self.status = ArgillaStatus("failed", problem=error)
         except OSError as error:
-            why = StudioError("Argilla could not be started.", str(error), "Check the disk, then try again.")
-            self.status = ArgillaStatus("failed", problem=why)
+            self.status = ArgillaStatus("failed", problem=StudioError("argilla.disk", detail=str(error)))
 
-    def _installing(self, line: str) -> None:
+    def _installing(self, line: Message) -> None:
         self.status = ArgillaStatus("installing", line)
 
     def endpoint(self) -> Endpoint:
@@ -84,7 +84,9 @@ class ArgillaHost:
             return self._endpoint
         if self.status.problem is not None:
             raise self.status.problem
-        raise StudioError("Argilla is still starting.", self.status.message, "Try again in a few seconds.")
+        if self.status.message is None:
+            raise StudioError("argilla.starting")
+        raise StudioError("argilla.installing", line=self.status.message)
 
     def target(self) -> str | None:
         """Return the embedded server's root for the proxy, or None while it is not running."""

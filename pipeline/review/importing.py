@@ -1,4 +1,4 @@
-"""Review in Argilla: importing pairs, and the door to the rest of it (design §5).
+"""Review in Argilla: importing pairs, and the door to the rest of it.
 
 Speaks the SDK and REST only, with a URL and a key: the same code for the embedded server and for one the user has.
 The plan is in `plan`, annotators in `annotators`, progress and answers in `readback`; all are reached from here.

@@ -21,6 +21,7 @@ import psutil
 from filelock import FileLock
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import message
 from pipeline.engines import argilla_server
 from pipeline.engines.argilla_server.launcher import EXIT_LOCKED, FOREIGN, HOST, boot_id
 from pipeline.hub.client import TOKEN_VARIABLES
@@ -210,11 +211,7 @@ class ArgillaService:
                     **_DETACHED,
                 )
             except OSError as error:
-                raise StudioError(
-                    "The annotation server could not be started.",
-                    f"Its Python does not run: {error}.",
-                    "Install the argilla_server engine again.",
-                ) from error
+                raise StudioError("argilla.no_python", detail=str(error)) from error
         assert self._child.stdin is not None
         try:
             self._child.stdin.write(keys)
@@ -248,19 +245,15 @@ class ArgillaService:
                 self._launch()
             elif ended is not None:
                 log.hand_on()
-                raise self._failure(f"It ended, exit code {ended}.")
+                raise self._failure("argilla.ended", code=ended)
             if time.monotonic() - heard > SILENCE:
                 self.stop()
-                raise self._failure(f"It said nothing for {SILENCE:.0f} seconds.")
+                raise self._failure("argilla.silent", seconds=f"{SILENCE:.0f}")
             time.sleep(0.1)
 
-    def _failure(self, why: str) -> StudioError:
+    def _failure(self, code: str, /, **values: int | str) -> StudioError:
         tail = "\n".join(_Log(self.log_path).lines()[-LOG_TAIL:])
-        return StudioError(
-            "The annotation server did not start.",
-            f"{why} The end of its log:\n{tail}\n",
-            f"The whole log is in {self.log_path}. If the log does not help, install the argilla_server engine again.",
-        )
+        return StudioError(message(code, log=tail, file=str(self.log_path), **values))
 
     def _announced(self) -> _Announced | None:
         """Read `service.json` and return it if the process it names still is the one that wrote it."""

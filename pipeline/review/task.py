@@ -6,7 +6,8 @@ from typing import Any
 
 from pipeline.base import install, project
 from pipeline.base.errors import StudioError
-from pipeline.base.home import Home
+from pipeline.base.home import LOCAL, Home
+from pipeline.base.message import Message
 from pipeline.base.project import Project, Record
 from pipeline.base.settings import Settings
 from pipeline.dataset import pairs
@@ -38,14 +39,14 @@ def import_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """
     settings = Settings()
     home = Home(settings.home.expanduser().resolve())
-    of, plan = project.find(home, spec["project"]), ReviewPlan.model_validate(spec["plan"])
-    reporter.stage("prepare", "Starting Argilla")
+    of, plan = project.find(home.of(spec.get("owner", LOCAL)), spec["project"]), ReviewPlan.model_validate(spec["plan"])
+    reporter.stage("prepare", "argilla.stage.starting")
     endpoint = _argilla(settings, home, reporter)
-    reporter.stage("prepare", "Counting the pairs' lengths")
+    reporter.stage("prepare", "argilla.stage.counting")
     counts = _counts(of, plan)
     if reporter.should_stop():
         raise Cancelled
-    reporter.stage("import", "Importing into Argilla")
+    reporter.stage("import", "argilla.stage.importing")
     # Made empty first: even an import that is killed leaves the dataset's id, so that the next one goes on there.
     dataset_id = importing.import_pairs(endpoint, plan, [], []).dataset_id
     _remember(of, plan, dataset_id)
@@ -73,8 +74,8 @@ def _argilla(settings: Settings, home: Home, reporter: Reporter) -> Endpoint:
         if reporter.should_stop():
             raise Cancelled
 
-    def line(text: str) -> None:
-        reporter.stage("prepare", text)
+    def line(said: Message) -> None:
+        reporter.stage("prepare", said)
 
     python = install.ensure("argilla_server", settings.engines_folder, line, check)
     return ArgillaService(home.argilla, python).start()

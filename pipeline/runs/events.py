@@ -3,12 +3,14 @@
 Every line is one JSON object with `ts` (Unix seconds) and `event`. Kinds shared by all workers:
 
 - started {pid}
-- stage {stage, message}                    what is being done now, in words
+- stage {stage, code, values}               what is being done now; code and values are those of a Message
 - progress {stage, done, total, unit}       countable work
 - begin {max_steps}, step {step, max_steps}, log {step, max_steps, <metrics>}    training
 - result {...}                              one finished part (a model's scores, say)
-- warning {message}
-- done {...} | error {type, message, next?, traceback?} | cancelled {}           the end; exactly one of them, last
+- warning {code, values}
+- done {...} | error {code, values, type?, traceback?} | cancelled {}            the end; exactly one of them, last
+
+Older events have `message` (and `why`, `next`) in place of code and values: text that is shown as it stands.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pipeline.base.message import Message, verbatim
 
 ENDS = frozenset({"done", "error", "cancelled"})
 Event = dict[str, Any]
@@ -42,6 +46,21 @@ def append(path: Path, event: str, /, **values: Any) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     finally:
         os.close(handle)
+
+
+def tell(path: Path, event: str, message: Message, /, **values: Any) -> None:
+    """Append an event that says something: stage, warning or error; see `append` and `said`."""
+    append(path, event, **message.as_dict(), **values)
+
+
+def said(event: Event) -> Message:
+    """Return what an event says."""
+    if "code" in event:
+        return Message.from_dict(event)
+    why, after = str(event.get("why") or ""), str(event.get("next") or "")
+    # A kind of error means something to programmers only: it is shown where nothing says what to do.
+    kind = str(event.get("type") or "")
+    return verbatim(str(event.get("message") or kind), why or ("" if after else kind), after)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.base.errors import StudioError
 from pipeline.base.home import Home
+from pipeline.base.message import Message
 from pipeline.hub import account, client
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.runs.process import start_detached
@@ -21,14 +22,14 @@ SUPERVISOR = "pipeline.carriers.supervisor"  # by name: what carries a run stand
 DOUBT = 30.0  # seconds between two questions to a Hub that does not say who is signed in
 
 
-def start(ledger: Ledger, kind: str, project: str, title: str, spec: dict[str, object]) -> Run:
+def start(ledger: Ledger, kind: str, project: str, title: Message | str, spec: dict[str, object]) -> Run:
     """Add a run and start its supervisor; the same run asked for twice is started once.
 
     Args:
         ledger: The home's ledger.
         kind: Name of a `pipeline.runs.kinds.RunKind`.
         project: Name of the project.
-        title: What people see.
+        title: What people see: a message, or the text of one.
         spec: What the worker needs.
     """
     run, new = ledger.add(kind, project, title, spec)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 import re
@@ -18,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import StudioError, disk_full
-from pipeline.base.home import Home
+from pipeline.base.home import LOCAL, Home
+from pipeline.base.message import Message, verbatim, worded
 from pipeline.runs.kinds import kind_of
 
 
 class State(StrEnum):
-    """What a run is doing (design §4)."""
+    """What a run is doing."""
 
     QUEUED = "queued"
     WAITING = "waiting for sign-in"
@@ -58,28 +60,22 @@ CREATE TABLE IF NOT EXISTS runs (
     problem TEXT,
     result TEXT,
     place TEXT NOT NULL DEFAULT 'local',
-    user TEXT NOT NULL DEFAULT ''
+    user TEXT NOT NULL DEFAULT '',
+    owner TEXT NOT NULL DEFAULT 'local'
 )
 """
-_ADDED = {"place": "TEXT NOT NULL DEFAULT 'local'", "user": "TEXT NOT NULL DEFAULT ''"}  # columns an older ledger lacks
+_ADDED = {  # columns an older ledger lacks
+    "place": "TEXT NOT NULL DEFAULT 'local'",
+    "user": "TEXT NOT NULL DEFAULT ''",
+    "owner": "TEXT NOT NULL DEFAULT 'local'",
+}
 
 
 class LedgerFull(StudioError):
     """The ledger cannot be written: its disk is full."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "The ledger of runs cannot be written.", "The disk is full.", "Free some space, then try again."
-        )
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a run did not succeed: what happened, why, and what to do next."""
-
-    what: str
-    why: str = ""
-    next: str = ""
+        super().__init__("run.ledger_full")
 
 
 @dataclass(frozen=True)
@@ -87,8 +83,11 @@ class Run:
     """One row of the ledger; times are Unix seconds.
 
     Attributes:
+        named: What people see; `title` has it in the present language.
+        problem: Why it did not succeed: what happened, why, and what to do next.
         place: Where it runs: "local", or "job" for a Hugging Face Job.
         user: Name of the account whose token it needs; "" for none.
+        owner: Whose run it is; see `pipeline.base.home.Home`.
         worker: Identity of its process (`process.Identity`), or of its Job: job, namespace, flavor, price_per_minute,
             timeout, url.
     """
@@ -97,17 +96,23 @@ class Run:
     id: str
     kind: str
     project: str
-    title: str
+    named: Message
     state: State
     created: float
     started: float | None
     ended: float | None
     worker: dict[str, Any] | None
-    problem: Problem | None
+    problem: Message | None
     result: dict[str, Any] | None
     folder: Path
     place: str = "local"
     user: str = ""
+    owner: str = LOCAL
+
+    @property
+    def title(self) -> str:
+        """What people see, in the present language."""
+        return self.named.what
 
     @property
     def takes_turns(self) -> bool:
@@ -151,10 +156,12 @@ class Run:
 
 
 class Ledger:
-    """All runs of one home. Cheap to make; every call opens a short connection of its own."""
+    """The runs of one home, all of them or those of one owner. Every call opens a short connection of its own."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
+        self.owner: str | None = None
+        self._whole: Ledger | None = None
         with self._connect() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(_SCHEMA)
@@ -165,7 +172,14 @@ class Ledger:
         weakref.finalize(self, held.close)
         _reserve(held, home.ledger)
 
-    def add(self, kind: str, project: str, title: str, spec: dict[str, Any]) -> tuple[Run, bool]:
+    def of(self, owner: str) -> Ledger:
+        """Return the ledger as an owner sees it: the runs of others are not in it."""
+        seen = copy.copy(self)
+        seen.home, seen.owner = self.home.of(owner), owner
+        seen._whole = self  # it has the connection that is held open
+        return seen
+
+    def add(self, kind: str, project: str, title: Message | str, spec: dict[str, Any]) -> tuple[Run, bool]:
         """Add a run; asking for the same while it is active gives the run there is, so a double click starts one.
 
         Args:
@@ -178,7 +192,9 @@ class Ledger:
         Returns:
             The run and whether it is new.
         """
-        request = hashlib.sha256(json.dumps([kind, project, spec], sort_keys=True, default=str).encode()).hexdigest()
+        owner = self.owner or LOCAL
+        asked_for = [kind, project, spec] if owner == LOCAL else [kind, project, spec, owner]
+        request = hashlib.sha256(json.dumps(asked_for, sort_keys=True, default=str).encode()).hexdigest()
         with self._connect() as connection:
             connection.execute("BEGIN IMMEDIATE")
             asked = f"SELECT id FROM runs WHERE request = ? AND state IN {_marks()}"
@@ -196,7 +212,7 @@ class Ledger:
         run_id: str,
         kind: str,
         project: str,
-        title: str,
+        title: Message | str,
         created: float,
         spec: dict[str, Any],
         worker: dict[str, Any],
@@ -238,7 +254,7 @@ class Ledger:
         request: str,
         kind: str,
         project: str,
-        title: str,
+        title: Message | str,
         state: State,
         created: float,
         spec: dict[str, Any],
@@ -249,6 +265,7 @@ class Ledger:
         full = spec | {
             "kind": kind,
             "project": project,
+            "owner": self.owner or LOCAL,
             "run": run_id,
             "events": str(folder / "events.jsonl"),
             "stop_file": str(folder / "stop"),
@@ -259,12 +276,13 @@ class Ledger:
             "request": request,
             "kind": kind,
             "project": project,
-            "title": title,
+            "title": json.dumps(worded(title).as_dict(), ensure_ascii=False),
             "state": state,
             "created": created,
             "worker": json.dumps(worker) if worker else None,
             "place": str(spec.get("place") or "local"),
             "user": str(spec.get("user") or ""),
+            "owner": self.owner or LOCAL,
         }
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         connection.execute(f"INSERT INTO runs ({names}) VALUES ({marks})", tuple(values.values()))
@@ -276,7 +294,8 @@ class Ledger:
             KeyError: There is none of that id.
         """
         with self._connect() as connection:
-            row = connection.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+            query = "SELECT * FROM runs WHERE id = ? AND owner = coalesce(?, owner)"
+            row = connection.execute(query, (run_id, self.owner)).fetchone()
         if row is None:
             raise KeyError(run_id)
         return self._run(row)
@@ -289,8 +308,8 @@ class Ledger:
             kind: Only of this kind.
             active: Only those that have not ended.
         """
-        where: list[str] = ["1"]
-        values: list[str] = []
+        where: list[str] = ["owner = coalesce(?, owner)"]
+        values: list[str | None] = [self.owner]
         if project is not None:
             where, values = [*where, "project = ?"], [*values, project]
         if kind is not None:
@@ -318,10 +337,10 @@ class Ledger:
         self._update("UPDATE runs SET worker = ? WHERE id = ?", (json.dumps(worker), run_id), patient=True)
 
     def end(
-        self, run_id: str, state: State, *, problem: Problem | None = None, result: dict[str, Any] | None = None
+        self, run_id: str, state: State, *, problem: Message | None = None, result: dict[str, Any] | None = None
     ) -> None:
         """Record how an active run ended; the first end wins. Waits while the disk is full."""
-        words = json.dumps(problem.__dict__, ensure_ascii=False) if problem else None
+        words = json.dumps(problem.as_dict(), ensure_ascii=False) if problem else None
         outcome = json.dumps(result, ensure_ascii=False, default=str) if result is not None else None
         self._update(
             f"UPDATE runs SET state = ?, ended = ?, problem = ?, result = ? WHERE id = ? AND state IN {_marks()}",
@@ -361,18 +380,28 @@ class Ledger:
             id=row["id"],
             kind=row["kind"],
             project=row["project"],
-            title=row["title"],
+            named=_named(row["title"]),
             state=State(row["state"]),
             created=row["created"],
             started=row["started"],
             ended=row["ended"],
             worker=json.loads(row["worker"]) if row["worker"] else None,
-            problem=Problem(**json.loads(row["problem"])) if row["problem"] else None,
+            problem=Message.from_dict(json.loads(row["problem"])) if row["problem"] else None,
             result=json.loads(row["result"]) if row["result"] else None,
             folder=self.home.runs / row["id"],
             place=row["place"],
             user=row["user"],
+            owner=row["owner"],
         )
+
+
+def _named(text: str) -> Message:
+    """Return a title: a message as JSON, or the words an older ledger has."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(text)
+        if isinstance(found, dict) and "code" in found:
+            return Message.from_dict(found)
+    return verbatim(text)
 
 
 def _reserve(connection: sqlite3.Connection, ledger: Path) -> None:

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from pipeline.base.errors import StudioError, disk_full
+from pipeline.base.message import Message, message, worded
 from pipeline.hub import client
 from pipeline.runs import events
 from pipeline.runs.kinds import kind_of
@@ -38,9 +39,17 @@ class Reporter:
         """Append an event."""
         events.append(self._events, event, **values)
 
-    def stage(self, stage: str, message: str) -> None:
-        """Say what is being done now."""
-        self.emit("stage", stage=stage, message=message)
+    def stage(self, stage: str, what: Message | str, **values: Any) -> None:
+        """Say what is being done now: a message, or a code and its values."""
+        events.tell(self._events, "stage", worded(what, **values), stage=stage)
+
+    def warn(self, what: Message | str, **values: Any) -> None:
+        """Say what people should know: a message, or a code and its values."""
+        events.tell(self._events, "warning", worded(what, **values))
+
+    def fail(self, why: Message, **values: Any) -> None:
+        """Say why it did not succeed; the last event."""
+        events.tell(self._events, "error", why, **values)
 
     def progress(self, stage: str, done: int, total: int, unit: str) -> None:
         """Say how much of a countable stage is done."""
@@ -77,22 +86,20 @@ def main(path: str) -> int:
         reporter.emit("cancelled")
         return 130
     except StudioError as error:
-        return _failed(reporter, type=type(error).__name__, message=error.what, why=error.why, next=error.next)
+        return _failed(reporter, error.message, type=type(error).__name__)
     except Exception as error:  # the boundary of the process: whatever it is, the user must see it
         with contextlib.suppress(OSError):  # the log may be on the disk that is full
             traceback.print_exc()
-        full, trace = disk_full(error), traceback.format_exc()
-        message, next_step = (
-            ("The disk is full.", "Free some space, then start it again.") if full else (str(error), "")
-        )
-        return _failed(reporter, type=type(error).__name__, message=message, next=next_step, traceback=trace)
+        name = type(error).__name__
+        why = message("run.disk_full") if disk_full(error) else message("run.unexpected", detail=str(error), name=name)
+        return _failed(reporter, why, type=name, traceback=traceback.format_exc())
     reporter.emit("done", **result)
     return 0
 
 
-def _failed(reporter: Reporter, **values: Any) -> int:
+def _failed(reporter: Reporter, why: Message, **values: Any) -> int:
     with contextlib.suppress(OSError):  # without space for the event the supervisor sees the full disk
-        reporter.emit("error", **values)
+        reporter.fail(why, **values)
     return 1
 
 

@@ -8,9 +8,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pipeline.base.message import Message, verbatim
 from pipeline.runs import events
 from pipeline.runs.kinds import kind_of
-from pipeline.runs.ledger import Ledger, Problem, Run, State
+from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.runs.log import tail
 
 RATE_WINDOW = 20.0  # seconds of progress a rate is taken from
@@ -47,20 +48,30 @@ class Folded:
 
     offset: int = 0
     stage: str = ""
-    message: str = ""
+    said: Message = field(default_factory=lambda: verbatim(""))
     progress: Progress | None = None
     marks: list[tuple[float, int]] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Message] = field(default_factory=list)
     ready: dict[str, Any] = field(default_factory=dict)
-    lines: list[str] = field(default_factory=list)
+    lines: list[tuple[float, Message]] = field(default_factory=list)
+
+    @property
+    def message(self) -> str:
+        """What is being done, in the present language."""
+        return self.said.said()
+
+    @property
+    def text(self) -> str:
+        """What was done so far, a line each with its time, in the present language."""
+        return "\n".join(f"{time.strftime('%H:%M:%S', time.localtime(at))}  {said}" for at, said in self.lines)
 
     def add(self, event: events.Event) -> None:
         """Fold one event in."""
         kind = event["event"]
         if kind == "stage":
-            self._stage(str(event.get("stage", "")), str(event.get("message", "")), event["ts"])
+            self._stage(str(event.get("stage", "")), events.said(event), event["ts"])
         elif kind == "progress":
             self._count(event["ts"], int(event["done"]), int(event["total"]), str(event.get("unit", "")))
         elif kind == "step":
@@ -70,15 +81,15 @@ class Folded:
         elif kind == "result":
             self.results.append(event)
         elif kind == "warning":
-            self.warnings.append(str(event.get("message", "")))
+            self.warnings.append(events.said(event))
         elif kind == "ready":
             self.ready = event
 
-    def _stage(self, stage: str, message: str, at: float) -> None:
+    def _stage(self, stage: str, said: Message, at: float) -> None:
         if stage != self.stage:
             self.progress, self.marks = None, []
-        self.stage, self.message = stage, message
-        self.lines = [*self.lines[-LOG_LINES:], f"{time.strftime('%H:%M:%S', time.localtime(at))}  {message}"]
+        self.stage, self.said = stage, said
+        self.lines = [*self.lines[-LOG_LINES:], (at, said)]
 
     def _count(self, at: float, done: int, total: int, unit: str) -> None:
         if self.marks and done < self.marks[-1][1]:
@@ -98,7 +109,7 @@ class View:
     log: str
 
     @property
-    def problem(self) -> Problem | None:
+    def problem(self) -> Message | None:
         """Why it did not succeed."""
         return self.run.problem
 
@@ -148,4 +159,4 @@ def see(run: Run) -> View:
     if run.state in (State.QUEUED, State.STARTING) and not kind_of(run.kind).engine:
         return View(run, folded, "")
     output = tail(run.log, LOG_LINES)
-    return View(run, folded, "\n".join(part for part in ("\n".join(folded.lines), output) if part))
+    return View(run, folded, "\n".join(part for part in (folded.text, output) if part))

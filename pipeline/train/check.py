@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import Message
 from pipeline.base.preflight import Notice, Preflight
 from pipeline.base.project import Project
 from pipeline.export import exported
@@ -136,7 +137,7 @@ def preflight(
     numbers = _numbers(counts, counter.unit, params, shape)
     seconds = _former_pace(ledger, project, options, params, numbers.steps, where)
     numbers = replace(numbers, seconds=seconds)
-    blockers = [
+    blockers: list[Message | None] = [
         dataset_problem,
         reference.problem(options.base_model),
         _revision_problem(options),
@@ -144,7 +145,7 @@ def preflight(
         _too_few(numbers, params),
         _context_problem(options, params),
     ]
-    warnings = [*_cut_warnings(numbers, params), _idle_settings(params)]
+    warnings: list[Message | None] = [*_cut_warnings(numbers, params), _idle_settings(params)]
     if where.remote:
         estimate = Estimate(seconds, "former") if seconds else None
         numbers, found = _on_job(project, options, params, numbers, where, shape, counts, estimate)

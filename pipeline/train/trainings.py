@@ -1,27 +1,15 @@
-"""ORPO training: check, start, and the models it made.
-
-python -m pipeline.train PROJECT --dataset EXPORT [options]     start a run; with --check, only check it
-"""
+"""ORPO training: check, start, and the models it made."""
 
 from __future__ import annotations
 
-import argparse
 import shutil
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.base import command_line
-from pipeline.base.errors import StudioError
-from pipeline.base.home import open_home
-from pipeline.base.project import Project, find
-from pipeline.base.settings import Settings
+from pipeline.base.project import Project
 from pipeline.hardware.remote import JobOptions
-from pipeline.hub import client
-from pipeline.hub.account import SignIn
 from pipeline.models import reference
 from pipeline.runs import launch
 from pipeline.runs.ledger import Ledger, Run, State
@@ -152,31 +140,3 @@ def _bytes(run: Run, path: str) -> int:
     if run.place == "job":
         return int((run.result or {}).get("size_bytes") or 0)
     return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Start a training run, or check it, from a command line; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.train", description="Start an ORPO training run.")
-    parser.add_argument("project", help="Name of the project.")
-    parser.add_argument("--check", action="store_true", help="Only check: print numbers, warnings and what stops it.")
-    command_line.add_options(parser, TrainOptions)
-    command_line.add_options(parser, OrpoParams)
-    command_line.add_options(parser, JobOptions)
-    given = parser.parse_args(arguments)
-    try:
-        settings = Settings()
-        home = open_home(settings.home)
-        ledger, project = Ledger(home), find(home, given.project)
-        options, params = command_line.fill(TrainOptions, given), command_line.fill(OrpoParams, given)
-        where = command_line.fill(JobOptions, given)
-        sign_in = SignIn(settings.hf_token.get_secret_value())
-        sign_in.start()
-        sign_in.wait()
-        with client.acting_as(sign_in.token):
-            if given.check:
-                return command_line.show(preflight(ledger, project, options, params, where=where))
-            print(start(ledger, project, options, params, where).id)
-    except StudioError as error:
-        print(command_line.tell(error), file=sys.stderr)
-        return 1
-    return 0

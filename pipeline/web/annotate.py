@@ -1,6 +1,6 @@
 """What annotators reach: a listener of their own that serves /annotate and nothing else, and the link to share.
 
-The studio itself stays on loopback; annotators on other machines get this second listener (design §5).
+The studio itself stays on loopback; annotators on other machines get this second listener.
 """
 
 from __future__ import annotations

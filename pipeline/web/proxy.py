@@ -1,4 +1,4 @@
-"""Reverse proxy of one loopback HTTP service under a path prefix of the app's own port (design §5).
+"""Reverse proxy of one loopback HTTP service under a path prefix of the app's own port.
 
 A plain ASGI application on httpx. Bodies stream both ways, the raw path and query are passed on untouched, a client
 that leaves closes the request to the service, and a service that is down becomes a page that tries again by itself.

@@ -40,21 +40,28 @@ def test_the_pipeline_does_not_know_the_page() -> None:
         assert "gradio" not in path.read_text(encoding="utf-8"), path
 
 
+def locale(language: str) -> dict[str, tuple[str, str]]:
+    """Return code → (text, file) of a language."""
+    found: dict[str, tuple[str, str]] = {}
+    for path in sorted((ROOT / "ui" / "locale" / language).glob("*.json")):
+        for key, text in json.loads(path.read_text(encoding="utf-8")).items():
+            assert key not in found, f"{key} is in {found[key][1]} and {path.name}"
+            found[key] = text, path.name
+    return found
+
+
 def test_the_catalogue_is_complete() -> None:
-    for path in (ROOT / "ui" / "locale").glob("*.json"):
-        for key, texts in json.loads(path.read_text(encoding="utf-8")).items():
-            assert set(texts) == {"en", "zh"}, f"{path.name}: {key}"
-            names = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in texts.values()]
-            assert names[0] == names[1], f"{path.name}: {key} has different values in its languages"
-            assert all(texts.values()), f"{path.name}: {key} is empty in a language"
+    english, chinese = locale("en"), locale("zh")
+    assert {key: file for key, (_, file) in english.items()} == {key: file for key, (_, file) in chinese.items()}
+    for key, (text, file) in english.items():
+        names = [{name for _, name, _, _ in string.Formatter().parse(each) if name} for each in (text, chinese[key][0])]
+        assert names[0] == names[1], f"{file}: {key} has different values in its languages"
+        assert text, f"{file}: {key} is empty"
+        assert chinese[key][0], f"{file}: {key} is empty"
 
 
 def test_every_key_used_is_in_the_catalogue_and_once() -> None:
-    seen: dict[str, str] = {}
-    for path in sorted((ROOT / "ui" / "locale").glob("*.json")):
-        for key in json.loads(path.read_text(encoding="utf-8")):
-            assert key not in seen, f"{key} is in {seen[key]} and {path.name}"
-            seen[key] = path.name
-    for path in (ROOT / "ui").glob("*.py"):
+    seen = locale("en")
+    for path in (ROOT / "ui").rglob("*.py"):
         used = re.findall(r"""\b(?:t|say)\(\s*"([a-z_.0-9]+)\"""", path.read_text(encoding="utf-8"))
-        assert [key for key in used if key not in seen] == [], path.name
+        assert [key for key in used if key not in seen] == [], str(path)

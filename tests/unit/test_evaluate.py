@@ -596,18 +596,3 @@ def test_differences_are_signed() -> None:
 def test_verdicts_claim_a_change_only_beyond_the_error(values: dict[str, Any], words: str) -> None:
     said = verdict(row(**values))
     assert said.startswith(words) if words else said == ""
-
-
-def test_the_command_line_checks_and_reports(
-    ledger: Ledger,
-    work: Project,
-    options: EvaluateOptions,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("ALIGN_STUDIO_HOME", str(ledger.home.path))
-    given = [work.name, "--check", "--base", options.base, "--tuned", options.tuned, "--dataset", "first"]
-    assert evaluations.main([*given, "--tasks", "reviewed_pairs"]) == 0
-    assert "samples: {'reviewed_pairs': 8}" in capsys.readouterr().out
-    assert evaluations.main([*given, "--tasks", "gsm8k"]) == 1
-    assert "tasks must be 'truthfulqa:mc' or 'reviewed_pairs'" in capsys.readouterr().err

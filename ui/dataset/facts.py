@@ -8,7 +8,7 @@ from pipeline.base.project import DatasetRecord
 from pipeline.dataset.project import Counted
 from pipeline.dataset.summary import Lengths, Summary
 from ui.parts.pair_view import PARTS, unit_name
-from ui.text import CATALOGUE, say
+from ui.text import has, say
 
 MOST = 8  # sources and the like named one by one
 
@@ -74,7 +74,7 @@ def _turns(summary: Summary) -> str:
 
 def _script(name: str) -> str:
     key = f"dataset.script.{name.lower()}"
-    return say(key) if key in CATALOGUE else name
+    return say(key) if has(key) else name
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -16,7 +16,7 @@ from pipeline.evaluate.evaluations import Evaluation
 from pipeline.evaluate.options import REVIEWED
 from pipeline.runs.launch import ROOT
 from ui.parts.notice import notice
-from ui.text import CATALOGUE, say
+from ui.text import has, say
 
 SAMPLE = ROOT / "samples" / "truthful_mini.jsonl"
 SHOWN = ("truthfulqa_mc1", "truthfulqa_mc2", "pref_acc_norm", "pref_margin_norm", "pref_acc")
@@ -48,7 +48,7 @@ def role_name(found: Evaluation, role: str) -> str:
     """Return what a model is called beside others: its part and its name, or its name alone."""
     name = found.name(role)
     key = f"evaluate.bar.{role}"
-    return say(key, name=name) if key in CATALOGUE and len(found.models) > 1 else name
+    return say(key, name=name) if has(key) and len(found.models) > 1 else name
 
 
 def table(found: Evaluation) -> str:
@@ -110,7 +110,7 @@ def _difference(row: Row, which: str = "") -> Line:
     kind = "equal" if interval(row) == (0, 0) and finding(row) == "same" else finding(row)
     key = f"evaluate.finding.{kind}"
     low, high = interval_words(row)
-    words = say(f"{key}{which}" if f"{key}{which}" in CATALOGUE else key, low=low, high=high)
+    words = say(f"{key}{which}" if has(f"{key}{which}") else key, low=low, high=high)
     return {"difference": comparison.rounded(row.difference, row.difference_stderr, signed=True), "verdict": words}
 
 
@@ -155,7 +155,7 @@ def _tally(found: Evaluation, rows: dict[str, list[Row]], metric: str) -> str:
 
 def _reason(reason: str) -> str:
     key = f"evaluate.reason.{reason}"
-    return say(key) if key in CATALOGUE else reason
+    return say(key) if has(key) else reason
 
 
 def plot(found: Evaluation) -> Any:
@@ -179,6 +179,6 @@ def plot_title(found: Evaluation) -> str:
 
 def _bar(found: Evaluation, role: str, measure: str) -> str:
     key = f"evaluate.bar.{role}.of"
-    if key in CATALOGUE:
+    if has(key):
         return say(key, measure=measure)
     return say("evaluate.bar.further.of", measure=measure, name=found.name(role))

@@ -11,7 +11,7 @@ from gradio.components import Component
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ui.text import CATALOGUE, t
+from ui.text import has, t
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def control(model: type[BaseModel], prefix: str, name: str, choices: list[str] |
     empty = "" if kind is str else None  # pydantic has a marker instead of a default where a value is required
     common: dict[str, Any] = {
         "label": t(f"{prefix}.{name}"),
-        "info": t(f"{prefix}.{name}.help") if f"{prefix}.{name}.help" in CATALOGUE else _help(info),
+        "info": t(f"{prefix}.{name}.help") if has(f"{prefix}.{name}.help") else _help(info),
         "elem_id": f"{prefix}-{name.replace('_', '-')}",
         "value": empty if info.is_required() else info.get_default(call_default_factory=True),
         "min_width": 220,

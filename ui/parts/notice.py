@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from pipeline.base.options import readable
 from pipeline.base.preflight import Notice
-from ui.text import CATALOGUE, say
+from ui.text import has, say
 
 _OPTION = re.compile(r"\b[a-z]+(?:[_:][a-z]+)+\b")
 
@@ -67,6 +67,6 @@ def _named(text: str, prefix: str) -> str:
 
     def label(match: re.Match[str]) -> str:
         keys = (f"{step}.{match.group()}" for step in (prefix, "export"))  # an export's options are mentioned later on
-        return next((f"“{say(key)}”" for key in keys if key in CATALOGUE), match.group())
+        return next((f"“{say(key)}”" for key in keys if has(key)), match.group())
 
     return _OPTION.sub(label, text)

@@ -12,7 +12,7 @@ from gradio.components import Component
 
 from pipeline.base.pair import Messages, Pair
 from pipeline.models.tokens import PairCounts
-from ui.text import CATALOGUE, say, t
+from ui.text import has, say, t
 
 LONGEST = 20_000  # characters of one turn that are shown
 LONGEST_VALUE = 300  # characters of one other column's value
@@ -98,7 +98,7 @@ ROLES = {"user": "user"}  # every other on the left; Gradio 6.31 leaves system t
 def unit_name(unit: str) -> str:
     """Return the name of a counter's unit in the visitor's language."""
     key = f"pair.unit.{unit.split()[0] if unit else ''}"
-    return say(key) if key in CATALOGUE else unit
+    return say(key) if has(key) else unit
 
 
 def _shown(messages: Messages) -> list[dict[str, Any]]:

@@ -130,7 +130,7 @@ def inside(seen: View) -> str:
         share = folded.progress.share if folded.progress else 0.0
         parts.append(f'<div class="run-bar"><div style="width:{share:.1%}"></div></div>')
         parts.append(f'<div class="run-line">{escape(_line(seen))}</div>')
-    parts += [f'<div class="notice">{escape(warning)}</div>' for warning in folded.warnings]
+    parts += [f'<div class="notice">{escape(str(warning))}</div>' for warning in folded.warnings]
     if seen.problem:
         lines = [escape(text) for text in (seen.problem.why, seen.problem.next) if text]
         parts.append(f'<div class="run-problem"><b>{escape(seen.problem.what)}</b>{"<br>".join(lines)}</div>')

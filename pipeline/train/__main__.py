@@ -1,7 +1,0 @@
-"""Command line of the step: `python -m pipeline.train`."""
-
-from __future__ import annotations
-
-from pipeline.train.trainings import main
-
-raise SystemExit(main())

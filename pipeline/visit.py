@@ -1,0 +1,102 @@
+"""Who is asking, and all that they can reach: handlers have a visit, and no other way to a project, a run or a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pipeline.base import project as projects
+from pipeline.base import words
+from pipeline.base.errors import StudioError
+from pipeline.base.home import LOCAL, Home
+from pipeline.base.project import Project
+from pipeline.runs.ledger import Ledger, Run
+from pipeline.studio import Studio
+
+COMPUTE, ARGILLA = "compute", "argilla"  # local training and evaluation; administration of the annotation server
+ALL = frozenset({COMPUTE, ARGILLA})
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request of one person.
+
+    Attributes:
+        studio: The services; what belongs to a person is reached by the members below alone.
+        who: The owner's name: `pipeline.base.home.LOCAL` for the one person of a local studio.
+        language: What they read.
+        may: What they may do besides working on what is theirs.
+    """
+
+    studio: Studio
+    who: str = LOCAL
+    language: str = words.ENGLISH
+    may: frozenset[str] = ALL
+
+    @cached_property
+    def home(self) -> Home:
+        """The home as they see it: their own projects and files."""
+        return self.studio.home.of(self.who)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger as they see it: their own runs."""
+        return self.studio.ledger.of(self.who)
+
+    @property
+    def token(self) -> str | None:
+        """The token with which the Hub is asked for them."""
+        return self.studio.sign_in.token if self.who == LOCAL else None
+
+    def projects(self) -> list[str]:
+        """Return the names of their projects, the one worked on last first."""
+        return projects.names(self.home)
+
+    def project(self, name: str) -> Project:
+        """Return a project of theirs.
+
+        Raises:
+            StudioError: They have none of that name.
+        """
+        return projects.find(self.home, name)
+
+    def project_or_none(self, name: str | None) -> Project | None:
+        """Return a project of theirs, None for no name.
+
+        Raises:
+            StudioError: They have none of that name.
+        """
+        return self.project(name) if name else None
+
+    def run(self, run_id: str) -> Run:
+        """Return a run of theirs.
+
+        Raises:
+            StudioError: They have none of that id.
+        """
+        try:
+            return self.ledger.get(run_id)
+        except KeyError as error:
+            raise StudioError("run.none", run=run_id) from error
+
+    def file(self, path: str | Path) -> Path:
+        """Return a file of theirs: one that lies in their own folder.
+
+        Raises:
+            StudioError: It is no such file.
+        """
+        found = Path(path).resolve()
+        own = (self.home.projects, self.home.uploads)
+        if not any(found.is_relative_to(folder.resolve()) for folder in own) or not found.is_file():
+            raise StudioError("file.none", name=Path(path).name)
+        return found
+
+    def require(self, what: str) -> None:
+        """Refuse what they may not do.
+
+        Raises:
+            StudioError: They may not.
+        """
+        if what not in self.may:
+            raise StudioError("visit.may_not")
