@@ -76,7 +76,7 @@ def serve(settings: Settings) -> None:
     from pipeline.web.guard import LocalOnly  # noqa: PLC0415
     from pipeline.web.proxy import ServiceProxy  # noqa: PLC0415
     from ui import assets, layout  # noqa: PLC0415
-    from ui.text import I18N  # noqa: PLC0415
+    from ui.text import translations  # noqa: PLC0415
     from ui.theme import CSS, THEME  # noqa: PLC0415
     from ui.topics import stream_of  # noqa: PLC0415
 
@@ -101,17 +101,18 @@ def serve(settings: Settings) -> None:
         studio.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(assets.WithScripts)
     app.add_middleware(LocalOnly, port=settings.port)
     # Before the page, which answers every other path.
     app.router.routes.extend([*proxy.routes(), *stream.routes(), assets.route()])
+    page = layout.build(studio)
     gr.mount_gradio_app(
         app,
-        layout.build(studio),
+        page,
         path="/",
         theme=THEME,
         css=CSS,
-        head=assets.head(),
-        i18n=I18N,
+        i18n=translations(),
         footer_links=["settings"],
         max_file_size="2gb",
         blocked_paths=[str(studio.home.path)],
