@@ -129,7 +129,7 @@ def serve(settings: Settings) -> None:
             await super().shutdown(sockets)
 
     served = uvicorn.Config(
-        app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=5
+        app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2
     )
     Server(served).run()
 

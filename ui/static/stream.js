@@ -50,15 +50,20 @@
     // A page that goes away or is hidden loses its stream too, and there is nobody to tell.
     if (document.hidden) return;
     tries += 1;
-    if (tries > 1) document.documentElement.dataset.stream = "lost";
+    if (tries > 1) mark("lost");
     again = setTimeout(connect, Math.min(15_000, 500 * 2 ** Math.min(tries, 5)) * (0.75 + Math.random() / 2));
+  }
+
+  // Gradio 6.31 puts its own class before each of our styles: a mark above that would find nobody.
+  function mark(state) {
+    for (const bar of document.querySelectorAll(".status-items")) bar.dataset.stream = state;
   }
 
   function hear(message) {
     alive = Date.now();
     if (message.topic === "hello") {
       tries = 0;
-      document.documentElement.dataset.stream = "open";
+      mark("open");
       if (boot && boot !== message.boot) reload();
       boot = message.boot;
       return;
