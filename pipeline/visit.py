@@ -15,7 +15,8 @@ from pipeline.runs.ledger import Ledger, Run
 from pipeline.studio import Studio
 
 COMPUTE, ARGILLA = "compute", "argilla"  # local training and evaluation; administration of the annotation server
-ALL = frozenset({COMPUTE, ARGILLA})
+FILES = "files"  # naming any file and folder of this machine
+ALL = frozenset({COMPUTE, ARGILLA, FILES})
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,32 @@ class Visit:
             StudioError: It is no such file.
         """
         found = Path(path).resolve()
-        own = (self.home.projects, self.home.uploads)
-        if not any(found.is_relative_to(folder.resolve()) for folder in own) or not found.is_file():
+        if not self._own(found) or not found.is_file():
             raise StudioError("file.none", name=Path(path).name)
         return found
+
+    def named_file(self, path: str | Path) -> Path:
+        """Return a file that they name: any of this machine where they may read all of it, else one of theirs.
+
+        Raises:
+            StudioError: They may not, and it is none of theirs.
+        """
+        return Path(path) if FILES in self.may else self.file(path)
+
+    def model(self, name: str) -> str:
+        """Return a model's name: a repository on the Hub, or a folder that they may read.
+
+        Raises:
+            StudioError: It is a folder of this machine that is not theirs.
+        """
+        folder = Path(name).expanduser()
+        if FILES not in self.may and name and folder.exists() and not self._own(folder.resolve()):
+            raise StudioError("model.none", name=name)
+        return name
+
+    def _own(self, path: Path) -> bool:
+        """Return whether a resolved path lies in their own folder."""
+        return any(path.is_relative_to(folder.resolve()) for folder in (self.home.projects, self.home.uploads))
 
     def require(self, what: str) -> None:
         """Refuse what they may not do.

@@ -1,9 +1,10 @@
 """How the page calls its handlers: for a visit, values in by name, updates out by name.
 
 A handler is a function at the top of a module: `def checked(visit: Visit, given: Given) -> Update`. `given` maps the
-names of the parts it was wired to (`form.learning_rate`, `page.project`) to what they hold; what it returns maps names
-of parts to updates, and a part that it leaves out stays as it is. It can be called without a page, which is how it is
-tested, and it reaches nothing but what the visit gives.
+names of the parts it was wired to (`form.learning_rate`, `page.project`) to what they hold, `asked` to which page asks,
+and `event` to Gradio's data of a select or key event; what it returns maps names of parts to updates, and a part that
+it leaves out stays as it is. It can be called without a page, which is how it is tested, and it reaches nothing but
+what the visit gives.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, get_type_hints
 
 import gradio as gr
 from gradio.components import Component
+from gradio.events import Dependency
 from pydantic import ValidationError
 
 from pipeline.base.errors import StudioError
@@ -51,11 +53,35 @@ class Wired:
         handler: The function.
         inputs: Names of the parts it is given.
         outputs: Names of the parts it may update.
+        parts: The components by name.
     """
 
     handler: Handler
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    parts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The page whose event it is.
+
+    Attributes:
+        page: Id of the page: a reloaded one, and each window, has one of its own.
+        query: The query of its address.
+        base: Scheme and host it was asked by.
+    """
+
+    page: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    base: str = ""
+
+    @classmethod
+    def by(cls, request: gr.Request) -> Asked:
+        """Return which page a request comes from."""
+        query = getattr(request, "query_params", None)
+        base = f"http://{request.headers.get('host', '')}"
+        return cls(str(getattr(request, "session_hash", "") or ""), dict(query or {}), base)
 
 
 @dataclass
@@ -91,30 +117,36 @@ class Wiring:
         inputs: str | Sequence[str] = (),
         outputs: str | Sequence[str] = (),
         how: Mapping[str, Any] = QUIET,
+        *,
+        event: type[gr.EventData] | None = None,
         **more: Any,
     ) -> Any:
         """Call a handler at events.
 
         Args:
-            events: One event of a component (`tab.start.click`), or a list of them.
+            events: One event of a component (`tab.start.click`), a list of them, or what `on` returned for another
+                handler: then this one follows it.
             handler: The function.
             inputs: Names of the parts whose values it is given; `form.*` stands for all parts of a form.
             outputs: Names of the parts it may update, the same way.
             how: QUIET, BUSY or CHECK.
+            event: Kind of the event's own data, which is given as `event`: `gr.SelectData`, `gr.KeyUpData`.
             **more: More options of Gradio's event, such as `js`.
 
         Returns:
-            Gradio's dependency, for `.then`.
+            Gradio's dependency.
 
         Raises:
             KeyError: There is no such part.
         """
         given, changed = self.names(inputs), self.names(outputs)
-        self.wired.append(Wired(handler, given, changed))
-        call = self._call(handler, given, changed)
-        triggers = events if isinstance(events, list) else [events]
+        self.wired.append(Wired(handler, given, changed, {name: self.parts[name] for name in (*given, *changed)}))
+        call = self._call(handler, given, changed, event)
         parts = [[self.parts[name] for name in names] for names in (given, changed)]
-        return gr.on(triggers, call, *parts, **{**how, **more})
+        options = {**how, **more}
+        if isinstance(events, Dependency):
+            return events.then(call, *parts, **options)
+        return gr.on(events if isinstance(events, list) else [events], call, *parts, **options)
 
     def names(self, patterns: str | Iterable[str]) -> tuple[str, ...]:
         """Return the names of parts that patterns stand for, each once.
@@ -133,28 +165,37 @@ class Wiring:
             found |= dict.fromkeys(matching)
         return tuple(found)
 
-    def _call(self, handler: Handler, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Callable[..., Any]:
+    def _call(
+        self, handler: Handler, inputs: tuple[str, ...], outputs: tuple[str, ...], event: type[gr.EventData] | None
+    ) -> Callable[..., Any]:
         parts = {name: self.parts[name] for name in outputs}
 
         @functools.wraps(handler, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
         def call(request: gr.Request, *values: Any) -> Any:
+            given: dict[str, Any] = {"asked": Asked.by(request)}
+            held = list(values)
+            if event is not None:
+                given["event"] = held.pop(0)
             with said_to(request):
                 visit = self.visit(request)
                 with client.acting_as(visit.token):
-                    updates = handler(visit, dict(zip(inputs, values, strict=True)))
+                    updates = handler(visit, given | dict(zip(inputs, held, strict=True)))
             unknown = updates.keys() - parts.keys()
             assert not unknown, f"{handler.__qualname__} updates {unknown}, which it was not wired to"
-            return {parts[name]: update for name, update in updates.items()} if parts else None
+            if not updates:  # Gradio 6.31 takes an empty dict for a value
+                return gr.skip() if parts else None
+            return {parts[name]: update for name, update in updates.items()}
 
         # Gradio 6.31 reads the signature to find the parameters it fills itself.
+        filled = {"request": gr.Request} | ({"event": event} if event else {})
         call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [
-                inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD),
+                *(inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in filled),
                 inspect.Parameter("values", inspect.Parameter.VAR_POSITIONAL),
             ]
         )
-        call.__annotations__ = {"request": gr.Request}
-        del call.__wrapped__  # type: ignore[attr-defined]  # inspect would look through it
+        call.__annotations__ = filled
+        del call.__wrapped__  # inspect would look through it
         return call
 
 

@@ -11,6 +11,7 @@ from pipeline.base import project as projects
 from pipeline.base.errors import StudioError
 from pipeline.runs.kinds import kind_of
 from pipeline.studio import Studio
+from pipeline.visit import Visit
 from ui import handlers
 from ui.bar import account, spend
 from ui.bar import status as status_bar
@@ -18,7 +19,7 @@ from ui.dataset import tab as dataset
 from ui.evaluate import tab as evaluate
 from ui.export import tab as export
 from ui.filter import tab as filter
-from ui.handlers import QUIET, handle
+from ui.handlers import QUIET, Wiring, handle
 from ui.page import Page
 from ui.text import say, t
 from ui.train import tab as train
@@ -26,12 +27,14 @@ from ui.train import tab as train
 STEPS = {"dataset": dataset, "filter": filter, "export": export, "train": train, "evaluate": evaluate}
 
 
-def build(studio: Studio) -> gr.Blocks:
+def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
     """Return the studio's page.
 
     Args:
         studio: The services behind it.
+        wiring: Says whose visit a request is, and gets what is connected; the one person of this machine by default.
     """
+    wiring = wiring or Wiring(lambda request: Visit(studio))
     handlers.identify = lambda request: studio.sign_in.token  # one trusted person: whoever reaches the page
     with gr.Blocks(title="Align Studio", analytics_enabled=False, fill_width=True) as demo:
         project = gr.State("")
@@ -48,7 +51,7 @@ def build(studio: Studio) -> gr.Blocks:
         account.wire(signed_in, studio, bar.account)
         spend.wire(spending, studio, bar.stop)
         for name, step in STEPS.items():
-            step.wire(built[name], studio, page)
+            step.wire(built[name], wiring.within(page=page), page, studio)
 
         def opened(*, request: gr.Request) -> list[object]:
             name, step = asked_for(studio, dict(request.query_params))

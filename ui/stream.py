@@ -23,8 +23,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from pipeline.base.errors import StudioError
-from pipeline.base.project import Project
-from pipeline.runs.ledger import Run
+from pipeline.visit import Visit
 from ui.text import speak
 
 LOG = logging.getLogger("align_studio")
@@ -35,32 +34,6 @@ BEAT_S = 15.0  # seconds between signs of life; writing one is how a page that w
 QUEUED = 100  # messages a slow page may be behind before it is sent away; it comes back for the whole
 TOPICS = 24  # topics a page may watch: it shows seven kinds
 ROWS = 5_000  # rows a page is told at once; more are thinned out
-
-
-class Visit(Protocol):
-    """Who asks: what of it the stream needs."""
-
-    @property
-    def who(self) -> str:
-        """Pages of the same visitor in the same language are told the same."""
-
-    @property
-    def language(self) -> str:
-        """En or zh."""
-
-    def run(self, run_id: str) -> Run:
-        """Return a run of theirs.
-
-        Raises:
-            LookupError: There is none, or it is somebody else's.
-        """
-
-    def project(self, name: str) -> Project:
-        """Return a project of theirs.
-
-        Raises:
-            LookupError: There is none, or it is somebody else's.
-        """
 
 
 @dataclass(frozen=True)

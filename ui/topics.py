@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from starlette.requests import Request
 
-from pipeline.base import project as projects
-from pipeline.base.project import Project
 from pipeline.base.words import speaking, spoken
-from pipeline.runs.ledger import Run
 from pipeline.studio import Studio
+from pipeline.visit import Visit
 from ui.bar.status import BarTopic
 from ui.dataset.hub import LoadTopic
 from ui.parts.run_topic import RunTopic
@@ -19,34 +15,12 @@ from ui.stream import Stream
 from ui.train.result import METRICS
 
 
-@dataclass(frozen=True)
-class LocalVisit:
-    """The one person on this machine: everything in the home is theirs."""
-
-    studio: Studio
-    language: str
-    who: str = ""
-
-    def run(self, run_id: str) -> Run:
-        """Return a run."""
-        return self.studio.ledger.get(run_id)
-
-    def project(self, name: str) -> Project:
-        """Return a project."""
-        return projects.find(self.studio.home, name)
-
-
 def stream_of(studio: Studio) -> Stream:
     """Return the stream of a studio; the caller starts and closes it."""
 
-    def look_up(request: Request) -> LocalVisit:
+    def look_up(request: Request) -> Visit:
         with speaking(request.headers.get("accept-language", "")):
-            return LocalVisit(studio, spoken())
+            return Visit(studio, language=spoken())
 
-    sources = {
-        "bar": BarTopic(studio),
-        "run": RunTopic(METRICS),
-        "load": LoadTopic(),
-        "review": ReviewTopic(studio),
-    }
+    sources = {"bar": BarTopic(studio), "run": RunTopic(METRICS), "load": LoadTopic(), "review": ReviewTopic()}
     return Stream(sources, look_up)

@@ -41,6 +41,17 @@ class StudioError(Exception):
         return self.message.next
 
 
+class Wrong(ValueError):
+    """What the validator of an option raises: why its value cannot be used, by code."""
+
+    def __init__(self, code: str, /, **values: Any) -> None:
+        super().__init__(code)
+        self.message = worded(code, **values)
+
+    def __str__(self) -> str:
+        return self.message.said()
+
+
 # Besides ENOSPC: a user's quota, and a limit on one file's size.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # What libraries make of them; SQLite calls a quota "disk I/O error".

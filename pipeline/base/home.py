@@ -91,13 +91,7 @@ def open_home(path: Path) -> Home:
             version.write_text(f"{SCHEMA}\n")
         found = int(version.read_text())
     except (OSError, ValueError) as error:
-        raise StudioError(
-            f"The studio's home {home.path} cannot be used.", str(error), "Name another folder in ALIGN_STUDIO_HOME."
-        ) from error
+        raise StudioError("home.unusable", home=str(home.path), detail=str(error)) from error
     if found > SCHEMA:
-        raise StudioError(
-            f"The studio's home {home.path} was written by a newer version.",
-            f"Its layout is version {found}; this program knows {SCHEMA}.",
-            "Start the newer version, or name another folder in ALIGN_STUDIO_HOME.",
-        )
+        raise StudioError("home.newer", home=str(home.path), found=found, known=SCHEMA)
     return home

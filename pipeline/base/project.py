@@ -27,7 +27,9 @@ class DatasetRecord(BaseModel):
     kind: str = Field(description="file, sample or hub")
     name: str = Field(description="File name or Hub id.")
     sha256: str = Field("", description="SHA-256 of the file.")
-    recognised: str = Field("", description="What was recognised and how it was mapped, one sentence.")
+    recognised: dict[str, Any] | str = Field(
+        "", description="How the data was read: a message by code; older projects have a sentence."
+    )
     rows: int
     pairs: int
     bad_rows: int
@@ -75,7 +77,7 @@ class Project:
 
     @property
     def bad_rows(self) -> Path:
-        """Rows that are no pairs, JSON list of {number, reason}."""
+        """Rows that are no pairs, JSON list of {number, code, values}; older: {number, reason}."""
         return self.folder / "bad_rows.json"
 
     @property
@@ -160,12 +162,7 @@ def create(home: Home, wanted: str) -> Project:
 
 def not_made(error: OSError) -> StudioError:
     """Return the error of a project whose files could not be written."""
-    full = disk_full(error)
-    return StudioError(
-        "The project could not be made.",
-        "The disk is full." if full else str(error),
-        "Free some space, then try again." if full else "Check the studio's folder, then try again.",
-    )
+    return StudioError("project.disk_full") if disk_full(error) else StudioError("project.not_made", detail=str(error))
 
 
 def discard(project: Project) -> None:
@@ -182,7 +179,7 @@ def find(home: Home, name: str) -> Project:
     """
     folder = home.projects / name
     if not NAME.fullmatch(name) or not (folder / "project.json").exists():
-        raise StudioError(f"There is no project “{name}”.", "", "Choose another in the list at the top.")
+        raise StudioError("project.none", name=name)
     return Project(folder)
 
 

@@ -74,9 +74,10 @@ def _instructions(spec: Spec) -> Spec:
 
 
 def engine_files(name: str) -> list[Path]:
-    """Return the files an engine's worker consists of, and its lock."""
-    folder = Path(engines.__file__).parent / name
-    return [folder / "lock.txt", *(file for file in sorted(folder.glob("*.py")) if file.name != "__init__.py")]
+    """Return the files an engine's worker consists of, what it shares with others, and its lock; all names differ."""
+    floor = Path(engines.__file__).parent
+    programs = [*sorted(floor.glob("*.py")), *sorted((floor / name).glob("*.py"))]
+    return [floor / name / "lock.txt", *(file for file in programs if file.name != "__init__.py")]
 
 
 def public(spec: Spec) -> Spec:

@@ -18,6 +18,7 @@ from typing import Literal
 
 from pipeline.base.errors import StudioError
 from pipeline.base.home import Home
+from pipeline.base.message import Message
 from pipeline.base.project import Project, discard
 from pipeline.dataset import sources
 from pipeline.dataset.reading import LayoutUnknown, Progress
@@ -55,7 +56,7 @@ class State:
     total: int | None = None
     seconds: float = 0.0
     project: Project | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
     source: Source | None = None
     problem: StudioError | None = None
 
@@ -114,7 +115,7 @@ class Loading:
         except StudioError as error:
             self._become("failed", problem=error)
         except Exception as error:  # a thread has no caller that would hear of it
-            self._become("failed", problem=StudioError("The dataset could not be loaded.", str(error), "Try again."))
+            self._become("failed", problem=StudioError("load.failed", detail=str(error)))
             raise
 
     def _finish(self, project: Project, loaded: Loaded) -> None:

@@ -46,4 +46,4 @@ def stream_pairs(path: Path) -> Iterator[Pair]:
             for batch in batches:
                 yield from from_table(pa.Table.from_batches([batch]))
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise unreadable(path, f"{error}.", "Load the dataset again.") from error
+        raise unreadable(path, "load.pairs_damaged", detail=str(error)) from error

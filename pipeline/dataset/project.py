@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pipeline.base import project
 from pipeline.base.home import Home
 from pipeline.base.memory import cached, version
+from pipeline.base.message import Message, verbatim
 from pipeline.base.pair import Pair
 from pipeline.base.project import DatasetRecord, Project, Record
 from pipeline.dataset import pairs, summary
@@ -57,12 +58,12 @@ def start_project(
     fresh = project.create(home, Path(name).stem if kind == "file" else name)
     try:
         pairs.save(loaded.pairs, fresh.pairs)
-        fresh.bad_rows.write_text(json.dumps([asdict(row) for row in loaded.bad_rows], ensure_ascii=False))
+        fresh.bad_rows.write_text(json.dumps([row.as_dict() for row in loaded.bad_rows], ensure_ascii=False))
         record = DatasetRecord(
             kind=kind,
             name=name,
             sha256=sha256,
-            recognised=loaded.recognised,
+            recognised=loaded.recognised.as_dict(),
             rows=len(loaded.pairs) + len(loaded.bad_rows),
             pairs=len(loaded.pairs),
             bad_rows=len(loaded.bad_rows),
@@ -99,7 +100,13 @@ def bad_rows_of(of: Project) -> list[BadRow]:
     """Return the rows of the project's dataset that are no pairs."""
     if not of.bad_rows.exists():
         return []
-    return [BadRow(**row) for row in json.loads(of.bad_rows.read_text())]
+    return [BadRow.from_dict(row) for row in json.loads(of.bad_rows.read_text())]
+
+
+def recognised_of(record: DatasetRecord) -> Message:
+    """Return how a project's dataset was read."""
+    said = record.recognised
+    return verbatim(said) if isinstance(said, str) else Message.from_dict(said)
 
 
 def counts_of(of: Project) -> Counted:

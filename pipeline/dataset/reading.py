@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import Option
 from pipeline.dataset.recognise import Loaded, Mapping, normalise, recognise
-from pipeline.dataset.rows import Rows, TableRows, read_rows
+from pipeline.dataset.rows import Rows, read_rows
+from pipeline.dataset.tables import TableRows
 from pipeline.hub import datasets as hub
 from pipeline.hub.datasets import Chosen
 
@@ -29,11 +31,7 @@ class LayoutUnknown(StudioError):
     """
 
     def __init__(self, rows: Rows) -> None:
-        super().__init__(
-            "The layout of this dataset is not known.",
-            f"Its columns are {', '.join(rows.columns[:20])}.",
-            "Choose the columns of prompt, chosen and rejected.",
-        )
+        super().__init__("layout.unknown", columns=rows.columns[:20])
         self.rows = rows
 
 
@@ -64,11 +62,6 @@ def load_file(path: Path, mapping: Mapping | None = None) -> Loaded:
     return load_rows(read_rows(path), mapping)
 
 
-def load_sample() -> Loaded:
-    """Load the preference pairs that come with Align Studio."""
-    return load_file(SAMPLE)
-
-
 def read_hub(chosen: Chosen, progress: Progress | None = None) -> Rows:
     """Stream rows of a dataset on the Hugging Face Hub.
 
@@ -90,8 +83,11 @@ def read_hub(chosen: Chosen, progress: Progress | None = None) -> Rows:
                 progress(len(rows), chosen.expected)
             if rows.bytes > MOST_BYTES:
                 raise StudioError(
-                    f"{chosen.name} is too large to be read whole.",
-                    f"After {len(rows):,} rows it takes more than {MOST_BYTES >> 30} GiB.",
-                    f"Set “Rows at most” to {len(rows) // 2:,} or less.",
+                    "load.too_large",
+                    name=chosen.name,
+                    rows=len(rows),
+                    limit=MOST_BYTES >> 30,
+                    option=Option("limit", "dataset"),
+                    most=len(rows) // 2,
                 )
     return Rows(rows.columns, rows, range(1, len(rows) + 1), format="Hub dataset")

@@ -6,18 +6,17 @@ import codecs
 import csv
 import itertools
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import Message, message, verbatim
 
 Row = dict[str, Any]
 
@@ -31,14 +30,13 @@ _EXTENSIONS = {
 }
 _BLANK = re.compile(r"[ \t\r\n]*")
 _PIECE = 1 << 20  # bytes or characters of a file looked at at once
-_SUPPORTED = "Supported are parquet, JSON Lines, JSON, CSV and TSV."
 _FOREIGN = {
-    b"PK\x03\x04": ("a zip archive or a spreadsheet", "Unpack it, or save the sheet as CSV."),
-    b"\x1f\x8b": ("compressed with gzip", "Unpack it first."),
-    b"\x28\xb5\x2f\xfd": ("compressed with zstandard", "Unpack it first."),
-    b"ARROW1": ("an Arrow file", "Save it as parquet."),
-    b"\xff\xfe": ("text in UTF-16", "Save it again as UTF-8."),
-    b"\xfe\xff": ("text in UTF-16", "Save it again as UTF-8."),
+    b"PK\x03\x04": "load.is.zip",
+    b"\x1f\x8b": "load.is.gzip",
+    b"\x28\xb5\x2f\xfd": "load.is.zstandard",
+    b"ARROW1": "load.is.arrow",
+    b"\xff\xfe": "load.is.utf16",
+    b"\xfe\xff": "load.is.utf16",
 }
 
 
@@ -48,11 +46,21 @@ class BadRow:
 
     Attributes:
         number: 1-based number of the row in its file (of the line, in JSON Lines; the header of CSV is not counted).
-        reason: Why, in plain words.
+        reason: Why.
     """
 
     number: int
-    reason: str
+    reason: Message
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values; `from_dict` is the inverse."""
+        return {"number": self.number, **self.reason.as_dict()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> BadRow:
+        """Return the row of JSON values; {number, reason} of older homes is shown as it stands."""
+        reason = verbatim(str(values["reason"])) if "reason" in values else Message.from_dict(values)
+        return cls(int(values["number"]), reason)
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Rows:
         numbers: Number of each of `rows`; see `BadRow.number`.
         bad_rows: Rows that could not be read at all.
         format: What the content is: "parquet", "JSON Lines", "JSON", "CSV", "TSV", "sample" or "Hub dataset".
-        notes: What the reader should know, sentences.
+        notes: What the reader should know.
     """
 
     columns: list[str]
@@ -73,76 +81,12 @@ class Rows:
     numbers: Sequence[int]
     bad_rows: list[BadRow] = field(default_factory=list)
     format: str = ""
-    notes: list[str] = field(default_factory=list)
+    notes: list[Message] = field(default_factory=list)
 
     @property
     def total(self) -> int:
         """Rows in the file, readable or not."""
         return len(self.rows) + len(self.bad_rows)
-
-
-class TableRows(Sequence[Row]):
-    """Rows kept as Arrow batches in a file of their own and made into dictionaries a few at a time.
-
-    40,000 conversations take a gigabyte as dictionaries, a quarter of that in Arrow, and next to nothing here.
-    """
-
-    def __init__(self) -> None:
-        # Without a name on the disk: it is gone when this object is, or the process.
-        self._file = tempfile.TemporaryFile(prefix="align-studio-rows-")  # noqa: SIM115
-        self._places: list[tuple[int, int, int]] = []  # of each table: position, bytes, rows
-        self._length = 0
-        self.columns: list[str] = []
-        self.bytes = 0
-
-    def append(self, table: pa.Table) -> None:
-        """Add a table's rows; its columns may differ from those of the others.
-
-        Args:
-            table: Some rows.
-        """
-        if not table.num_rows:
-            return
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
-            writer.write_table(table)
-        written = sink.getvalue()
-        start = self._file.tell()
-        self._file.write(written)
-        self._file.flush()
-        self._places.append((start, written.size, table.num_rows))
-        self._length += table.num_rows
-        self.bytes += written.size
-        self.columns += [name for name in table.column_names if name not in self.columns]
-
-    def _table(self, start: int, size: int) -> pa.Table:
-        return pa.ipc.open_stream(os.pread(self._file.fileno(), size, start)).read_all()
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> Iterator[Row]:
-        for start, size, count in self._places:
-            table = self._table(start, size)
-            for first in range(0, count, 200):
-                yield from table.slice(first, 200).to_pylist()
-
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        if isinstance(index, slice):
-            start, stop, step = index.indices(len(self))
-            if step < 0:
-                return [self[each] for each in range(start, stop, step)]
-            return list(itertools.islice(self, start, stop, step))
-        at = index + len(self) if index < 0 else index
-        for start, size, count in self._places:
-            if 0 <= at < count:
-                return self._table(start, size).slice(at, 1).to_pylist()[0]
-            at -= count
-        raise IndexError(index)
 
 
 def read_rows(path: Path) -> Rows:
@@ -161,25 +105,33 @@ def read_rows(path: Path) -> Rows:
         with path.open("rb") as file:
             head = file.read(1 << 16)
     except OSError as error:
-        raise unreadable(path, f"{error.strerror}.", "Choose another file.") from error
+        raise unreadable(path, "load.not_opened", detail=error.strerror or str(error)) from error
     if not head.strip(b" \t\r\n\xef\xbb\xbf"):
-        raise unreadable(path, "It is empty.", "Choose another file.")
-    for magic, (kind, advice) in _FOREIGN.items():
+        raise unreadable(path, "load.empty")
+    for magic, code in _FOREIGN.items():
         if head.startswith(magic):
-            raise unreadable(path, f"It is {kind}.", advice)
+            raise unreadable(path, code)
     rows = _read_parquet(path) if head.startswith(b"PAR1") else _read_text(path, head)
     if not rows.rows:
-        first = f" First reason: row {rows.bad_rows[0].number}: {rows.bad_rows[0].reason}." if rows.bad_rows else ""
-        raise unreadable(path, f"It has no readable rows.{first}", "Choose another file.")
+        first = rows.bad_rows[0] if rows.bad_rows else None
+        if first is None:
+            raise unreadable(path, "load.no_readable_row")
+        raise unreadable(path, "load.no_readable_rows", number=first.number, row=first.reason)
     expected = _EXTENSIONS.get(path.suffix.lower())
     if expected and expected != rows.format:
-        rows.notes.append(f"{path.name} is named like {expected} but holds {rows.format}; it was read as that.")
+        rows.notes.append(message("load.note.extension", name=path.name, expected=expected, found=rows.format))
     return rows
 
 
-def unreadable(path: Path, why: str, next: str) -> StudioError:
-    """Return the error for a file that cannot be read."""
-    return StudioError(f"{path.name} cannot be read.", why, next)
+def unreadable(path: Path, code: str, **values: Any) -> StudioError:
+    """Return the error for a file that cannot be read.
+
+    Args:
+        path: The file.
+        code: Why, and what to do.
+        **values: What the words of `code` name.
+    """
+    return StudioError("load.unreadable", name=path.name, reason=message(code, **values))
 
 
 def columns_of(rows: Iterable[Row]) -> list[str]:
@@ -196,7 +148,7 @@ def _read_parquet(path: Path) -> Rows:
             for batch in file.iter_batches(batch_size=1000, columns=columns):
                 rows.extend(batch.to_pylist())
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise unreadable(path, "It is a parquet file that is cut off or damaged.", "Copy it again.") from error
+        raise unreadable(path, "load.parquet_damaged") from error
     return Rows(columns, rows, list(range(1, len(rows) + 1)), format="parquet")
 
 
@@ -220,7 +172,7 @@ def _check_utf8(path: Path, head: bytes) -> None:
     """Refuse what is not UTF-8 text, naming the line."""
     control = sum(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in head)
     if control * 20 > len(head):
-        raise unreadable(path, "It is not text and not parquet.", _SUPPORTED)
+        raise unreadable(path, "load.binary")
     decoder, newlines = codecs.getincrementaldecoder("utf-8")(), 0
     with path.open("rb") as file:
         try:
@@ -231,8 +183,7 @@ def _check_utf8(path: Path, head: bytes) -> None:
         except UnicodeDecodeError as error:
             # The bytes may begin with some kept from the piece before: parts of a character, never a line's end.
             line = newlines + error.object.count(b"\n", 0, error.start) + 1
-            why = f"Line {line} is not UTF-8 (byte {error.object[error.start]:#04x})."
-            raise unreadable(path, why, "Save it again as UTF-8; parquet needs no encoding.") from error
+            raise unreadable(path, "load.not_utf8", line=line, byte=f"{error.object[error.start]:#04x}") from error
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -265,13 +216,13 @@ def _read_json_lines(path: Path) -> Rows:
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            bad.append(BadRow(number, f"the line cannot be parsed as JSON ({_short(error)})"))
+            bad.append(BadRow(number, message("row.not_json", detail=_short(error))))
             continue
         if isinstance(value, dict):
             rows.append(value)
             numbers.append(number)
         else:
-            bad.append(BadRow(number, "the line is JSON but not an object with columns"))
+            bad.append(BadRow(number, message("row.no_object_line")))
     if len(rows) == 1 and not bad:  # a document on a single line, perhaps
         return _json_rows(path, rows[0], "JSON Lines")
     return Rows(columns_of(rows), rows, numbers, bad, "JSON Lines")
@@ -286,10 +237,10 @@ def _read_json(path: Path) -> Rows:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
-        why = f"Its JSON {'is cut off' if cut else 'is broken'} at line {error.lineno}: {error.msg}."
-        raise unreadable(path, why, "Copy it again, or correct that line.") from error
+        code = "load.json_cut_off" if cut else "load.json_broken"
+        raise unreadable(path, code, line=error.lineno, detail=error.msg) from error
     except (ValueError, RecursionError) as error:
-        raise unreadable(path, f"Its JSON cannot be read: {_short(error)}.", "Correct the file.") from error
+        raise unreadable(path, "load.json_unreadable", detail=_short(error)) from error
     return _json_rows(path, value, "JSON")
 
 
@@ -340,8 +291,9 @@ def _json_rows(path: Path, value: Any, format: str) -> Rows:
         elif len(lists) == len(value) > 1 and len({len(column) for column in lists}) == 1 and not _hold_turns(lists):
             items, format = [dict(zip(value, cells, strict=True)) for cells in zip(*lists, strict=True)], "JSON"
     if not isinstance(items, list):
-        raise unreadable(path, "Its JSON is neither a list of rows nor columns.", "Save one object per row.")
-    bad = [BadRow(n, "not an object with columns") for n, item in enumerate(items, 1) if not isinstance(item, dict)]
+        raise unreadable(path, "load.json_no_rows")
+    no_object = message("row.no_object")
+    bad = [BadRow(number, no_object) for number, item in enumerate(items, 1) if not isinstance(item, dict)]
     numbers = [number for number, item in enumerate(items, 1) if isinstance(item, dict)]
     rows = [item for item in items if isinstance(item, dict)]
     return Rows(columns_of(rows), rows, numbers, bad, format)
@@ -361,17 +313,15 @@ def _read_csv(path: Path) -> Rows:
         try:
             header = [name.strip() for name in next(reader)]
             if len(header) < 2 or len(set(header)) < len(header) or not all(header):
-                why = "It is neither parquet nor JSON, and its first line is no list of distinct column names."
-                raise unreadable(path, why, _SUPPORTED)
+                raise unreadable(path, "load.no_header")
             for number, cells in enumerate((cells for cells in reader if cells), 1):
                 if len(cells) == len(header):
                     rows.append(dict(zip(header, cells, strict=True)))
                     numbers.append(number)
                 else:
-                    bad.append(BadRow(number, f"{len(cells)} fields where the header has {len(header)}"))
+                    bad.append(BadRow(number, message("row.width", found=len(cells), expected=len(header))))
         except csv.Error as error:
-            why = f"Its quoting is broken at line {reader.line_num} or before: {error}."
-            raise unreadable(path, why, "Correct the quotes, or use JSON Lines.") from error
+            raise unreadable(path, "load.quoting", line=reader.line_num, detail=str(error)) from error
     return Rows(header, rows, numbers, bad, "TSV" if delimiter == "\t" else "CSV")
 
 

@@ -50,24 +50,37 @@ def sample() -> Source:
 
 
 def local_file(given: str) -> Source:
-    """Read a file of this machine.
+    """Read a file of this machine; see `path_of`."""
+    return file(path_of(given))
+
+
+def file(path: Path) -> Source:
+    """Read a file.
+
+    Raises:
+        StudioError: It cannot be read.
+    """
+    return Source(dataset_rows.read_rows(path), "file", path.name, sha256_of(path))
+
+
+def path_of(given: str) -> Path:
+    """Return the path of a file of this machine.
 
     Args:
         given: Its path as somebody typed or pasted it.
 
     Raises:
-        StudioError: It is no file, or cannot be read.
+        StudioError: It is no file.
     """
     text = given.strip().strip("\"'")
     if not text:
-        raise StudioError("No file is named.", "", "Give the path of a parquet, JSONL, JSON or CSV file.")
+        raise StudioError("load.no_path")
     path = Path(text).expanduser()
     if not path.is_absolute():
-        raise StudioError(f"{text} is not a whole path.", "It does not begin at the root.", "Give the whole path.")
+        raise StudioError("load.part_of_path", path=text)
     if not path.is_file():
-        why = "It is a folder." if path.is_dir() else "There is no such file."
-        raise StudioError(f"{text} cannot be read.", why, "Check the path; it is one of this machine.")
-    return Source(dataset_rows.read_rows(path), "file", path.name, sha256_of(path))
+        raise StudioError("load.folder" if path.is_dir() else "load.no_file", path=text)
+    return path
 
 
 def upload(home: Home, cached: Path) -> Source:
@@ -171,7 +184,7 @@ def held(key: str) -> Source:
     with _guard:
         found = _held.get(key)
     if found is None:
-        raise StudioError("What was read is not at hand any more.", "", "Load it again, then choose the columns.")
+        raise StudioError("load.forgotten")
     return found
 
 

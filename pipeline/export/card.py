@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
+from pipeline.base import words
 from pipeline.export.options import ExportOptions, ExportPlan, Provenance, Row
 from pipeline.filter.recipe import NO_SOURCE, PARTS
 
@@ -15,40 +16,51 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))  # the
 
 _LOAD = re.compile(r"^pairs = load_dataset\(.*$", re.MULTILINE)
 _LICENSE = re.compile(r"^license: (.*)$", re.MULTILINE)
-_LICENSE_TEXT = "Whoever publishes this states the license; the source dataset's own license applies to its texts."
 
 _COLUMNS = {
-    "record_id": "Id of the pair, the same in every export of it",
-    "prompt": "The turns both completions share, a list of `{role, content}`",
-    "chosen": "The preferred completion, a list of `{role, content}` without the prompt",
-    "rejected": "The other completion, in the same form",
-    "source": "Where the pair comes from",
-    "swapped": "Whether reviewers preferred what was the rejected completion, so that the two were exchanged",
-    "relevance": "Rating by the reviewers, 1 to 5, or null; in the JSONL files only when every pair has one",
-    "answers": "Number of reviewers who answered",
+    name: "column.source" if name == "source" else name
+    for name in ("record_id", "prompt", "chosen", "rejected", "source", "swapped", "relevance", "answers")
 }
 
 
-def render(rows: Sequence[Row], planned: ExportPlan, options: ExportOptions, provenance: Provenance) -> str:
-    """Return the dataset card: front matter that the Hub and `datasets` read, then what a person wants to know."""
-    who = f"{provenance.annotators} annotator{'' if provenance.annotators == 1 else 's'}"
-    return "\n\n".join(
-        [
-            _front_matter(planned, options, provenance),
-            f"# {options.name}",
-            "Preference pairs in TRL's conversational format with an explicit prompt, for ORPO and its like. "
-            f"Made with Align Studio {provenance.studio_version} on {provenance.created[:10]}, reviewed by {who}.",
-            "```python\nfrom datasets import load_dataset\n\n"
-            f"pairs = load_dataset({json.dumps(options.name)})  # this folder, or its repository on the Hub\n```",
-            "## Content",
-            *_content(rows, planned, options, provenance.token_unit),
-            "## Origin",
-            *_origin(planned, options, provenance),
-            "## License",
-            _LICENSE_TEXT,
-            "",
-        ]
-    )
+def _said(name: str, **values: object) -> str:
+    return words.say(f"card.dataset.{name}", **values)
+
+
+def render(
+    rows: Sequence[Row],
+    planned: ExportPlan,
+    options: ExportOptions,
+    provenance: Provenance,
+    language: str = words.ENGLISH,
+) -> str:
+    """Return the dataset card: front matter that the Hub and `datasets` read, then what a person wants to know.
+
+    Args:
+        rows: What is exported.
+        planned: Its counts.
+        options: The options of the export.
+        provenance: Where the pairs come from.
+        language: Language of its sentences.
+    """
+    date = provenance.created[:10]
+    with words.speaking(language):
+        return "\n\n".join(
+            [
+                _front_matter(planned, options, provenance),
+                f"# {options.name}",
+                _said("about", version=provenance.studio_version, date=date, count=provenance.annotators),
+                "```python\nfrom datasets import load_dataset\n\n"
+                f"pairs = load_dataset({json.dumps(options.name)})  # {_said('load')}\n```",
+                f"## {_said('content')}",
+                *_content(rows, planned, options, provenance.token_unit),
+                f"## {_said('origin')}",
+                *_origin(planned, options, provenance),
+                f"## {_said('license')}",
+                _said("license.unknown"),
+                "",
+            ]
+        )
 
 
 def for_repository(text: str, repository: str, license: str) -> str:
@@ -59,10 +71,13 @@ def for_repository(text: str, repository: str, license: str) -> str:
         repository: Id of the dataset.
         license: The Hub's id of its license.
     """
-    stated = f"This dataset is published under {license}. The texts of its source keep the source's own license."
     text = _LOAD.sub(lambda _: f"pairs = load_dataset({json.dumps(repository)})", text, count=1)
     text = _LICENSE.sub(lambda _: f"license: {license}", text, count=1)
-    return text.replace(_LICENSE_TEXT, stated) if license != "unknown" else text
+    if license != "unknown":
+        for language in words.languages():
+            with words.speaking(language):
+                text = text.replace(_said("license.unknown"), _said("license.stated", license=license))
+    return text
 
 
 def _front_matter(planned: ExportPlan, options: ExportOptions, provenance: Provenance) -> str:
@@ -94,20 +109,22 @@ def _content(rows: Sequence[Row], planned: ExportPlan, options: ExportOptions, u
     pairs = [
         (source, count, found[source, "train"], found[source, "test"]) for source, count in by_source.most_common()
     ]
-    splits = [("train", planned.train, "for training"), ("test", planned.test, "held out for evaluation")]
+    splits = [("train", planned.train, _said("train")), ("test", planned.test, _said("test"))]
+    files = f"`{'`, `'.join(f'{split}.jsonl' for split, count, _ in splits if count)}`"
+    found_all = (_said("all"), planned.kept, planned.train, planned.test)
     parts = [
-        _table(["Split", "Pairs", "Made"], [split for split in splits if split[1]]),
-        "Each split is there twice, with the same rows: as Parquet under `data/`, which `load_dataset` reads, and as"
-        f" `{'`, `'.join(f'{split}.jsonl' for split, count, _ in splits if count)}` for training programs.",
-        _table(["Source", "Pairs", "Train", "Test"], [*pairs, ("all", planned.kept, planned.train, planned.test)]),
-        f"{planned.prompts} different prompts, none of them in both splits (seed {options.seed}).",
-        _table(["Column", "Meaning"], list(_COLUMNS.items())),
+        _table([_said("split"), _said("pairs"), _said("made")], [split for split in splits if split[1]]),
+        _said("twice", files=files),
+        _table([_said("source"), _said("pairs"), _said("column.train"), _said("column.test")], [*pairs, found_all]),
+        _said("prompts", prompts=planned.prompts, seed=options.seed),
+        _table([_said("column"), _said("meaning")], [(name, _said(meaning)) for name, meaning in _COLUMNS.items()]),
     ]
     counts = [row.counts for row in rows if row.counts is not None]
     if counts:
-        lengths = [(part, [getattr(count, part) for count in counts]) for part in PARTS]
+        lengths = [(_said(f"part.{part}"), [getattr(count, part) for count in counts]) for part in PARTS]
         table = [(part, f"{median(values):g}", max(values), sum(values)) for part, values in lengths]
-        parts.append(_table([f"Length in {unit}", "Median", "Longest", "All"], table))
+        heads = [_said("length", unit=unit), _said("median"), _said("longest"), _said("length.all")]
+        parts.append(_table(heads, table))
     return parts
 
 
@@ -115,36 +132,37 @@ def _origin(planned: ExportPlan, options: ExportOptions, provenance: Provenance)
     """Return how the pairs came here: source, filter, settling, what became of each verdict."""
     source = _source(provenance)
     if provenance.sha256:
-        source.append(("SHA-256 of its file", provenance.sha256))
+        source.append((_said("sha256"), provenance.sha256))
     effects = [(effect.label, effect.removes_alone, effect.removes_first) for effect in provenance.rule_effects]
     verdicts = [
         ("undecided", options.undecided, planned.dropped["undecided"]),
         ("tie", options.ties, planned.dropped["ties"]),
-        ("rejected is better", options.rejected_better, planned.dropped["rejected_better"] or planned.swapped),
+        ("rejected_better", options.rejected_better, planned.dropped["rejected_better"] or planned.swapped),
     ]
-    policy = [(of.replace("_", " "), str(how).replace("_", " ")) for of, how in provenance.settle_policy.items()]
+    became = [(_said(verdict), _said(done), count) for verdict, done, count in verdicts]
+    policy = [(_said(f"settle.{of}"), _said(f"settle.{of}.how")) for of in provenance.settle_policy]
     return [
         _table(["", ""], source),
-        *([_table(["Rule", "Pairs removed alone", "After the rules above"], effects)] if effects else []),
-        f"Filter recipe:\n\n```json\n{json.dumps(provenance.recipe, ensure_ascii=False, indent=2)}\n```",
-        *([_table(["Several answers became one", "By"], policy)] if policy else []),
-        _table(["Reviewers say", "What was done", "Pairs dropped or exchanged"], verdicts),
+        *([_table([_said("rule"), _said("alone"), _said("after")], effects)] if effects else []),
+        f"{_said('recipe')}\n\n```json\n{json.dumps(provenance.recipe, ensure_ascii=False, indent=2)}\n```",
+        *([_table([_said("several"), _said("by")], policy)] if policy else []),
+        _table([_said("verdict"), _said("done"), _said("affected")], became),
     ]
 
 
 def _source(provenance: Provenance) -> list[tuple[str, str]]:
     """Return names and values that say which rows of what were read."""
     if provenance.kind != "hub":
-        kind = {"file": "a file", "sample": "the sample that comes with Align Studio"}.get(provenance.kind, "")
-        return [("Source dataset", provenance.dataset), ("Kind", kind or provenance.kind)]
+        kind = _said(f"kind.{provenance.kind}") if provenance.kind in ("file", "sample") else provenance.kind
+        return [(_said("from"), provenance.dataset), (_said("kind"), kind)]
     name, revision = provenance.dataset, provenance.revision
     where = f"https://huggingface.co/datasets/{name}"
     lines = [
-        ("Source dataset", f"[{name}]({where})"),
-        ("Configuration", provenance.config),
-        ("Split", provenance.split),
-        ("Revision", f"[{revision}]({where}/tree/{revision})" if revision else ""),
-        ("Rows read", f"the first {provenance.limit:,}" if provenance.limit else "all"),
+        (_said("from"), f"[{name}]({where})"),
+        (_said("config"), provenance.config),
+        (_said("split"), provenance.split),
+        (_said("revision"), f"[{revision}]({where}/tree/{revision})" if revision else ""),
+        (_said("rows"), _said("rows.first", count=provenance.limit) if provenance.limit else _said("all")),
     ]
     return [(name, value) for name, value in lines if value]
 

@@ -61,9 +61,7 @@ def read(project: Project, name: str) -> Exported:
         card = (folder / "README.md").read_text(encoding="utf-8")
         return Exported(name, folder, str(record["provenance"]["created"]), plan, files, card)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StudioError(
-            f"The export “{name}” cannot be read.", str(error), "Export again, under another name."
-        ) from error
+        raise StudioError("export.unreadable", name=name, detail=str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,6 @@ def read_pairs(file: Path) -> list[Pair]:
                 prompt, chosen, rejected = (as_messages(row[part]) for part in ("prompt", "chosen", "rejected"))
                 pairs.append(Pair(str(row["record_id"]), prompt, chosen, rejected, source=str(row.get("source") or "")))
             except (KeyError, TypeError, ValueError) as error:
-                raise StudioError(
-                    f"Line {number} of {file.parent.name}/{file.name} is no pair.", repr(error), "Export again."
-                ) from error
+                where = f"{file.parent.name}/{file.name}"
+                raise StudioError("export.no_pair", number=number, file=where, detail=repr(error)) from error
     return pairs

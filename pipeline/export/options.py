@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
+from pipeline.base.errors import Wrong
 from pipeline.base.pair import Pair
 from pipeline.filter.recipe import RuleEffect
 from pipeline.models.tokens import PairCounts
@@ -44,7 +45,7 @@ class ExportOptions(BaseModel, extra="forbid"):
     @classmethod
     def _name_fits_a_repository(cls, name: str) -> str:
         if name[:1] in "-_" or name[-1:] in "-_" or "--" in name:
-            raise ValueError("A name begins and ends with a letter or digit and has no two hyphens in a row.")
+            raise Wrong("export.wrong_name")
         return name
 
 

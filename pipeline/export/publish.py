@@ -11,7 +11,7 @@ from typing import Any, Literal
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 from pydantic import BaseModel, Field, field_validator
 
-from pipeline.base.errors import StudioError
+from pipeline.base.errors import StudioError, Wrong
 from pipeline.base.project import Project
 from pipeline.export import card, exported
 from pipeline.export.exported import Exported, Published
@@ -61,9 +61,9 @@ class PublishOptions(BaseModel, extra="forbid"):
         except HFValidationError as error:
             raise ValueError(str(error)) from error
         if "/" not in repository:
-            raise ValueError("A repository's name looks like owner/name.")
+            raise Wrong("publish.no_owner")
         if len(repository.split("/")[1]) > 96:
-            raise ValueError("The name has at most 96 characters.")
+            raise Wrong("publish.name_too_long", most=96)
         return repository
 
 
@@ -146,15 +146,12 @@ def _plan(export: Exported, options: PublishOptions, who: Account) -> Plan:
     name = options.repository
     owner = name.split("/")[0]
     if owner.lower() not in {who.name.lower(), *(one.lower() for one in who.organisations)}:
-        raise StudioError(
-            f"{name} cannot be written to.",
-            f"It would belong to {owner}: {who.name} is signed in, who is no member of it.",
-            f"Begin the name with {' or '.join([who.name, *who.organisations])}.",
-        )
+        owners = [who.name, *who.organisations]
+        raise StudioError("publish.not_yours", name=name, owner=owner, who=who.name, owners=owners)
     there = repositories.info(name, "dataset")
     if there is not None:
         if there.name.lower() != name.lower():
-            raise StudioError(f"{name} is now called {there.name}.", "It was moved.", "Use the new name.")
+            raise StudioError("publish.renamed", name=name, now=there.name)
         repositories.may_write(there.name, "dataset")
     license = options.license or _license(there)
     files = _files(export, there.name if there else name, license)
@@ -180,9 +177,7 @@ def _files(export: Exported, repository: str, license: str) -> dict[str, Content
     for path in [*(file.path for file in export.files if file.path != CARD), RECORD]:
         files[path] = export.folder / path
         if not (export.folder / path).is_file():
-            raise StudioError(
-                f"{path} of the export “{export.name}” is missing.", "It was removed.", "Export again, then publish."
-            )
+            raise StudioError("publish.file_missing", path=path, name=export.name)
     return files
 
 
@@ -276,11 +271,7 @@ def _verify(planned: Plan, head: str, options: PublishOptions) -> None:
         if change.what != "unchanged"
     ]
     if missing:
-        raise StudioError(
-            f"{planned.repository} did not take {', '.join(missing[:5])}.",
-            "A .gitignore there may name it.",
-            "Change the .gitignore on the Hub, or choose another repository.",
-        )
+        raise StudioError("publish.not_taken", repository=planned.repository, files=missing[:5])
 
 
 def result(where: Published, changed: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
-from pipeline.base import project
+from pipeline.base import project, words
 from pipeline.base.errors import StudioError
 from pipeline.base.home import LOCAL, open_home
 from pipeline.base.project import Project
@@ -19,7 +19,7 @@ from pipeline.export import publish, writing
 from pipeline.filter.project import filtered, recipe_of
 from pipeline.filter.recipe import RuleEffect
 from pipeline.review.project import answers_of, settled_of
-from pipeline.review.settle import SettlePolicy
+from pipeline.review.settle import SETTLED_BY
 from pipeline.runs.task import Cancelled, Reporter
 
 
@@ -107,10 +107,12 @@ def _provenance(of: Project, removed: list[RuleEffect], counted: Counted) -> exp
     """Return where a project's pairs come from and what was done to them."""
     record = of.read()
     if record.dataset is None:
-        raise StudioError("This project has no dataset.", "", "Load one on the Dataset tab.")
+        raise StudioError("export.no_dataset")
     answered = {answer.annotator for answer in answers_of(of) if answer.status == "submitted"}
     # A model's folder is named without the path to it: an export may be published.
     model = Path(counted.name).name if Path(counted.name).is_absolute() else counted.name
+    with words.speaking(words.ENGLISH):
+        unit = words.say("card.dataset.unit.tokens", model=model) if counted.unit == "tokens" else counted.unit
     return export_options.Provenance(
         dataset=record.dataset.name,
         kind=record.dataset.kind,
@@ -121,9 +123,9 @@ def _provenance(of: Project, removed: list[RuleEffect], counted: Counted) -> exp
         limit=record.dataset.limit,
         recipe=recipe_of(of).model_dump(mode="json"),
         rule_effects=removed,
-        settle_policy=SettlePolicy().model_dump(),
+        settle_policy=SETTLED_BY,
         annotators=len(answered),
-        token_unit=f"{counted.unit} of {model}" if counted.unit == "tokens" else counted.unit,
+        token_unit=unit,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         studio_version=__version__,
     )

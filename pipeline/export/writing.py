@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.base.errors import StudioError, disk_full
+from pipeline.base.message import message
 from pipeline.base.pair import SCHEMA as PAIR_SCHEMA
 from pipeline.base.pair import Messages, Pair, as_dicts, text_of
 from pipeline.export import card
@@ -261,29 +262,19 @@ def _record(planned: ExportPlan, options: ExportOptions, provenance: Provenance,
 
 
 def _nothing_to_export(planned: ExportPlan) -> StudioError:
-    reasons = [f"{count} {reason.replace('_', ' ')}" for reason, count in planned.dropped.items() if count]
     if not planned.total:
-        return StudioError("There is nothing to export.", "The filter keeps no pair.", "Loosen its rules.")
-    return StudioError(
-        "There is nothing to export.",
-        f"All {planned.total} pairs are dropped: {', '.join(reasons)}.",
-        "Keep or swap some of them in the options of the export, or review more pairs.",
-    )
+        return StudioError("export.nothing_kept")
+    dropped = [message(f"export.dropped.{reason}", count=count) for reason, count in planned.dropped.items() if count]
+    return StudioError("export.all_dropped", count=planned.total, dropped=dropped)
 
 
 def _name_in_use(name: str) -> StudioError:
-    return StudioError(
-        f"The export “{name}” was not written.", "An export of this name is there already.", "Choose another name."
-    )
+    return StudioError("export.name_in_use", name=name)
 
 
 def _not_written(error: OSError, name: str) -> StudioError:
     """Say why the folder could not be written."""
     if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # made by somebody else while this one was being written
         return _name_in_use(name)
-    full = disk_full(error)
-    return StudioError(
-        f"The export “{name}” was not written; nothing of it is left behind.",
-        f"{'The disk is full' if full else 'Its folder cannot be written'}: {error.strerror or error}.",
-        "Free some space, then export again." if full else "Check the folder's permissions, then export again.",
-    )
+    code = "export.disk_full" if disk_full(error) else "export.not_written"
+    return StudioError(code, name=name, detail=error.strerror or str(error))

@@ -14,6 +14,8 @@ import pandas as pd
 from pydantic import BaseModel, Field, model_validator
 from pydantic.config import JsonDict
 
+from pipeline.base.errors import Wrong
+from pipeline.base.message import message
 from pipeline.base.pair import Pair
 from pipeline.models.tokens import PairCounts
 from pipeline.review.settle import Settled
@@ -101,7 +103,7 @@ class Recipe(BaseModel, extra="forbid"):
         for part in PARTS:
             low, high = self.token_bounds(part)
             if high is not None and high < low:
-                raise ValueError(f"The longest {part} allowed ({high}) is shorter than the shortest ({low}).")
+                raise Wrong("filter.bounds", part=message(f"part.{part}"), high=high, low=low)
         return self
 
     def token_bounds(self, part: Literal["prompt", "chosen", "rejected"]) -> tuple[int, int | None]:

@@ -43,22 +43,14 @@ def create_annotators(endpoint: Endpoint, plan: ReviewPlan, names: Sequence[str]
     wanted = [name.strip() for name in names]
     for name in wanted:
         if not _NAME.fullmatch(name):
-            raise StudioError(
-                f"{name!r} cannot be a user name.",
-                "Letters, digits, dots, hyphens and underscores are allowed, 50 at most, a letter or digit first.",
-                "Choose another name.",
-            )
+            raise StudioError("annotators.no_name", name=name)
     if len(set(wanted)) < len(wanted):
-        raise StudioError("A user name is given twice.", "", "Give every annotator a name of their own.")
+        raise StudioError("annotators.twice")
     with Api(endpoint) as api:
         api.check_owner()
         taken = {user["username"] for user in api.get("users")["items"]} & set(wanted)
         if taken:
-            raise StudioError(
-                f"The name {', '.join(sorted(taken))} is taken on the review server.",
-                "User names are shared by all its workspaces.",
-                "Choose another name, or give that annotator a new password.",
-            )
+            raise StudioError("annotators.taken", names=sorted(taken))
         workspace = api.ensure_workspace(plan.workspace)
         return [_create_annotator(api, workspace, name) for name in wanted]
 
@@ -121,7 +113,7 @@ def _annotator(api: Api, workspace: str, username: str) -> dict[str, Any]:
     for user in _annotators(api, workspace):
         if user["username"] == username:
             return user
-    raise StudioError(f"The workspace {workspace!r} has no annotator {username!r}.", "", "Choose one from the list.")
+    raise StudioError("annotators.none", workspace=workspace, name=username)
 
 
 def _password() -> str:

@@ -91,9 +91,5 @@ def open_answers(path: Path) -> list[Answer]:
     try:
         rows = pq.ParquetFile(path).read().select(SCHEMA.names).cast(SCHEMA).to_pylist()
     except (pa.ArrowInvalid, KeyError) as error:
-        raise StudioError(
-            "The reviewers' answers cannot be read.",
-            f"{path.name} is damaged or of another version: {error}.",
-            "Read the answers again from the review server.",
-        ) from error
+        raise StudioError("answers.unreadable", name=path.name, detail=str(error)) from error
     return [Answer(**row) for row in rows]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import httpx
 
 from pipeline.base.errors import StudioError, disk_full
+from pipeline.base.message import Message, message, verbatim
 
 if TYPE_CHECKING:
     from pipeline.review.service import Endpoint
@@ -56,7 +57,7 @@ class Refused(ReviewError):
     """
 
     def __init__(self, status: int, detail: str) -> None:
-        super().__init__("The review server refused the request.", detail, "Check what was sent, then try again.")
+        super().__init__("argilla.refused", detail=detail)
         self.status = status
         self.detail = detail
 
@@ -128,11 +129,8 @@ class Api:
         me = self.get("me")
         numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
         if numbers < OLDEST:
-            raise WrongVersion(
-                f"The review server at {self._url} is Argilla {version or 'of an unknown version'}.",
-                f"The studio needs {OLDEST[0]}.{OLDEST[1]} or later.",
-                "Update that server, or leave ARGILLA_API_URL empty to use the embedded one.",
-            )
+            needed = ".".join(map(str, OLDEST))
+            raise WrongVersion("argilla.too_old", url=self._url, version=version or "?", needed=needed)
         return Server(version, me["username"], me["role"])
 
     def check_owner(self) -> Server:
@@ -143,11 +141,7 @@ class Api:
         """
         server = self.check()
         if server.role != "owner":
-            raise NotOwner(
-                f"The API key belongs to {server.username}, who is {server.role} on the review server.",
-                "Only an owner may create workspaces, datasets and annotators.",
-                "Give an owner's key in ARGILLA_API_KEY.",
-            )
+            raise NotOwner("argilla.not_owner", name=server.username, role=server.role)
         return server
 
     def find_workspace(self, name: str) -> str | None:
@@ -162,7 +156,7 @@ class Api:
         try:
             answer = self._http.request(method, path, **options)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            self._unreachable(f"{type(error).__name__}: {error}", error)
+            self._unreachable(verbatim(f"{type(error).__name__}: {error}"), error)
         if not answer.is_success:
             self._raise(answer)
         return answer
@@ -171,43 +165,31 @@ class Api:
         try:
             return answer.json()
         except json.JSONDecodeError as error:
-            self._unreachable("What answers there is not Argilla's interface.", error)
+            self._unreachable(message("argilla.something_else"), error)
 
-    def _unreachable(self, why: str, error: Exception | None = None) -> NoReturn:
-        raise ServerUnreachable(
-            f"The review server at {self._url} cannot be reached.",
-            why,
-            "Start it, or check ARGILLA_API_URL; an import goes on where it stopped.",
-        ) from error
+    def _unreachable(self, reason: Message, error: Exception | None = None) -> NoReturn:
+        raise ServerUnreachable("argilla.unreachable", url=self._url, reason=reason) from error
 
     def _raise(self, answer: httpx.Response) -> NoReturn:
         status, detail = answer.status_code, _detail(answer)
         if status == 401:
-            raise WrongKey(
-                f"The review server at {self._url} does not accept the API key.",
-                "It is not the key of one of its users.",
-                "Check ARGILLA_API_KEY; an owner finds the key in Argilla under My settings.",
-            )
+            raise WrongKey("argilla.wrong_key", url=self._url)
         if status == 403:
-            raise NotOwner("The API key's user may not do this on the review server.", detail, "Use an owner's key.")
+            raise NotOwner("argilla.may_not", detail=detail)
         if status >= 500 and disk_full(detail):
             raise server_full()
         if status in (429, 507):
-            raise ServerFull("The review server takes no more at the moment.", detail, "Make room there, or wait.")
+            raise ServerFull("argilla.busy", detail=detail)
         if status in (502, 503, 504) or 300 <= status < 400:
-            self._unreachable(f"HTTP {status}: {detail}")
+            self._unreachable(verbatim(f"HTTP {status}: {detail}"))
         if status >= 500:
-            raise ReviewError("The review server failed.", f"HTTP {status}: {detail}", "See its log, then try again.")
+            raise ReviewError("argilla.failed", status=status, detail=detail)
         raise Refused(status, detail)
 
 
 def server_full() -> ServerFull:
     """Return the error of a server whose disk is full."""
-    return ServerFull(
-        "The review server has no space left.",
-        "The disk is full.",
-        "Free some space, then do it again: an import goes on where it stopped.",
-    )
+    return ServerFull("argilla.full")
 
 
 def _detail(answer: httpx.Response) -> str:

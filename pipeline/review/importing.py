@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import httpx
 
 from pipeline.base.errors import StudioError, disk_full
+from pipeline.base.message import Message, message, verbatim
 from pipeline.base.pair import Messages, Pair
 from pipeline.models.tokens import PairCounts
 from pipeline.review.api import Api, Refused, ReviewError, ServerUnreachable, server_full
@@ -49,7 +50,13 @@ class Skipped:
 
     number: int
     record_id: str
-    reason: str
+    reason: Message
+
+
+def reason_of(skipped: dict[str, Any]) -> Message:
+    """Return why a pair named in an import's result was not imported; older results have a sentence."""
+    reason = skipped["reason"]
+    return verbatim(reason) if isinstance(reason, str) else Message.from_dict(reason)
 
 
 @dataclass(frozen=True)
@@ -168,14 +175,12 @@ def _create_dataset(endpoint: Endpoint, plan: ReviewPlan) -> str:
         dataset = rg.Dataset(name=plan.dataset_name, workspace=plan.workspace, settings=settings, client=client)
         return str(dataset.create().id)
     except httpx.TransportError as error:
-        raise ServerUnreachable(
-            f"The review server at {endpoint.url} cannot be reached.", str(error), "Start it, then import again."
-        ) from error
+        raise ServerUnreachable("argilla.unreachable", url=endpoint.url, reason=verbatim(str(error))) from error
     except ArgillaError as error:
         reason = str(error.__cause__ or error)
         if disk_full(reason):
             raise server_full() from error
-        raise ReviewError("The dataset could not be made on the review server.", reason, "Change the plan.") from error
+        raise ReviewError("argilla.not_made", detail=reason) from error
 
 
 def _shape(api: Api, dataset: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -196,11 +201,7 @@ def _shape(api: Api, dataset: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _name_in_use(plan: ReviewPlan) -> StudioError:
-    return StudioError(
-        f"The review server has another dataset named {plan.dataset_name!r} in the workspace {plan.workspace!r}.",
-        "Its fields, questions, lengths or number of answers differ from this plan.",
-        "Choose another name, or delete that dataset in Argilla.",
-    )
+    return StudioError("argilla.name_in_use", name=plan.dataset_name, workspace=plan.workspace)
 
 
 def _ids_there(api: Api, dataset_id: str, ids: list[str]) -> set[str]:
@@ -235,15 +236,19 @@ def _encoded(
         yield _Record(number, pair.record_id, json.dumps(record, ensure_ascii=False).encode())
 
 
-def _obstacle(fields: dict[str, list[dict[str, str]]], longest: int) -> str:
-    """Return why a server that takes messages of at most `longest` characters cannot take the record, or ""."""
+def _obstacle(fields: dict[str, list[dict[str, str]]], longest: int) -> Message | None:
+    """Return why a server that takes messages of at most `longest` characters cannot take the record, if it cannot."""
     for name, messages in fields.items():
         if len(messages) > _MOST_MESSAGES:
-            return f"{name} has {len(messages):,} messages; the server takes {_MOST_MESSAGES}."
+            return message("argilla.skipped.messages", part=_part(name), count=len(messages), most=_MOST_MESSAGES)
         length = max((len(message["content"]) for message in messages), default=0)
         if length > longest:
-            return f"A message of {name} has {length:,} characters; the server takes {longest:,}."
-    return ""
+            return message("argilla.skipped.length", part=_part(name), length=length, longest=longest)
+    return None
+
+
+def _part(name: str) -> Message:
+    return message(f"part.{name}")
 
 
 def _storable(text: str) -> str:
@@ -301,7 +306,7 @@ def _put(api: Api, dataset_id: str, bulk: list[_Record], tally: _Tally) -> None:
         if error.status not in (400, 413, 422):
             raise
         if len(bulk) == 1:
-            tally.skipped.append(Skipped(bulk[0].number, bulk[0].record_id, error.detail))
+            tally.skipped.append(Skipped(bulk[0].number, bulk[0].record_id, verbatim(error.detail)))
             return
         for half in (bulk[: len(bulk) // 2], bulk[len(bulk) // 2 :]):
             _put(api, dataset_id, half, tally)

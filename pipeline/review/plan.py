@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from pydantic import BaseModel, Field
 
+from pipeline.base import words
 from pipeline.base.pair import Pair
+from pipeline.dataset.summary import unit_said
 from pipeline.review.answers import Preference
 
 if TYPE_CHECKING:
     import argilla
 
 RELEVANCE, PREFERENCE = "relevance", "preference"
-FIELDS = {"prompt": "Prompt", "chosen": "Answer A", "rejected": "Answer B"}
-LABELS: dict[Preference, str] = {"chosen": "A is better", "rejected": "B is better", "tie": "Tie"}
+FIELDS = ("prompt", "chosen", "rejected")
+PREFERENCES: tuple[Preference, ...] = get_args(Preference)
 RATINGS = [1, 2, 3, 4, 5]
 Metadata = Literal["source", "prompt_tokens", "chosen_tokens", "rejected_tokens"]
 
-GUIDELINES = """Each task shows a prompt and two answers to it, A and B.
+_SUGGESTED = ("guidelines", "relevance_title", "relevance_description", "preference_title", "preference_description")
 
-1. Read the prompt. If it is a conversation, only the reply to its last message is to be judged.
-2. How relevant is the better answer to the prompt? Give 1 (misses the point) to 5 (just what was asked).
-3. Which answer is better? Judge whether it is correct, helpful, honest and safe, in this order. Length is no merit.
-   Choose "Tie" only if you would be equally glad of either.
 
-Judge what stands there; do not look for the source. If you cannot judge a task (another language, text that is cut \
-off), discard it. You can change an answer later: open the task again under "Submitted"."""
+def _english(name: str) -> Callable[[], str]:
+    """Return what makes the default of a field, the same wherever a plan is read."""
+
+    def make() -> str:
+        with words.speaking(words.ENGLISH):
+            return words.say(f"plan.{name}")
+
+    return make
 
 
 class ReviewPlan(BaseModel, extra="forbid"):
@@ -45,32 +49,32 @@ class ReviewPlan(BaseModel, extra="forbid"):
         description="Argilla workspace of the dataset; annotators see the datasets of their workspaces only.",
     )
     guidelines: str = Field(
-        GUIDELINES,
+        default_factory=_english("guidelines"),
         min_length=1,
         max_length=10_000,
         description="What annotators are told, shown beside every task.",
         json_schema_extra={"lines": 12},
     )
     relevance_title: str = Field(
-        "How relevant is the better answer to the prompt?",
+        default_factory=_english("relevance_title"),
         min_length=1,
         max_length=500,
         description="The rating question, 1 to 5.",
     )
     relevance_description: str = Field(
-        "1: misses the point. 3: partly. 5: just what was asked.",
+        default_factory=_english("relevance_description"),
         min_length=1,
         max_length=1000,
         description="Help shown with the rating question.",
     )
     preference_title: str = Field(
-        "Which answer is better?",
+        default_factory=_english("preference_title"),
         min_length=1,
         max_length=500,
         description="The comparison: A is better, B is better, tie.",
     )
     preference_description: str = Field(
-        "Correct first, then helpful, honest and safe. Length is no merit.",
+        default_factory=_english("preference_description"),
         min_length=1,
         max_length=1000,
         description="Help shown with the comparison.",
@@ -92,10 +96,33 @@ class ReviewPlan(BaseModel, extra="forbid"):
         max_length=100,
         description="What the lengths count: tokens of a model, or words.",
     )
+    language: str = Field(
+        words.ENGLISH, max_length=20, description="Language of what stands beside the questions: titles and choices."
+    )
+
+    def said(self, name: str, **values: str) -> str:
+        """Return words of this plan in its language.
+
+        Args:
+            name: Their code, without `plan.`.
+            **values: What they name.
+        """
+        with words.speaking(self.language):
+            return words.say(f"plan.{name}", **values)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Title of each of `FIELDS`."""
+        return {name: self.said(f"field.{name}") for name in FIELDS}
+
+    @property
+    def labels(self) -> dict[Preference, str]:
+        """What an annotator chooses from."""
+        return {name: self.said(f"label.{name}") for name in PREFERENCES}
 
 
 def suggest(pairs: Sequence[Pair], name: str, unit: str) -> ReviewPlan:
-    """Propose a plan for a dataset.
+    """Propose a plan for a dataset, in the present language.
 
     Args:
         pairs: The pairs to be reviewed.
@@ -104,7 +131,13 @@ def suggest(pairs: Sequence[Pair], name: str, unit: str) -> ReviewPlan:
     """
     metadata: list[Metadata] = ["source"] if any(pair.source for pair in pairs) else []
     metadata += ["prompt_tokens", "chosen_tokens", "rejected_tokens"]
-    return ReviewPlan(dataset_name=name.strip()[:200] or "pairs", metadata=metadata, unit=unit)
+    return ReviewPlan(
+        dataset_name=name.strip()[:200] or "pairs",
+        metadata=metadata,
+        unit=unit,
+        language=words.spoken(),
+        **{field: words.say(f"plan.{field}") for field in _SUGGESTED},
+    )
 
 
 def settings_of(plan: ReviewPlan, client: argilla.Argilla) -> argilla.Settings:
@@ -120,7 +153,8 @@ def settings_of(plan: ReviewPlan, client: argilla.Argilla) -> argilla.Settings:
         guidelines=plan.guidelines,
         # Never Markdown: annotators shall see what the model wrote, and Argilla shares our origin.
         fields=[
-            rg.ChatField(name=name, title=title, use_markdown=False, _client=client) for name, title in FIELDS.items()
+            rg.ChatField(name=name, title=title, use_markdown=False, _client=client)
+            for name, title in plan.titles.items()
         ],
         questions=[
             rg.RatingQuestion(
@@ -132,7 +166,7 @@ def settings_of(plan: ReviewPlan, client: argilla.Argilla) -> argilla.Settings:
             ),
             rg.LabelQuestion(
                 name=PREFERENCE,
-                labels=cast(dict[str, str], LABELS),
+                labels=cast(dict[str, str], plan.labels),
                 title=plan.preference_title,
                 description=plan.preference_description,
                 client=client,
@@ -150,20 +184,16 @@ def settings_of(plan: ReviewPlan, client: argilla.Argilla) -> argilla.Settings:
 
 def metadata_titles(plan: ReviewPlan) -> dict[Metadata, str]:
     """Return name and title of the plan's metadata, the lengths' unit in the title."""
-    titles: dict[Metadata, str] = {
-        "source": "Source",
-        "prompt_tokens": f"Prompt ({plan.unit})",
-        "chosen_tokens": f"Answer A ({plan.unit})",
-        "rejected_tokens": f"Answer B ({plan.unit})",
-    }
-    return {name: title for name, title in titles.items() if name in plan.metadata}
+    with words.speaking(plan.language):
+        unit = unit_said(plan.unit).said()
+    return {name: plan.said(f"metadata.{name}", unit=unit) for name in get_args(Metadata) if name in plan.metadata}
 
 
 def planned_shape(plan: ReviewPlan) -> dict[str, dict[str, Any]]:
     """Return what a dataset must agree in for the plan's records to go into it."""
     return {
         "fields": dict.fromkeys(FIELDS, ("chat", False)),
-        "questions": {RELEVANCE: ("rating", RATINGS), PREFERENCE: ("label_selection", list(LABELS))},
+        "questions": {RELEVANCE: ("rating", RATINGS), PREFERENCE: ("label_selection", list(PREFERENCES))},
         # The titles carry the unit: lengths in tokens and in words must not stand in one column.
         "metadata": {str(name): title for name, title in metadata_titles(plan).items()},
         "distribution": {"min_submitted": plan.min_submitted},

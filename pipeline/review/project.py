@@ -6,6 +6,7 @@ from filelock import FileLock
 
 from pipeline.base.errors import StudioError
 from pipeline.base.memory import cached, version
+from pipeline.base.message import Message
 from pipeline.base.project import Project, Record, ReviewRecord
 from pipeline.dataset.project import pairs_of
 from pipeline.models import tokens
@@ -45,7 +46,7 @@ def server_name(endpoint: Endpoint) -> str:
     return "embedded" if endpoint.embedded else endpoint.url
 
 
-def start_import(ledger: Ledger, of: Project, plan: ReviewPlan, endpoint: Endpoint, title: str) -> Run:
+def start_import(ledger: Ledger, of: Project, plan: ReviewPlan, endpoint: Endpoint, title: Message | str) -> Run:
     """Start putting a project's pairs into Argilla, or go on with it.
 
     Args:
@@ -75,15 +76,9 @@ def review_of(of: Project, endpoint: Endpoint) -> ReviewRecord:
     """
     found = of.read().review
     if found is None or not found.dataset_id:
-        raise StudioError(
-            "Nothing of this project is in Argilla yet.", "", "Import its pairs on the Dataset tab first."
-        )
+        raise StudioError("argilla.nothing")
     if found.server != server_name(endpoint):
-        raise StudioError(
-            f"This project is reviewed on another Argilla server: {found.server}.",
-            f"The studio is connected to {server_name(endpoint)}.",
-            "Set ARGILLA_API_URL to the other one (embedded: leave it empty), or import the pairs again.",
-        )
+        raise StudioError("argilla.elsewhere", there=found.server, here=server_name(endpoint))
     return found
 
 

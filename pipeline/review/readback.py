@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.review.answers import Answer
 from pipeline.review.api import Api
-from pipeline.review.plan import LABELS, PREFERENCE, RELEVANCE
+from pipeline.review.plan import PREFERENCE, PREFERENCES, RELEVANCE
 
 if TYPE_CHECKING:
     from pipeline.review.service import Endpoint
@@ -197,7 +197,7 @@ def _answer(record_id: str, annotator: str, response: dict[str, Any]) -> Answer:
         annotator=annotator,
         status=response["status"],
         relevance=float(relevance) if isinstance(relevance, int | float) else None,
-        preference=preference if preference in LABELS else None,
+        preference=preference if preference in PREFERENCES else None,
         updated_at=_moment(response["updated_at"]),
     )
 

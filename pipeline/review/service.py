@@ -20,10 +20,10 @@ import httpx
 import psutil
 from filelock import FileLock
 
+from pipeline import engines
 from pipeline.base.errors import StudioError
 from pipeline.base.message import message
-from pipeline.engines import argilla_server
-from pipeline.engines.argilla_server.launcher import EXIT_LOCKED, FOREIGN, HOST, boot_id
+from pipeline.engines.annotation import EXIT_LOCKED, FOREIGN, HOST, boot_id
 from pipeline.hub.client import TOKEN_VARIABLES
 
 BASE_URL = "/annotate"
@@ -36,7 +36,7 @@ LOG_TAIL = 25
 
 # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP; their names exist in `subprocess` on Windows alone.
 _DETACHED: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x8 | 0x200}
-_LAUNCHER = Path(argilla_server.__file__).with_name("launcher.py")
+_LAUNCHER = Path(engines.__file__).parent / "argilla_server" / "launcher.py"
 
 
 @dataclass(frozen=True)

@@ -9,24 +9,13 @@ from datetime import datetime
 from math import fsum
 from typing import Literal
 
-from pydantic import BaseModel, Field
-
 from pipeline.review.answers import Answer
 
 Verdict = Literal["chosen", "rejected", "tie", "undecided"]
 
 
-class SettlePolicy(BaseModel, extra="forbid", frozen=True):
-    """How several answers to one record become one; a new way of settling is a new value of a field."""
-
-    per_annotator: Literal["latest_submitted"] = Field(
-        "latest_submitted", description="Which answer of an annotator counts: the submitted one that changed last."
-    )
-    preference: Literal["plurality"] = Field(
-        "plurality",
-        description="The option (chosen, rejected or tie) with more votes than every other; undecided when none has.",
-    )
-    relevance: Literal["mean"] = Field("mean", description="The arithmetic mean of the annotators' ratings.")
+# How several answers become one, for whoever reads an export: see `settle`.
+SETTLED_BY = {"per_annotator": "latest_submitted", "preference": "plurality", "relevance": "mean"}
 
 
 @dataclass(frozen=True)
@@ -48,37 +37,36 @@ class Settled:
     preference: Verdict | None
 
 
-def settle(answers: Iterable[Answer], policy: SettlePolicy | None = None) -> dict[str, Settled]:
+def settle(answers: Iterable[Answer]) -> dict[str, Settled]:
     """Settle the answers of every record; the order of the answers makes no difference.
+
+    Of an annotator the submitted answer that changed last counts. The preference is the option with more votes than
+    every other, the relevance the arithmetic mean of the ratings.
 
     Args:
         answers: Answers of any number of records, annotators and states. Drafts and discarded answers do not count,
             and of several submitted answers of one annotator to one record only the latest does.
-        policy: How to settle; the default policy when None.
 
     Returns:
         What was settled, by record id. A record without a submitted answer is not among them.
     """
-    policy = policy or SettlePolicy()
     by_record: defaultdict[str, list[Answer]] = defaultdict(list)
-    for answer in _counted(answers, policy):
+    for answer in _counted(answers):
         by_record[answer.record_id].append(answer)
     return {
-        record_id: Settled(record_id, len(counted), _relevance(counted, policy), _preference(counted, policy))
+        record_id: Settled(record_id, len(counted), _relevance(counted), _preference(counted))
         for record_id, counted in by_record.items()
     }
 
 
-def _counted(answers: Iterable[Answer], policy: SettlePolicy) -> Iterable[Answer]:
+def _counted(answers: Iterable[Answer]) -> Iterable[Answer]:
     """Return the one answer of each annotator to each record that counts."""
-    match policy.per_annotator:
-        case "latest_submitted":
-            latest: dict[tuple[str, str], Answer] = {}
-            for answer in answers:
-                key = (answer.record_id, answer.annotator)
-                if answer.status == "submitted" and (key not in latest or _order(answer) > _order(latest[key])):
-                    latest[key] = answer
-            return latest.values()
+    latest: dict[tuple[str, str], Answer] = {}
+    for answer in answers:
+        key = (answer.record_id, answer.annotator)
+        if answer.status == "submitted" and (key not in latest or _order(answer) > _order(latest[key])):
+            latest[key] = answer
+    return latest.values()
 
 
 def _order(answer: Answer) -> tuple[datetime, float, str]:
@@ -86,20 +74,16 @@ def _order(answer: Answer) -> tuple[datetime, float, str]:
     return answer.updated_at, answer.relevance or 0.0, answer.preference or ""
 
 
-def _preference(answers: list[Answer], policy: SettlePolicy) -> Verdict | None:
+def _preference(answers: list[Answer]) -> Verdict | None:
     """Return the verdict of one record's counted answers."""
-    match policy.preference:
-        case "plurality":
-            votes = Counter(answer.preference for answer in answers if answer.preference is not None).most_common(2)
-            if not votes:
-                return None
-            shared = len(votes) > 1 and votes[0][1] == votes[1][1]
-            return "undecided" if shared else votes[0][0]
+    votes = Counter(answer.preference for answer in answers if answer.preference is not None).most_common(2)
+    if not votes:
+        return None
+    shared = len(votes) > 1 and votes[0][1] == votes[1][1]
+    return "undecided" if shared else votes[0][0]
 
 
-def _relevance(answers: list[Answer], policy: SettlePolicy) -> float | None:
+def _relevance(answers: list[Answer]) -> float | None:
     """Return the rating of one record's counted answers."""
-    match policy.relevance:
-        case "mean":
-            ratings = [answer.relevance for answer in answers if answer.relevance is not None]
-            return fsum(ratings) / len(ratings) if ratings else None
+    ratings = [answer.relevance for answer in answers if answer.relevance is not None]
+    return fsum(ratings) / len(ratings) if ratings else None

@@ -90,11 +90,7 @@ def _counts(of: Project, plan: ReviewPlan) -> list[tokens.PairCounts]:
     for counter in (tokens.counter(of.read().base_model), tokens.WordEstimate()):
         if plan.unit == counter.unit:
             return tokens.pair_counts(pairs.stream_pairs(of.pairs), counter)
-    raise StudioError(
-        f"The pairs' lengths cannot be counted in {plan.unit}.",
-        f"The tokenizer of {of.read().base_model} cannot be loaded at the moment.",
-        "Check the connection, then continue the import.",
-    )
+    raise StudioError("argilla.no_tokenizer", unit=plan.unit, model=of.read().base_model)
 
 
 def _remember(of: Project, plan: ReviewPlan, dataset_id: str) -> None:
@@ -117,7 +113,7 @@ def _result(imported: Imported) -> dict[str, Any]:
         "altered": imported.altered,
         "skipped": len(imported.skipped),
         "first_skipped": [
-            {"number": pair.number, "record_id": pair.record_id, "reason": pair.reason}
+            {"number": pair.number, "record_id": pair.record_id, "reason": pair.reason.as_dict()}
             for pair in imported.skipped[:SHOWN]
         ],
     }

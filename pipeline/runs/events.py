@@ -15,37 +15,18 @@ Older events have `message` (and `why`, `next`) in place of code and values: tex
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.message import Message, verbatim
+from pipeline.engines.protocol import ENDS, append
 
-ENDS = frozenset({"done", "error", "cancelled"})
+__all__ = ["ENDS", "Event", "Tail", "append", "read", "said", "tell"]
+
 Event = dict[str, Any]
 _BEGINNING = b'{"ts": '
-
-
-def append(path: Path, event: str, /, **values: Any) -> None:
-    """Append one event; a single write, so that readers never see half a line of two writers mixed.
-
-    Args:
-        path: The run's events.jsonl.
-        event: Kind of the event.
-        **values: Its JSON values; `ts` where it happened elsewhere.
-    """
-    line = json.dumps({"ts": time.time(), "event": event, **values}, ensure_ascii=False, default=str) + "\n"
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    data = line.encode("utf-8", "replace")
-    try:
-        if os.write(handle, data) < len(data):  # the last bytes of a disk; `read` copes with the torn line
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    finally:
-        os.close(handle)
 
 
 def tell(path: Path, event: str, message: Message, /, **values: Any) -> None:

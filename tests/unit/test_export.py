@@ -251,6 +251,7 @@ def test_the_folder_holds_both_forms_the_card_and_the_record(tmp_path: Path) -> 
     assert "0" * 64 in card
     assert 'language: ["en", "zh"]' in card
     assert str(tmp_path) not in card + json.dumps(record)
+    assert "| preference | plurality |" in card and "reviewed by 2 annotators." in card
     assert seen[-1] == ("card", 1, 1)
     assert ("rows", 40, 40) in seen
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.base import project
+from pipeline.base import project, words
 from pipeline.base.errors import StudioError
 from pipeline.base.home import Home, open_home
 from pipeline.base.project import Record, ReviewRecord
 from pipeline.dataset import reading
-from pipeline.dataset.project import bad_rows_of, pairs_of, start_project
+from pipeline.dataset.project import bad_rows_of, pairs_of, recognised_of, start_project
 from pipeline.filter.project import filtered
 from pipeline.review.project import settled_of
 
@@ -70,7 +70,7 @@ def test_a_home_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_dataset_becomes_a_project(home: Home) -> None:
-    loaded = reading.load_sample()
+    loaded = reading.load_file(reading.SAMPLE)
     made = start_project(home, loaded, "sample", "sample")
     record = made.read()
     assert record.dataset is not None
@@ -82,8 +82,20 @@ def test_a_dataset_becomes_a_project(home: Home) -> None:
     assert 0 < len(outcome.kept) <= outcome.total == record.dataset.pairs
 
 
+def test_what_was_said_of_an_older_dataset_is_shown_as_it_stands(home: Home) -> None:
+    made = start_project(home, reading.load_file(reading.SAMPLE), "sample", "sample")
+    record = made.read().dataset
+    assert record is not None
+    with words.speaking("zh"):
+        assert recognised_of(record).said() == "提示在“prompt”中，回答在“chosen”和“rejected”中。"
+    record.recognised = "Prompt in “prompt”."
+    assert recognised_of(record).said() == "Prompt in “prompt”."
+    made.bad_rows.write_text('[{"number": 3, "reason": "chosen is empty"}]')
+    assert [(bad.number, str(bad.reason)) for bad in bad_rows_of(made)] == [(3, "chosen is empty")]
+
+
 def test_a_failed_start_leaves_no_project(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = reading.load_sample()
+    loaded = reading.load_file(reading.SAMPLE)
     monkeypatch.setattr(home.projects.__class__, "write_text", _full)
     with pytest.raises(StudioError, match="disk is full"):
         start_project(home, loaded, "sample", "sample")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import message
 from pipeline.base.pair import Message, as_dicts
 from pipeline.dataset.recognise import Loaded, Mapping, normalise, recognise
 from pipeline.dataset.rows import BadRow, Rows
@@ -29,6 +30,10 @@ def load(*values: dict[str, Any], mapping: Mapping | None = None) -> Loaded:
     found = mapping or recognise(rows(*values))
     assert found is not None
     return normalise(rows(*values), found)
+
+
+def said(loaded: Loaded) -> list[tuple[int, str]]:
+    return [(bad.number, str(bad.reason)) for bad in loaded.bad_rows]
 
 
 GOOD = {"prompt": "Say hello.", "chosen": "Hello!", "rejected": "No."}
@@ -107,7 +112,7 @@ def test_layouts_give_one_and_the_same_pair(name: str) -> None:
     assert as_dicts(pair.chosen) == [A]
     assert as_dicts(pair.rejected) == [B]
     assert pair.record_id == load(LAYOUTS["explicit messages"][1]).pairs[0].record_id
-    assert "chosen" in loaded.recognised and loaded.recognised.endswith(".")
+    assert "chosen" in str(loaded.recognised) and str(loaded.recognised).endswith(".")
 
 
 def test_mix_of_several_turns_splits_at_the_last_shared_user_turn() -> None:
@@ -279,18 +284,20 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 def test_bad_rows_are_reported_with_number_and_reason(name: str) -> None:
     row, reason = BAD[name]
     loaded = load(GOOD, row, GOOD, mapping=Mapping(prompt="prompt", chosen="chosen", rejected="rejected"))
-    assert loaded.bad_rows == [BadRow(2, reason)]
+    assert said(loaded) == [(2, reason)]
     assert len(loaded.pairs) == 2
 
 
 def test_plain_answers_without_a_prompt_column_are_reported() -> None:
     good = {"chosen": [U, A], "rejected": [U, B]}
     loaded = load(good, {"chosen": "yes", "rejected": "no"}, mapping=Mapping(chosen="chosen", rejected="rejected"))
-    assert loaded.bad_rows == [BadRow(2, "chosen and rejected do not hold the prompt, and no prompt column is chosen")]
+    assert said(loaded) == [(2, "chosen and rejected do not hold the prompt, and no prompt column is chosen")]
 
 
 def test_nothing_is_dropped_and_rows_bad_at_reading_come_along_in_order() -> None:
-    data = Rows(["prompt", "chosen", "rejected"], [GOOD, {**GOOD, "chosen": ""}], [1, 4], [BadRow(3, "broken")])
+    data = Rows(
+        ["prompt", "chosen", "rejected"], [GOOD, {**GOOD, "chosen": ""}], [1, 4], [BadRow(3, message("row.no_object"))]
+    )
     loaded = normalise(data, Mapping(prompt="prompt", chosen="chosen", rejected="rejected"))
     assert [bad.number for bad in loaded.bad_rows] == [3, 4]
     assert len(loaded.pairs) + len(loaded.bad_rows) == data.total == 3

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from pipeline.base import words
 from pipeline.base.errors import StudioError
 from pipeline.base.pair import Message, Pair
 from pipeline.review import api
@@ -45,6 +46,21 @@ def test_the_unit_is_in_the_titles() -> None:
 def test_plan_survives_json() -> None:
     plan = suggest([pair("web")], "project", "tokens")
     assert ReviewPlan.model_validate_json(plan.model_dump_json()) == plan
+
+
+def test_a_suggestion_speaks_to_annotators_in_the_language_of_whoever_asks_and_keeps_it() -> None:
+    english = suggest([], "project", "tokens")
+    assert (english.language, english.labels["tie"]) == ("en", "Tie")
+    assert english == ReviewPlan(dataset_name="project", metadata=english.metadata)
+    with words.speaking("zh"):
+        chinese = suggest([], "project", "tokens")
+    assert chinese.relevance_title == "较好的那个回答与提示的相关程度如何？" and chinese.guidelines.startswith(
+        "每个任务"
+    )
+    assert list(chinese.titles.values()) == ["提示", "回答 A", "回答 B"]
+    assert metadata_titles(chinese)["prompt_tokens"] == "提示（词元（token））"
+    with words.speaking("zh"):  # a plan of an older home names no language
+        assert ReviewPlan(dataset_name="d").relevance_title == english.relevance_title
 
 
 @pytest.mark.parametrize(

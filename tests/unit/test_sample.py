@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from pipeline.base.pair import text_of
-from pipeline.dataset.reading import SAMPLE, load_sample
+from pipeline.dataset.reading import SAMPLE, load_file
 from pipeline.dataset.recognise import Loaded
 from pipeline.dataset.summary import summarise
 from pipeline.models.tokens import WordEstimate, pair_counts
@@ -14,7 +14,7 @@ from pipeline.models.tokens import WordEstimate, pair_counts
 
 @pytest.fixture(scope="module")
 def sample() -> Loaded:
-    return load_sample()
+    return load_file(SAMPLE)
 
 
 def test_sample_is_large_enough_and_whole(sample: Loaded) -> None:

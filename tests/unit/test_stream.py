@@ -21,6 +21,7 @@ from pipeline.base.home import open_home
 from pipeline.base.project import Project
 from pipeline.runs import events, launch, tender, view
 from pipeline.runs.ledger import Ledger, Run, State
+from pipeline.visit import Visit
 from ui import stream as streams
 from ui.parts.run_topic import RunTopic
 from ui.stream import Page, Said, Stream, change, overlap, whole
@@ -56,11 +57,11 @@ class Counter:
     looks: int = 0
     said: dict[str, Any] = field(default_factory=lambda: {"html": "one"})
 
-    def admit(self, visit: streams.Visit, name: str) -> None:
+    def admit(self, visit: Visit, name: str) -> None:
         if name == "not theirs":
             raise LookupError(name)
 
-    def look(self, visit: streams.Visit, name: str) -> Said:
+    def look(self, visit: Visit, name: str) -> Said:
         self.looks += 1
         return Said({**self.said, "language": say("run.stop")})
 
@@ -80,7 +81,7 @@ def served(ledger: Ledger, counter: Counter, monkeypatch: pytest.MonkeyPatch) ->
     """A stream on a real server, and its address."""
     monkeypatch.setattr(streams, "LOOK_S", 0.02)
 
-    def look_up(request: Request) -> Visitor:
+    def look_up(request: Request) -> Any:
         return Visitor(ledger, language=request.headers.get("accept-language", "en")[:2])
 
     stream = Stream({"count": counter, "run": RunTopic(METRICS)}, look_up)

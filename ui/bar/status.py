@@ -7,14 +7,16 @@ from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from pipeline.base import project as projects
 from pipeline.studio import Studio
+from pipeline.visit import Visit
 from ui.bar import account, spend
 from ui.handlers import QUIET, handle
 from ui.parts import topic
 from ui.parts.topic import HEAR
-from ui.stream import Said, Visit
+from ui.stream import Said
 from ui.text import say, t
 
 
@@ -95,7 +97,7 @@ class BarTopic:
 
 def items(studio: Studio) -> str:
     """Return the bar's items as HTML, everything escaped."""
-    return topic.place("bar:", inside(studio), "status-items", topic.mark("bar:", shape(studio), "status-hear"))
+    return topic.place("bar:", Markup(inside(studio)), "status-items", topic.mark("bar:", shape(studio), "status-hear"))
 
 
 def shape(studio: Studio) -> str:

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
-from pipeline.base.project import find
 from pipeline.evaluate import evaluations
 from pipeline.evaluate.comparison import BASE, TUNED
 from pipeline.evaluate.options import AnswerOptions
 from pipeline.runs.spec import spec_of
 from pipeline.runs.view import View
 from pipeline.studio import Studio
-from ui.handlers import BUSY, QUIET, handle
-from ui.page import Page
+from pipeline.visit import COMPUTE, Visit
+from ui.handlers import BUSY, Given, Update, Wiring, under
 from ui.parts import run_view
 from ui.parts.forms import ParameterForm, parameter_form
 from ui.parts.run_view import RunView
@@ -41,7 +39,7 @@ class AnswerBox:
     answers: dict[str, gr.Textbox]
 
 
-def build(studio: Studio) -> AnswerBox:
+def build() -> AnswerBox:
     """Lay out the answer box."""
     gr.Markdown(t("answer.title"))
     prompt = gr.Textbox(
@@ -72,39 +70,45 @@ def build(studio: Studio) -> AnswerBox:
     return AnswerBox(prompt, form, ask, view, asked, answers)
 
 
-def wire(box: AnswerBox, studio: Studio, page: Page, models: dict[str, Component]) -> None:
-    """Connect the answer box.
+def wire(box: AnswerBox, wiring: Wiring, studio: Studio) -> None:
+    """Connect the answer box, which the tab calls `answer`.
 
     Args:
         box: Its components.
+        wiring: Knows the tab's parts.
         studio: Names the ledger.
-        page: Gives the project.
-        models: The control that holds each role's model.
     """
-
-    def ask(name: str, prompt: str, base: str | None, tuned: str | None, *values: Any) -> str:
-        options = box.form.read(values)
-        assert isinstance(options, AnswerOptions)
-        asked = ({BASE: base} if base else {}) | {TUNED: tuned or ""}
-        return evaluations.answer(studio.ledger, find(studio.home, name), asked, prompt or "", options).id
-
-    def opened(name: str) -> str:
-        latest = studio.ledger.latest(name, "answer") if name else None
-        return latest.id if latest else ""
-
-    inputs = [page.project, box.prompt, models[BASE], models[TUNED], *box.form.inputs]
-    box.ask.click(handle(ask), inputs, [box.view.run], **BUSY)
-    page.project.change(handle(opened), [page.project], [box.view.run], **QUIET)
+    inputs = ["page.project", "answer.prompt", "models.base", "models.tuned", "answer.form.*"]
+    wiring.on(box.ask.click, asked, inputs, "answer.view.run", BUSY)
+    wiring.on(wiring.parts["page.project"].change, opened, "page.project", "answer.view.run")
     run_view.wire(box.view, studio, also=_draw, also_outputs=[box.asked, *box.answers.values()])
+
+
+def asked(visit: Visit, given: Given) -> Update:
+    """Let both models answer the prompt."""
+    project = visit.project(given["page.project"])
+    options = AnswerOptions.model_validate(under(given, "answer.form."))
+    base, tuned = given["models.base"], given["models.tuned"] or ""
+    models = ({BASE: visit.model(base)} if base else {}) | {TUNED: visit.model(tuned)}
+    visit.require(COMPUTE)
+    run = evaluations.answer(visit.ledger, project, models, given["answer.prompt"] or "", options)
+    return {"answer.view.run": run.id}
+
+
+def opened(visit: Visit, given: Given) -> Update:
+    """Show a project's latest answers."""
+    project = visit.project_or_none(given["page.project"])
+    latest = visit.ledger.latest(project.name, "answer") if project else None
+    return {"answer.view.run": latest.id if latest else ""}
 
 
 def _draw(seen: View | None) -> list[Any]:
     """Return updates for the prompt asked and the answers so far."""
     if seen is None:
         return [gr.update(visible=False)] * (1 + len(ROLES))
-    asked = spec_of(seen.run)
-    prompt = "\n\n".join(message["content"] for message in asked.get("messages", []))
-    names = {model["role"]: model["name"] for model in asked.get("models", [])}
+    spec = spec_of(seen.run)
+    prompt = "\n\n".join(message["content"] for message in spec.get("messages", []))
+    names = {model["role"]: model["name"] for model in spec.get("models", [])}
     found = {result["role"]: result for result in seen.folded.results}
     return [
         gr.update(value=prompt, visible=True),

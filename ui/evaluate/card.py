@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from html import escape
-from typing import Any
 
 import gradio as gr
+from markupsafe import Markup, escape
 
 from pipeline.base.errors import StudioError
 from pipeline.evaluate import evaluations, publish
@@ -15,10 +14,9 @@ from pipeline.evaluate.evaluations import Evaluation
 from pipeline.evaluate.publish import CardPlan
 from pipeline.models import reference
 from pipeline.runs.ledger import Run
-from pipeline.studio import Studio
-from ui.handlers import BUSY, QUIET, done, handle
-from ui.parts.notice import facts, notice
-from ui.parts.run_view import RunView
+from pipeline.visit import Visit
+from ui.handlers import BUSY, Given, Update, Wiring, done
+from ui.parts.notice import facts, link, notice
 from ui.text import say, t
 
 
@@ -40,15 +38,9 @@ class CardBox:
     written: gr.HTML
     agreed: gr.State
 
-    @property
-    def question(self) -> list[Any]:
-        """What asking and answering return updates for."""
-        return [self.ask, self.shown, self.answers, self.agreed, self.written]
 
-    @property
-    def outputs(self) -> list[Any]:
-        """What `draw` returns updates for."""
-        return [self.box, self.role, *self.question]
+QUESTION = ("card.ask", "card.shown", "card.answers", "card.agreed", "card.written")  # what asking updates
+DRAWN = ("card.box", "card.role", *QUESTION)  # what `draw` updates
 
 
 def build() -> CardBox:
@@ -65,49 +57,51 @@ def build() -> CardBox:
     return CardBox(box, role, ask, shown, answers, write, back, written, gr.State(""))
 
 
-def wire(box: CardBox, studio: Studio, view: RunView) -> None:
-    """Connect the section.
+def wire(wiring: Wiring) -> None:
+    """Connect the section, which the tab calls `card`.
 
     Args:
-        box: Its components.
-        studio: Names the ledger.
-        view: Gives the run shown.
+        wiring: Knows the tab's parts.
     """
-
-    def ask(run_id: str, role: str) -> list[Any]:
-        return _asked(publish.plan(_found(studio, run_id), role))
-
-    def write(run_id: str, role: str, agreed: str) -> list[Any]:
-        plan = publish.plan(_found(studio, run_id), role)
-        if _key(plan) != agreed:
-            gr.Warning(escape(say("evaluate.card.changed")))
-            return _asked(plan)
-        url = publish.write(plan)
-        done("evaluate.card.done", name=plan.repository)
-        return [*_closed(), _link(plan, url)]
-
-    def back() -> list[Any]:
-        return [*_closed(), gr.update()]
-
-    box.ask.click(handle(ask), [view.run, box.role], box.question, **BUSY)
-    box.write.click(handle(write), [view.run, box.role, box.agreed], box.question, **BUSY)
-    box.back.click(handle(back), None, box.question, **QUIET)
-    box.role.input(handle(back), None, box.question, **QUIET)
+    of = ["view.run", "card.role"]
+    wiring.on(wiring.parts["card.ask"].click, ask, of, QUESTION, BUSY)
+    wiring.on(wiring.parts["card.write"].click, write, [*of, "card.agreed"], QUESTION, BUSY)
+    wiring.on([wiring.parts["card.back"].click, wiring.parts["card.role"].input], back, (), QUESTION)
 
 
-def draw(run: Run | None) -> list[Any]:
-    """Return updates for the section: it is there once a run with a model of the Hub has ended with results."""
+def ask(visit: Visit, given: Given) -> Update:
+    """Show what would be written on the model's card."""
+    return _asked(publish.plan(_found(visit, given), given["card.role"]))
+
+
+def write(visit: Visit, given: Given) -> Update:
+    """Write what was shown, or show it again where it has changed."""
+    plan = publish.plan(_found(visit, given), given["card.role"])
+    if _key(plan) != given["card.agreed"]:
+        gr.Warning(escape(say("evaluate.card.changed")))
+        return _asked(plan)
+    url = publish.write(plan)
+    done("evaluate.card.done", name=plan.repository)
+    words = say("evaluate.card.written", name=plan.repository)
+    written = notice(Markup("{} {}").format(words, link(url, say("evaluate.card.commit"))), "good")
+    return {**_closed(), "card.written": written}
+
+
+def back(visit: Visit, given: Given) -> Update:
+    """Take the question away."""
+    return _closed()
+
+
+def draw(run: Run | None) -> Update:
+    """Return updates for `DRAWN`: it is there once a run with a model of the Hub has ended with results."""
     found = evaluations.result(run) if run is not None and not run.active else None
     roles = hub_roles(found) if found is not None and found.results else []
+    closed = {**_closed(), "card.written": ""}
     if found is None or not roles:
-        return [gr.update(visible=False), gr.update(choices=[], value=None), *_closed(), ""]
+        return {**closed, "card.box": gr.update(visible=False), "card.role": gr.update(choices=[], value=None)}
     choices = [(found.name(role), role) for role in roles]
-    return [
-        gr.update(visible=True),
-        gr.update(choices=choices, value=roles[0], visible=len(roles) > 1),
-        *_closed(),
-        "",
-    ]
+    role = gr.update(choices=choices, value=roles[0], visible=len(roles) > 1)
+    return {**closed, "card.box": gr.update(visible=True), "card.role": role}
 
 
 def hub_roles(found: Evaluation) -> list[str]:
@@ -115,39 +109,34 @@ def hub_roles(found: Evaluation) -> list[str]:
     return [role for role in found.compared if reference.refer(str(found.models[role].get("path", ""))).on_hub]
 
 
-def _found(studio: Studio, run_id: str) -> Evaluation:
-    found = evaluations.result(studio.ledger.get(run_id)) if run_id else None
+def _found(visit: Visit, given: Given) -> Evaluation:
+    found = evaluations.result(visit.run(given["view.run"])) if given["view.run"] else None
     if found is None:
-        raise StudioError(say("evaluate.card.gone"))
+        raise StudioError("evaluate.card.gone")
     return found
 
 
-def _asked(plan: CardPlan) -> list[Any]:
+def _asked(plan: CardPlan) -> Update:
     lines = {say("evaluate.card.repository"): plan.repository, **dict(plan.results)}
     said = [say("evaluate.card.left_out", what=what) for what in plan.left_out]
     if plan.moved:
         said.append(say("evaluate.card.moved", scored=plan.evaluated[:8], head=plan.head[:8]))
     if plan.unchanged:
         said.append(say("evaluate.card.unchanged"))
-    note = f'<div class="subdued">{escape(say("evaluate.card.how"))}</div>'
-    shown = facts(lines) + "".join(notice(text) for text in said) + note
-    hidden = gr.update(visible=plan.unchanged)
-    return [hidden, shown, gr.update(visible=not plan.unchanged), _key(plan), ""]
+    how = Markup('<div class="subdued">{}</div>').format(say("evaluate.card.how"))
+    return {
+        "card.ask": gr.update(visible=plan.unchanged),
+        "card.shown": facts(lines) + Markup("").join(map(notice, said)) + how,
+        "card.answers": gr.update(visible=not plan.unchanged),
+        "card.agreed": _key(plan),
+        "card.written": "",
+    }
 
 
-def _closed() -> list[Any]:
-    return [gr.update(visible=True), "", gr.update(visible=False), ""]
+def _closed() -> Update:
+    hidden, shown = gr.update(visible=False), gr.update(visible=True)
+    return {"card.ask": shown, "card.shown": "", "card.answers": hidden, "card.agreed": ""}
 
 
 def _key(plan: CardPlan) -> str:
     return hashlib.sha256(f"{plan.repository}\n{plan.head}\n{plan.text}".encode()).hexdigest()
-
-
-def _link(plan: CardPlan, url: str) -> str:
-    words = escape(say("evaluate.card.written", name=plan.repository))
-    if not url.startswith(("https://", "http://")):
-        return f'<div class="notice good">{words}</div>'
-    link = (
-        f'<a href="{escape(url, quote=True)}" target="_blank" rel="noopener">{escape(say("evaluate.card.commit"))}</a>'
-    )
-    return f'<div class="notice good">{words} {link}</div>'

@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from pipeline.base.errors import StudioError
-from pipeline.base.project import DEFAULT_BASE_MODEL, Project, find
+from pipeline.base.project import DEFAULT_BASE_MODEL, Project
 from pipeline.evaluate.options import EvaluateOptions
 from pipeline.export import exported
 from pipeline.hub import models as hub_models
 from pipeline.hub.look import Found
-from pipeline.studio import Studio
 from pipeline.train import trainings
-from ui.handlers import QUIET, handle
+from pipeline.visit import Visit
+from ui.handlers import QUIET, Given, Update, Wiring
 from ui.parts.forms import control
 from ui.text import say, t
 
@@ -28,6 +27,7 @@ SHORTEST = 2  # letters before the Hub is searched
 PAUSE_S = 0.3  # without another key before it is
 _PAGES = 200  # pages whose keystrokes are remembered
 
+CHOICES = ("models.tuned", "models.base", "models.further", "dataset")  # what `choices` updates
 Choice = tuple[str, str]  # what is shown, what is chosen
 
 
@@ -38,11 +38,6 @@ class ModelPickers:
     tuned: gr.Dropdown
     base: gr.Dropdown
     further: gr.Dropdown
-
-    @property
-    def inputs(self) -> list[Component]:
-        """The controls in order."""
-        return [self.tuned, self.base, self.further]
 
 
 def build() -> ModelPickers:
@@ -65,41 +60,63 @@ def build() -> ModelPickers:
     return ModelPickers(tuned, base, further)
 
 
-def wire(pickers: ModelPickers, studio: Studio, project: gr.State) -> None:
-    """Search the Hub's models while somebody types.
+def wire(wiring: Wiring) -> None:
+    """Search the Hub's models while somebody types in the pickers, which the tab calls `models`.
 
     Args:
-        pickers: The controls.
-        studio: Names the ledger.
-        project: State with the name of the project shown.
+        wiring: Knows the tab's parts.
     """
+    # A choice is shown by its name alone.
+    wiring.on(wiring.parts["models.tuned"].select, tuned_chosen, "page.project", "models.tuned", event=gr.SelectData)
+    wiring.on(wiring.parts["models.base"].select, base_chosen, "page.project", "models.base", event=gr.SelectData)
+    # Not always_last: Gradio 6.31 then sends the first key's event again instead of the last one's.
+    each_key = {**QUIET, "trigger_mode": "multiple"}
+    typed = {"models.tuned": tuned_typed, "models.base": base_typed, "models.further": further_typed}
+    for name, handler in typed.items():
+        wiring.on(wiring.parts[name].key_up, handler, "page.project", name, each_key, event=gr.KeyUpData)
 
-    def finder() -> Callable[..., Any]:
-        newest = _Newest()
 
-        def look_up(of: str, event: gr.KeyUpData, *, request: gr.Request) -> Any:
-            typed = str(event.input_value or "").strip()
-            still = newest.note(str(request.session_hash))
-            time.sleep(PAUSE_S)
-            if not searched(typed) or not still():
-                return gr.skip()
-            own = _listed(studio, of)
-            found = suggestions(typed, own)
-            return gr.update(choices=[*own, *found]) if still() else gr.skip()
+def tuned_typed(visit: Visit, given: Given) -> Update:
+    """Search what is typed as the trained model."""
+    return _looked_up(visit, given, "models.tuned")
 
-        return look_up
 
-    def plain(of: str, event: gr.SelectData) -> Any:
-        own, name = _listed(studio, of), str(event.value)
-        if name in {value for _, value in own}:
-            return gr.skip()
-        return gr.update(choices=[*own, (name, name)], value=name)
+def base_typed(visit: Visit, given: Given) -> Update:
+    """Search what is typed as the base model."""
+    return _looked_up(visit, given, "models.base")
 
-    for picker in (pickers.tuned, pickers.base):
-        picker.select(handle(plain), [project], [picker], **QUIET)  # a choice is shown by its name alone
-    for picker in (pickers.tuned, pickers.base, pickers.further):
-        # Not always_last: Gradio 6.31 then sends the first key's event again instead of the last one's.
-        picker.key_up(handle(finder()), [project], [picker], **QUIET, trigger_mode="multiple")
+
+def further_typed(visit: Visit, given: Given) -> Update:
+    """Search what is typed as a further model."""
+    return _looked_up(visit, given, "models.further")
+
+
+def _looked_up(visit: Visit, given: Given, picker: str) -> Update:
+    typed = str(given["event"].input_value or "").strip()
+    still = _newest.note(f"{given['asked'].page} {picker}")
+    time.sleep(PAUSE_S)
+    if not searched(typed) or not still():
+        return {}
+    own = _listed(visit, given)
+    found = suggestions(typed, own)
+    return {picker: gr.update(choices=[*own, *found])} if still() else {}
+
+
+def tuned_chosen(visit: Visit, given: Given) -> Update:
+    """Show the trained model chosen by its name alone."""
+    return _plain(visit, given, "models.tuned")
+
+
+def base_chosen(visit: Visit, given: Given) -> Update:
+    """Show the base model chosen by its name alone."""
+    return _plain(visit, given, "models.base")
+
+
+def _plain(visit: Visit, given: Given, picker: str) -> Update:
+    own, name = _listed(visit, given), str(given["event"].value)
+    if name in {value for _, value in own}:
+        return {}
+    return {picker: gr.update(choices=[*own, (name, name)], value=name)}
 
 
 class _Newest:
@@ -119,6 +136,9 @@ class _Newest:
             while len(self._seen) > _PAGES:
                 self._seen.popitem(last=False)
         return lambda: self._seen.get(session) == mine
+
+
+_newest = _Newest()
 
 
 def searched(typed: str) -> bool:
@@ -147,36 +167,36 @@ def _label(found: Found) -> str:
     return " · ".join([found.name, *marks])
 
 
-def _listed(studio: Studio, name: str) -> list[Choice]:
-    project = find(studio.home, name) if name else None
-    return own_models(studio, project) + _bases(studio, project) if project else []
+def _listed(visit: Visit, given: Given) -> list[Choice]:
+    project = visit.project_or_none(given["page.project"])
+    return own_models(visit, project) + _bases(visit, project) if project else []
 
 
-def own_models(studio: Studio, project: Project) -> list[Choice]:
+def own_models(visit: Visit, project: Project) -> list[Choice]:
     """Return the models trained in a project, the newest first."""
-    models = trainings.models(studio.ledger, project)
+    models = trainings.models(visit.ledger, project)
     return [(say("evaluate.model", name=model.name, dataset=model.dataset), str(model.path)) for model in models]
 
 
-def _bases(studio: Studio, project: Project) -> list[Choice]:
-    found = (model.base_model for model in trainings.models(studio.ledger, project))
+def _bases(visit: Visit, project: Project) -> list[Choice]:
+    found = (model.base_model for model in trainings.models(visit.ledger, project))
     return [(name, name) for name in dict.fromkeys([*found, project.read().base_model, DEFAULT_BASE_MODEL])]
 
 
-def choices(studio: Studio, project: Project | None, tuned: str = "", *, change: bool = False) -> list[Any]:
-    """Return updates for the pickers of trained model, base model, further models and export.
+def choices(visit: Visit, project: Project | None, tuned: str = "", *, change: bool = False) -> Update:
+    """Return updates for the pickers of trained model, base model, further models and export: `CHOICES`.
 
     Args:
-        studio: Names the ledger.
+        visit: Who asks.
         project: The project shown.
         tuned: The trained model chosen so far; the newest is chosen when there is none.
         change: Whether base model and export follow the trained model.
     """
     if project is None:
         nothing = gr.update(choices=[], value=None)
-        return [nothing, gr.update(), gr.update(choices=[], value=[]), nothing]
-    models = trainings.models(studio.ledger, project)
-    own, bases, exports = own_models(studio, project), _bases(studio, project), exported.names(project)
+        return {"models.tuned": nothing, "models.further": gr.update(choices=[], value=[]), "dataset": nothing}
+    models = trainings.models(visit.ledger, project)
+    own, bases, exports = own_models(visit, project), _bases(visit, project), exported.names(project)
     path = tuned or (str(models[0].path) if models else "")
     model = next((model for model in models if str(model.path) == path), None)
     base: dict[str, Any] = {"choices": bases}
@@ -185,5 +205,9 @@ def choices(studio: Studio, project: Project | None, tuned: str = "", *, change:
         base["value"] = model.base_model if model else project.read().base_model
         dataset["value"] = model.dataset if model and model.dataset in exports else next(iter(exports), None)
     shown = dict(own)
-    further = gr.update(choices=[*own, *(one for one in bases if one[0] not in shown)])
-    return [gr.update(choices=own, value=path or None), gr.update(**base), further, gr.update(**dataset)]
+    return {
+        "models.tuned": gr.update(choices=own, value=path or None),
+        "models.base": gr.update(**base),
+        "models.further": gr.update(choices=[*own, *(one for one in bases if one[0] not in shown)]),
+        "dataset": gr.update(**dataset),
+    }

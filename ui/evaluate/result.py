@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from pipeline.evaluate import evaluations
 from pipeline.evaluate.comparison import BASE, TUNED
@@ -16,10 +16,13 @@ from pipeline.runs.ledger import Run
 from pipeline.runs.spec import spec_of
 from pipeline.runs.view import View, fold
 from ui.evaluate.table import counts, plot, table, task_name, task_of
-from ui.parts.notice import notice
+from ui.handlers import Update
+from ui.parts.notice import line, link, notice
 from ui.text import say, t
 
 WIDTHS: list[str | int] = ["60px", "160px", "200px", "180px", "270px", "120px", "220px"]
+DRAWN = ("result_box", "banner", "table", "counts", "plot", "commands_box", "commands")  # what `draw` updates
+PAST = ("history_box", "history")  # what `history` updates
 HISTORY = ("number", "started", "tuned", "base", "tasks", "state", "headline")
 
 
@@ -66,25 +69,25 @@ def key(seen: View | None) -> str:
     return f"{seen.run.id} {seen.run.state} {len(seen.folded.results)}" if seen else ""
 
 
-def draw(run: Run | None) -> list[Any]:
-    """Return updates for what a run has found so far, in the order of the layout."""
+def draw(run: Run | None) -> Update:
+    """Return updates for what a run has found so far: of `DRAWN`."""
     found = evaluations.result(run) if run else None
     if run is None or found is None or not found.results:
-        return [gr.update(visible=False), *(gr.update() for _ in range(6))]
+        return {"result_box": gr.update(visible=False)}
     banner = _banner(run, found)
     commands = _commands(found)
-    return [
-        gr.update(visible=True),
-        gr.update(value=banner, visible=bool(banner)),
-        table(found),
-        counts(found) + _link(found),
-        plot(found),
-        gr.update(visible=bool(commands)),
-        commands,
-    ]
+    return {
+        "result_box": gr.update(visible=True),
+        "banner": gr.update(value=banner, visible=bool(banner)),
+        "table": table(found),
+        "counts": counts(found) + line(link(found.link, say("evaluate.files"), "evaluate-files")),
+        "plot": plot(found),
+        "commands_box": gr.update(visible=bool(commands)),
+        "commands": commands,
+    }
 
 
-def _banner(run: Run, found: Evaluation) -> str:
+def _banner(run: Run, found: Evaluation) -> Markup:
     """Mark what is only a part: of the samples, or of the tasks and models."""
     rows = {row.task: row for role in found.compared for row in found.rows(role) if row.partial}
     parts = [
@@ -98,18 +101,7 @@ def _banner(run: Run, found: Evaluation) -> str:
     elif lacking:
         without = say("evaluate.comma").join(found.name(role) for role in lacking)
         parts.append(notice(say("evaluate.unfinished", names=without)))
-    return "".join(parts)
-
-
-def _link(found: Evaluation) -> str:
-    """Return a link to the files that a Job left on the Hub, "" where there are none."""
-    if not found.link.startswith(("https://", "http://")):
-        return ""
-    words = escape(say("evaluate.files"))
-    return (
-        f'<div class="run-line"><a href="{escape(found.link, quote=True)}" target="_blank" '
-        f'rel="noopener" id="evaluate-files">{words}</a></div>'
-    )
+    return Markup("").join(parts)
 
 
 def _commands(found: Evaluation) -> str:
@@ -123,15 +115,16 @@ def _commands(found: Evaluation) -> str:
     return "\n\n".join(commands)
 
 
-def history(runs: list[Run]) -> list[Any]:
-    """Return updates for the table of evaluations.
+def history(runs: list[Run]) -> Update:
+    """Return updates for the table of evaluations: `PAST`.
 
     Args:
         runs: Of kind evaluate, in the order of the table.
     """
     headers = [say(f"evaluate.column.{name}") for name in HISTORY]
     data = [_past(run) for run in runs]
-    return [gr.update(visible=bool(runs)), gr.update(value={"headers": headers, "data": data})]
+    table = gr.update(value={"headers": headers, "data": data})
+    return {"history_box": gr.update(visible=bool(runs)), "history": table}
 
 
 def _past(run: Run) -> list[str]:

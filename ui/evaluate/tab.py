@@ -8,41 +8,42 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 from pydantic import ValidationError
 
-from pipeline.base.preflight import Preflight
-from pipeline.base.project import Project, find
+from pipeline.base.errors import StudioError
+from pipeline.base.project import Project
 from pipeline.evaluate import check as evaluate_check
 from pipeline.evaluate import evaluations
-from pipeline.evaluate.check import EvaluateNumbers
 from pipeline.evaluate.options import REVIEWED, TRUTHFULQA, TRUTHFULQA_REPOSITORY, EvaluateOptions
 from pipeline.export import exported
 from pipeline.hardware.flavors import Need
-from pipeline.hardware.remote import JobOptions, money, user
+from pipeline.hardware.remote import JobOptions, user
 from pipeline.hub import store
 from pipeline.runs.ledger import Run, State
 from pipeline.studio import Studio
+from pipeline.visit import COMPUTE, Visit
 from ui.evaluate import answer
 from ui.evaluate import card as evaluate_card
+from ui.evaluate import check as evaluate_summary
 from ui.evaluate import models as evaluate_models
 from ui.evaluate import result as evaluate_result
 from ui.evaluate.answer import AnswerBox
 from ui.evaluate.card import CardBox
 from ui.evaluate.models import ModelPickers
-from ui.evaluate.table import SAMPLE, task_name
-from ui.handlers import BUSY, QUIET, handle
+from ui.evaluate.table import SAMPLE
+from ui.handlers import BUSY, CHECK, Given, Update, Wiring, under
 from ui.page import Page
 from ui.parts import hardware, run_view
 from ui.parts.forms import ParameterForm, parameter_form
 from ui.parts.hardware import Confirmation, HardwarePicker, Question
-from ui.parts.notice import facts, notice, notices, wrong_values
-from ui.parts.run_view import RunView, duration
+from ui.parts.notice import notice, notices, wrong_values
+from ui.parts.run_view import RunView
 from ui.text import say, t
 
 HUB, FILE, BUNDLED = "hub", "file", "bundled"
 SPEED = ["max_samples", "batch_size", "dtype"]
-CHECK: dict[str, Any] = {**BUSY, "show_progress": "hidden", "trigger_mode": "always_last"}
+TASKS = ("reviewed", "dataset", "truthful", "source", "file")
+INPUTS = ("page.project", "models.*", *TASKS, "form.*", *hardware.INPUTS)  # what an evaluation is made of
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,6 @@ class EvaluateTab:
     history: gr.Dataframe
     answer: AnswerBox
 
-    @property
-    def inputs(self) -> list[Component]:
-        """All controls of an evaluation."""
-        tasks = [self.reviewed, self.dataset, self.truthful, self.source, self.file]
-        return [*self.models.inputs, *tasks, *self.form.inputs, *self.hardware.inputs]
-
 
 def build(studio: Studio) -> EvaluateTab:
     """Lay out the Evaluate tab."""
@@ -114,7 +109,7 @@ def build(studio: Studio) -> EvaluateTab:
                 buttons=[],
                 elem_id="evaluate-history",
             )
-        box = answer.build(studio)
+        box = answer.build()
     return EvaluateTab(
         empty=empty,
         body=body,
@@ -171,190 +166,208 @@ def _tasks() -> dict[str, Any]:
     return parts
 
 
-def wire(tab: EvaluateTab, studio: Studio, page: Page) -> None:
+def wire(tab: EvaluateTab, wiring: Wiring, page: Page, studio: Studio) -> None:
     """Connect the Evaluate tab."""
-    _wire_choice(tab, studio, page)
-    _wire_start(tab, studio, page)
-    _wire_run(tab, studio, page)
-    answer.wire(tab.answer, studio, page, {"base": tab.models.base, "tuned": tab.models.tuned})
-
-
-def _wire_choice(tab: EvaluateTab, studio: Studio, page: Page) -> None:
-    pickers = [*tab.models.inputs, tab.dataset]
-
-    def opened(name: str) -> list[Any]:
-        project = _project(studio, name)
-        latest = studio.ledger.latest(name, "evaluate") if project else None
-        boxes = [gr.update(visible=project is None), gr.update(visible=project is not None)]
-        shown = evaluate_models.choices(studio, project)
-        return [*boxes, *shown, latest.id if latest else "", *_history(studio, project)]
-
-    def again(name: str, tuned: str | None) -> list[Any]:
-        if not name:  # the page is still loading: what opens the project must not be undone
-            return [gr.update()] * len(pickers)
-        model, *others = evaluate_models.choices(studio, _project(studio, name), tuned or "")
-        if model["value"] in (None, tuned):  # nothing new to choose: what is being typed now stays
-            del model["value"]
-        return [model, *others]
-
-    def wanted(name: str, wish: tuple[str, float] | None) -> list[Any]:
-        return evaluate_models.choices(studio, _project(studio, name), wish[0] if wish else "", change=True)
-
-    def picked(name: str, tuned: str | None) -> list[Any]:
-        return evaluate_models.choices(studio, _project(studio, name), tuned or "", change=True)[1:]
-
-    def show(source: str) -> Any:
-        return gr.update(visible=source == FILE)
-
-    def toggle(on: bool) -> Any:
-        return gr.update(interactive=bool(on))
-
-    page.project.change(
-        handle(opened),
-        [page.project],
-        [tab.empty, tab.body, *pickers, tab.view.run, tab.history_box, tab.history],
-        **QUIET,
-    )
-    tuned = tab.models.tuned
-    page.items["evaluate"].select(handle(again), [page.project, tuned], pickers, **QUIET)
-    page.model.change(handle(wanted), [page.project, page.model], pickers, **QUIET)
-    tuned.input(handle(picked), [page.project, tuned], pickers[1:], **QUIET)
-    evaluate_models.wire(tab.models, studio, page.project)
-    tab.source.change(handle(show), [tab.source], [tab.file_box], **QUIET)
-    tab.reviewed.change(handle(toggle), [tab.reviewed], [tab.dataset], **QUIET)
-    tab.truthful.change(handle(toggle), [tab.truthful], [tab.source], **QUIET)
-
-
-def _wire_start(tab: EvaluateTab, studio: Studio, page: Page) -> None:
-    def checked(name: str, *values: Any) -> list[Any]:
-        return _checked(studio, tab, _project(studio, name), values)
-
-    def ask(name: str, *values: Any) -> Question | None:
-        options, where = _read(tab, values)
-        project = find(studio.home, name)
-        found = evaluate_check.preflight(studio.ledger, project, options, where=where)
-        found.stop_if_blocked()
-        if found.numbers.offer is None:
-            return None
-        return Question(found.numbers.offer, _question(project, options), found.warnings, "evaluate")
-
-    def go(name: str, *values: Any) -> list[Any]:
-        options, where = _read(tab, values)
-        return [evaluations.start(studio.ledger, find(studio.home, name), options, where).id]
-
-    def take(name: str, cached: str) -> str:
-        return str(_keep(find(studio.home, name), Path(cached)))
-
-    everything = [page.project, *tab.inputs]
-    changes = [component.change for component in tab.inputs]
+    wiring = wiring.within(_=tab)
+    _wire_choice(tab, wiring, page)
     looks = [page.items["evaluate"].select, page.account.change, tab.view.run.change, tab.view.ended.change]
-    outputs = [tab.check, tab.start, *tab.hardware.outputs]
-    gr.on([*changes, *looks], handle(checked), everything, outputs, **CHECK)
-    hardware.wire(tab.confirm, tab.start, everything, [tab.view.run], ask=ask, go=go)
-    tab.upload.upload(handle(take), [page.project, tab.upload], [tab.file], **BUSY)
-
-
-def _wire_run(tab: EvaluateTab, studio: Studio, page: Page) -> None:
-    def draw(name: str, run_id: str) -> list[Any]:
-        run = studio.ledger.get(run_id) if run_id else None
-        return [*evaluate_result.draw(run), *evaluate_card.draw(run), *_history(studio, _project(studio, name))]
-
-    def select(name: str, event: gr.SelectData) -> str:
-        return next(run.id for run in _runs(studio, name) if str(run.number) == event.row_value[0])
+    controls = [wiring.parts[name] for name in wiring.names(INPUTS) if name != "page.project"]
+    checks = [*(each.change for each in controls), *looks]
+    wiring.on(checks, checked, INPUTS, ["check", "start", *hardware.SHOWN], CHECK)
+    hardware.wire(wiring, INPUTS, ["view.run"], press=pressed, pay=paid)
+    wiring.on(tab.upload.upload, taken, ["page.project", "upload"], "file", BUSY)
 
     run_view.wire(tab.view, studio, also=lambda seen: [evaluate_result.key(seen)], also_outputs=[tab.drawn])
-    shown = [tab.result_box, tab.banner, tab.table, tab.counts, tab.plot, tab.commands_box, tab.commands]
-    outputs = [*shown, *tab.card.outputs, tab.history_box, tab.history]
-    tab.drawn.change(handle(draw), [page.project, tab.view.run], outputs, **QUIET)
-    evaluate_card.wire(tab.card, studio, tab.view)
-    tab.history.select(handle(select), [page.project], [tab.view.run], **QUIET)
+    results = [*evaluate_result.DRAWN, *evaluate_card.DRAWN, *evaluate_result.PAST]
+    wiring.on(tab.drawn.change, drawn, ["page.project", "view.run"], results)
+    evaluate_card.wire(wiring)
+    wiring.on(tab.history.select, selected, "page.project", "view.run", event=gr.SelectData)
+    answer.wire(tab.answer, wiring, studio)
 
 
-def _project(studio: Studio, name: str) -> Project | None:
-    return find(studio.home, name) if name else None
+def _wire_choice(tab: EvaluateTab, wiring: Wiring, page: Page) -> None:
+    pickers = evaluate_models.CHOICES
+    fresh = ["empty", "body", *pickers, "view.run", *evaluate_result.PAST]
+    wiring.on(page.project.change, opened, "page.project", fresh)
+    chosen = ["page.project", "models.tuned"]
+    wiring.on(page.items["evaluate"].select, again, chosen, pickers)
+    wiring.on(page.model.change, wanted, ["page.project", "page.model"], pickers)
+    wiring.on(tab.models.tuned.input, picked, chosen, [name for name in pickers if name != "models.tuned"])
+    evaluate_models.wire(wiring)
+    wiring.on(tab.source.change, source_chosen, "source", "file_box")
+    wiring.on([tab.reviewed.change, tab.truthful.change], toggled, ["reviewed", "truthful"], ["dataset", "source"])
 
 
-def _runs(studio: Studio, name: str) -> list[Run]:
-    return studio.ledger.list(project=name, kind="evaluate")
+def opened(visit: Visit, given: Given) -> Update:
+    """Show a project's choices and its latest evaluation."""
+    project = visit.project_or_none(given["page.project"])
+    latest = visit.ledger.latest(project.name, "evaluate") if project else None
+    return {
+        "empty": gr.update(visible=project is None),
+        "body": gr.update(visible=project is not None),
+        **evaluate_models.choices(visit, project),
+        "view.run": latest.id if latest else "",
+        **_history(visit, project),
+    }
 
 
-def _keep(project: Project, cached: Path) -> Path:
-    """Move an uploaded file out of the web server's folder into the project's, where later runs find it."""
-    folder = project.folder / "truthfulqa"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return Path(shutil.move(cached, folder / cached.name))
+def again(visit: Visit, given: Given) -> Update:
+    """Look again at what can be chosen, when the tab is opened."""
+    if not given["page.project"]:  # the page is still loading: what opens the project must not be undone
+        return {}
+    tuned = given["models.tuned"]
+    updates = evaluate_models.choices(visit, visit.project(given["page.project"]), tuned or "")
+    model = updates["models.tuned"]
+    if model["value"] in (None, tuned):  # nothing new to choose: what is being typed now stays
+        del model["value"]
+    return updates
 
 
-def _read(tab: EvaluateTab, values: tuple[Any, ...]) -> tuple[EvaluateOptions, JobOptions]:
-    tuned, base, further, reviewed, dataset, truthful, source, file, *others = values
-    files = {HUB: None, FILE: file, BUNDLED: str(SAMPLE)}
-    filled: dict[str, Any] = dict(zip(tab.form.components, others[: len(tab.form.components)], strict=True))
-    options = EvaluateOptions.model_validate(
-        {
-            **filled,
-            "tuned": tuned or "",
-            "base": base or "",
-            "further": further or [],
-            "tasks": [task for task, on in ((REVIEWED, reviewed), (TRUTHFULQA, truthful)) if on],
-            "dataset": dataset or "",
-            "truthfulqa_data": files[source] if truthful else None,
-        }
-    )
-    return options, hardware.read(others[len(tab.form.components) :])
+def wanted(visit: Visit, given: Given) -> Update:
+    """Choose the model that another tab asked for."""
+    path = given["page.model"][0] if given["page.model"] else ""
+    project = visit.project_or_none(given["page.project"])
+    return evaluate_models.choices(visit, project, visit.model(path or ""), change=True)
 
 
-def _checked(studio: Studio, tab: EvaluateTab, project: Project | None, values: tuple[Any, ...]) -> list[Any]:
-    """Return the summary of what would be scored, whether it can be started, and which hardware fits."""
-    reviewed, truthful, source, file = values[3], values[5], values[6], values[7]
-    where, flavor, _ = values[-3:]
-    idle = gr.update(interactive=False)
+def picked(visit: Visit, given: Given) -> Update:
+    """Let base model and export follow the trained model."""
+    project = visit.project_or_none(given["page.project"])
+    updates = evaluate_models.choices(visit, project, given["models.tuned"] or "", change=True)
+    return {name: update for name, update in updates.items() if name != "models.tuned"}
+
+
+def source_chosen(visit: Visit, given: Given) -> Update:
+    """Ask for a file where the questions come from one."""
+    return {"file_box": gr.update(visible=given["source"] == FILE)}
+
+
+def toggled(visit: Visit, given: Given) -> Update:
+    """Let a task be set only where it is chosen."""
+    return {
+        "dataset": gr.update(interactive=bool(given["reviewed"])),
+        "source": gr.update(interactive=bool(given["truthful"])),
+    }
+
+
+def checked(visit: Visit, given: Given) -> Update:
+    """Say what would be scored, whether it can be started, and which hardware fits."""
+    idle = {"start": gr.update(interactive=False), **hardware.show(given, Need(gpu=False))}
+    project = visit.project_or_none(given["page.project"])
     if project is None:
-        return ["", idle, *hardware.show(where, flavor, Need(gpu=False))]
-    tasks_on, file_wanted = reviewed or truthful, truthful and source == FILE and not file
-    if not tasks_on or file_wanted:
-        words = notice(say("evaluate.no_file" if tasks_on else "evaluate.no_task"))
-        return [words, idle, *hardware.show(where, flavor, Need(gpu=False))]
+        return {**idle, "check": ""}
+    if not given["reviewed"] and not given["truthful"]:
+        return {**idle, "check": notice(say("evaluate.no_task"))}
+    if given["truthful"] and given["source"] == FILE and not given["file"]:
+        return {**idle, "check": notice(say("evaluate.no_file"))}
     try:
-        options, place = _read(tab, values)
+        options, place = _read(visit, given)
     except ValidationError as error:
-        return [wrong_values(error, "evaluate"), idle, *hardware.show(where, flavor, Need(gpu=False))]
-    found = evaluate_check.preflight(studio.ledger, project, options, where=place)
-    queued = bool(studio.ledger.list(project=project.name, kind="evaluate", active=True))
-    latest = studio.ledger.latest(project.name, "evaluate")
-    again = queued or (latest is not None and latest.state is State.SUCCEEDED)
+        return {**idle, "check": wrong_values(error, "evaluate")}
+    except StudioError as error:
+        return {**idle, "check": notices([error.message], "evaluate", bad=True)}
+    found = evaluate_check.preflight(visit.ledger, project, options, where=place)
+    queued = bool(visit.ledger.list(project=project.name, kind="evaluate", active=True))
+    latest = visit.ledger.latest(project.name, "evaluate")
+    done_once = queued or (latest is not None and latest.state is State.SUCCEEDED)
     label = "evaluate.start.job" if place.remote else "evaluate.start.also" if queued else "evaluate.start"
     button = gr.update(
         interactive=not found.blockers,
         value=say(label),
-        variant="secondary" if again else "primary",
+        variant="secondary" if done_once else "primary",
     )
-    return [_summary(found, options), button, *hardware.show(where, flavor, found.numbers.need or Need(gpu=False))]
+    fitting = hardware.show(given, found.numbers.need or Need(gpu=False))
+    return {"check": evaluate_summary.summary(found, options), "start": button, **fitting}
 
 
-def _summary(found: Preflight[EvaluateNumbers], options: EvaluateOptions) -> str:
-    numbers = found.numbers
-    lines = {}
-    if REVIEWED in options.tasks:
-        lines[say("evaluate.reviewed")] = say("evaluate.pairs", count=numbers.samples[REVIEWED])
-    if TRUTHFULQA in options.tasks:
-        lines[task_name(TRUTHFULQA, options.truthfulqa_data)] = say(
-            "evaluate.questions", count=numbers.samples[TRUTHFULQA]
-        )
-    unknown = say("evaluate.time.unknown")
-    about = say("evaluate.about", time=duration(numbers.seconds)) if numbers.seconds else unknown
-    if numbers.offer is not None:
-        about = say("evaluate.about", time=run_view.rough(numbers.seconds)) if numbers.seconds else unknown
-        rough = numbers.offer.estimate is not None and numbers.offer.estimate.source == "formula"
-        about = say("evaluate.time.rough", time=about) if rough else about
-        lines[say("evaluate.memory")] = _memory(numbers)
-        lines[say("evaluate.most")] = money(numbers.offer.at_most)
-    lines[say("evaluate.time")] = about
-    return notices(found.blockers, "evaluate", bad=True) + facts(lines) + notices(found.warnings, "evaluate")
+def pressed(visit: Visit, given: Given) -> Update:
+    """Start an evaluation, or ask first where it costs something."""
+    return hardware.pressed(visit, given, ask, start)
 
 
-def _memory(numbers: EvaluateNumbers) -> str:
-    need = numbers.need.memory if numbers.need else None
-    return say("evaluate.memory.unknown") if need is None else say("evaluate.about", time=f"{need / 1e9:.1f} GB")
+def paid(visit: Visit, given: Given) -> Update:
+    """Start an evaluation on a Job, as it was agreed to."""
+    return hardware.paid(visit, given, ask, start)
+
+
+def ask(visit: Visit, given: Given) -> Question | None:
+    """Return what to ask before an evaluation on a Job; None for one that costs nothing."""
+    project = visit.project(given["page.project"])
+    options, where = _read(visit, given)
+    found = evaluate_check.preflight(visit.ledger, project, options, where=where)
+    found.stop_if_blocked()
+    if found.numbers.offer is None:
+        return None
+    return Question(found.numbers.offer, _question(project, options), found.warnings, "evaluate")
+
+
+def start(visit: Visit, given: Given) -> Update:
+    """Start an evaluation and show it."""
+    project = visit.project(given["page.project"])
+    options, where = _read(visit, given)
+    if not where.remote:
+        visit.require(COMPUTE)
+    return {"view.run": evaluations.start(visit.ledger, project, options, where).id}
+
+
+def taken(visit: Visit, given: Given) -> Update:
+    """Move an uploaded file out of the web server's folder into the project's, where later runs find it."""
+    folder = visit.project(given["page.project"]).folder / "truthfulqa"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    cached = Path(given["upload"])
+    return {"file": str(shutil.move(cached, folder / cached.name))}
+
+
+def drawn(visit: Visit, given: Given) -> Update:
+    """Draw what a run has found so far."""
+    run = visit.run(given["view.run"]) if given["view.run"] else None
+    past = _history(visit, visit.project_or_none(given["page.project"]))
+    return {**evaluate_result.draw(run), **evaluate_card.draw(run), **past}
+
+
+def selected(visit: Visit, given: Given) -> Update:
+    """Show the evaluation that was clicked on."""
+    number = str(given["event"].row_value[0])
+    run = next((run for run in _runs(visit, visit.project(given["page.project"])) if str(run.number) == number), None)
+    if run is None:
+        raise StudioError("run.none", run=number)
+    return {"view.run": run.id}
+
+
+def _runs(visit: Visit, project: Project) -> list[Run]:
+    return visit.ledger.list(project=project.name, kind="evaluate")
+
+
+def _history(visit: Visit, project: Project | None) -> Update:
+    return evaluate_result.history(_runs(visit, project) if project else [])
+
+
+def _read(visit: Visit, given: Given) -> tuple[EvaluateOptions, JobOptions]:
+    """Return what an evaluation is made of.
+
+    Raises:
+        ValidationError: A value is out of bounds.
+        StudioError: A model or the file with questions is somebody else's.
+    """
+    file = {HUB: None, FILE: given["file"], BUNDLED: str(SAMPLE)}[given["source"]]
+    tasks = [task for task, on in ((REVIEWED, given["reviewed"]), (TRUTHFULQA, given["truthful"])) if on]
+    models = under(given, "models.")
+    options = EvaluateOptions.model_validate(
+        {
+            **under(given, "form."),
+            "tuned": models["tuned"] or "",
+            "base": models["base"] or "",
+            "further": models["further"] or [],
+            "tasks": tasks,
+            "dataset": given["dataset"] or "",
+            "truthfulqa_data": file if given["truthful"] else None,
+        }
+    )
+    for name in options.models.values():
+        visit.model(name)
+    if options.truthfulqa_data is not None and given["source"] == FILE:
+        visit.named_file(options.truthfulqa_data)
+    return options, hardware.read(given)
 
 
 def _question(project: Project, options: EvaluateOptions) -> dict[str, str]:
@@ -369,7 +382,3 @@ def _question(project: Project, options: EvaluateOptions) -> dict[str, str]:
     lines[say("evaluate.confirm.data")] = say("evaluate.comma").join(data)
     lines[say("evaluate.confirm.results")] = say("evaluate.confirm.store", name=store.name(user()))
     return lines
-
-
-def _history(studio: Studio, project: Project | None) -> list[Any]:
-    return evaluate_result.history(_runs(studio, project.name) if project else [])

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pandas as pd
+from markupsafe import Markup
 
 from pipeline.evaluate import comparison
 from pipeline.evaluate.comparison import BASE, TUNED, Row, finding, interval, interval_words
 from pipeline.evaluate.evaluations import Evaluation
 from pipeline.evaluate.options import REVIEWED
 from pipeline.runs.launch import ROOT
-from ui.parts.notice import notice
+from ui.parts.notice import line, notice
 from ui.text import has, say
 
 SAMPLE = ROOT / "samples" / "truthful_mini.jsonl"
@@ -25,7 +25,7 @@ PAIR = ("task", "measure", "base", "tuned", "difference", "verdict", "samples") 
 MANY = ("task", "measure", "model", "score", "difference", "verdict", "samples")  # a line per model
 ALONE = ("task", "measure", "model", "score", "samples")  # a line per model, nothing to compare with
 _NUMBERS = ("base", "tuned", "score", "difference", "samples")
-_STYLE = dict.fromkeys(_NUMBERS, ' class="number"') | {"model": ' style="min-width: 190px"'}
+_STYLE = dict.fromkeys(_NUMBERS, Markup(' class="number"')) | {"model": Markup(' style="min-width: 190px"')}
 
 Line = dict[str, str]
 
@@ -51,23 +51,24 @@ def role_name(found: Evaluation, role: str) -> str:
     return say(key, name=name) if has(key) and len(found.models) > 1 else name
 
 
-def table(found: Evaluation) -> str:
+def table(found: Evaluation) -> Markup:
     """Return the scores as an HTML table, each task's and measure's name once."""
     columns = PAIR if paired(found) else MANY if BASE in found.models else ALONE
-    head = "".join(f'<th class="number">{escape(say(f"evaluate.column.{name}"))}</th>' for name in columns)
-    body: list[str] = []
+    cell, row = Markup("<td{}>{}</td>"), Markup("<tr>{}</tr>")
+    head = [Markup('<th class="number">{}</th>').format(say(f"evaluate.column.{name}")) for name in columns]
+    body: list[Markup] = []
     last: Line = {}
-    for line in _pair_lines(found) if paired(found) else _model_lines(found):
-        shown = dict(line)
-        if line["task"] == last.get("task"):
+    for each in _pair_lines(found) if paired(found) else _model_lines(found):
+        shown = dict(each)
+        if each["task"] == last.get("task"):
             shown["task"] = ""
-            if line["measure"] == last.get("measure"):
+            if each["measure"] == last.get("measure"):
                 shown["measure"] = ""
-        last = line
-        cells = (f"<td{_STYLE.get(name, '')}>{escape(shown[name])}</td>" for name in columns)
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    whole = f'<table class="plain-table"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
-    return f'<div class="wide">{whole}</div>'
+        last = each
+        cells = (cell.format(_STYLE.get(name, ""), shown[name]) for name in columns)
+        body.append(row.format(Markup("").join(cells)))
+    whole = Markup('<div class="wide"><table class="plain-table"><thead>{}</thead><tbody>{}</tbody></table></div>')
+    return whole.format(row.format(Markup("").join(head)), Markup("").join(body))
 
 
 def task_of(found: Evaluation, task: str) -> str:
@@ -120,19 +121,19 @@ def samples(row: Row) -> str:
     return say("evaluate.some_of", count=count, total=f"{row.available:,}") if row.partial else count
 
 
-def counts(found: Evaluation) -> str:
+def counts(found: Evaluation) -> Markup:
     """Return the ties, scores that are no numbers and pairs left out of the reviewed pairs, as HTML."""
     rows = {role: [row for row in found.rows(role) if row.task == REVIEWED] for role in found.compared}
     some = next((row for each in rows.values() for row in each), None)
     if some is None:
-        return ""
+        return Markup("")
     lines = [_tally(found, rows, metric) for metric in ("pref_tie", "pref_nan")]
-    line = f'<div class="run-line">{escape(" ".join(lines).strip())}</div>'
+    tallies = line(" ".join(lines).strip())
     left_out = [say("evaluate.dropped.one", count=count, reason=_reason(name)) for name, count in some.dropped.items()]
     if not left_out:
-        return line
+        return tallies
     total = some.available + sum(some.dropped.values())
-    return notice(say("evaluate.dropped", list=say("evaluate.semicolon").join(left_out), total=total)) + line
+    return notice(say("evaluate.dropped", list=say("evaluate.semicolon").join(left_out), total=total)) + tallies
 
 
 def _tally(found: Evaluation, rows: dict[str, list[Row]], metric: str) -> str:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from html import escape
+
+from markupsafe import Markup
 
 from ui.text import say
 
-CORNERS = (
+CORNERS = Markup(
     '<svg width="14" height="14" viewBox="0 0 14 14" fill="none" stroke="currentColor" stroke-width="1.5" '
     'aria-hidden="true">'
     '<path d="M1 5V1h4M9 1h4v4M13 9v4H9M5 13H1V9"/></svg>'
 )
 
 
-def figure(elem_id: str, topic: str, metrics: Mapping[str, str], *, title: str, about: str, x: str) -> str:
+def figure(elem_id: str, topic: str, metrics: Mapping[str, str], *, title: str, about: str, x: str) -> Markup:
     """Return the HTML of one plot.
 
     Args:
@@ -28,10 +29,11 @@ def figure(elem_id: str, topic: str, metrics: Mapping[str, str], *, title: str, 
     """
     words = say("curve.words", title=title, points="{points}", step="{step}", last="{last}")
     data = {"curve": topic, "metrics": json.dumps(list(metrics.items()), ensure_ascii=False), "x": x, "words": words}
-    marks = " ".join(f'data-{name}="{escape(value)}"' for name, value in data.items())
-    full = f'<button type="button" class="curve-full" aria-label="{escape(say("curve.full"))}">{CORNERS}</button>'
-    return (
-        f'<div class="curve" id="{escape(elem_id)}" {marks}><div class="curve-title">{escape(title)}{full}</div>'
-        f'<div class="curve-plot" role="img" aria-label="{escape(title)}"></div>'
-        f'<div class="subdued">{escape(about)}</div></div>'
+    marks = Markup(" ").join(Markup('data-{}="{}"').format(name, value) for name, value in data.items())
+    full = Markup('<button type="button" class="curve-full" aria-label="{}">{}</button>').format(
+        say("curve.full"), CORNERS
     )
+    return Markup(
+        '<div class="curve" id="{}" {}><div class="curve-title">{}{}</div>'
+        '<div class="curve-plot" role="img" aria-label="{}"></div><div class="subdued">{}</div></div>'
+    ).format(elem_id, marks, title, full, title, about)

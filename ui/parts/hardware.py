@@ -1,22 +1,25 @@
-"""Where a run goes and what it costs: the picker and the confirmation that Train and Evaluate share."""
+"""Where a run goes and what it costs: the picker and the confirmation that Train and Evaluate share.
+
+A tab calls the picker `hardware`, the confirmation `confirm` and the button before it `start`: those are the names in
+what is given and updated here.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
-from typing import Any
 
 import gradio as gr
-from gradio.components import Component
+from markupsafe import Markup, escape
 
-from pipeline.base.preflight import Notice
+from pipeline.base.message import Message
 from pipeline.hardware import flavors, remote
 from pipeline.hardware.flavors import Flavor, Listing, Misfit, Need
 from pipeline.hardware.remote import JobOptions, Quote
-from ui.handlers import BUSY, QUIET, handle
-from ui.parts.notice import facts, notices
+from pipeline.visit import Visit
+from ui.handlers import BUSY, Given, Handler, Update, Wiring
+from ui.parts.notice import facts, notice, notices
 from ui.parts.run_view import rough
 from ui.text import say, t
 
@@ -38,16 +41,6 @@ class HardwarePicker:
     prices: gr.HTML
     budget: gr.Number
 
-    @property
-    def inputs(self) -> list[Component]:
-        """The controls, in the order that `read` takes their values."""
-        return [self.where, self.flavor, self.budget]
-
-    @property
-    def outputs(self) -> list[Any]:
-        """What `show` returns updates for."""
-        return [self.box, self.flavor, self.unfit, self.prices]
-
 
 @dataclass(frozen=True)
 class Confirmation:
@@ -63,10 +56,10 @@ class Confirmation:
     back: gr.Button
     agreed: gr.State
 
-    @property
-    def outputs(self) -> list[Any]:
-        """What opening and closing return updates for."""
-        return [self.box, self.shown, self.pay, self.agreed]
+
+INPUTS = ("hardware.where", "hardware.flavor", "hardware.budget")  # what `read` reads
+SHOWN = ("hardware.box", "hardware.flavor", "hardware.unfit", "hardware.prices")  # what `show` updates
+PANEL = ("confirm.box", "confirm.shown", "confirm.pay", "confirm.agreed", "start")  # what asking and answering update
 
 
 @dataclass(frozen=True)
@@ -82,7 +75,7 @@ class Question:
 
     offer: Quote
     lines: Mapping[str, str]
-    beware: Sequence[Notice] = ()
+    beware: Sequence[Message] = ()
     prefix: str = field(default="train")
 
 
@@ -119,41 +112,40 @@ def build(prefix: str) -> HardwarePicker:
     return HardwarePicker(where, box, flavor, unfit, prices, budget)
 
 
-def read(values: Sequence[Any]) -> JobOptions:
+def read(given: Given) -> JobOptions:
     """Return what is chosen; what belongs to a Job does not count while the run stays here.
 
     Args:
-        values: Of `HardwarePicker.inputs`, in order.
+        given: Holds `INPUTS`.
 
     Raises:
         ValidationError: The budget is out of bounds.
     """
-    where, flavor, budget = values
-    if where != "job":
+    if given["hardware.where"] != "job":
         return JobOptions()
-    return JobOptions(where="job", flavor=flavor or flavors.DEFAULT, budget=budget)
+    flavor = given["hardware.flavor"] or flavors.DEFAULT
+    return JobOptions(where="job", flavor=flavor, budget=given["hardware.budget"])
 
 
-def show(where: str, flavor: str | None, need: Need) -> list[Any]:
-    """Return updates that show what fits a run, for `HardwarePicker.outputs`.
+def show(given: Given, need: Need) -> Update:
+    """Return updates that show what fits a run: of `SHOWN`.
 
     Args:
-        where: The place chosen.
-        flavor: The hardware chosen so far; another one is chosen where it does not fit.
+        given: Holds the place, and the hardware chosen so far; another one is chosen where it does not fit.
         need: What the run asks of it.
     """
-    if where != "job":  # the Hub is not asked before it matters
-        return [gr.update(visible=False), gr.update(), gr.update(), gr.update()]
+    if given["hardware.where"] != "job":  # the Hub is not asked before it matters
+        return {"hardware.box": gr.update(visible=False)}
     listing = flavors.listing()
     checked = [(one, flavors.fits(one, need)) for one in listing.flavors]
     fitting = [(_label(one), one.name) for one, misfit in checked if misfit is None]
-    chosen = flavors.suggested(listing.flavors, need, flavor or "") or None
-    return [
-        gr.update(visible=True),
-        gr.update(choices=fitting, value=chosen, visible=bool(fitting)),
-        _unfit([(one, misfit) for one, misfit in checked if misfit is not None]),
-        _source(listing),
-    ]
+    chosen = flavors.suggested(listing.flavors, need, given["hardware.flavor"] or "") or None
+    return {
+        "hardware.box": gr.update(visible=True),
+        "hardware.flavor": gr.update(choices=fitting, value=chosen, visible=bool(fitting)),
+        "hardware.unfit": _unfit([(one, misfit) for one, misfit in checked if misfit is not None]),
+        "hardware.prices": _source(listing),
+    }
 
 
 def named(flavor: str) -> str:
@@ -174,28 +166,24 @@ def _label(flavor: Flavor) -> str:
     return f"{flavor.label}{size}{memory} · {remote.money(flavor.price_per_hour)}/h"
 
 
-def _unfit(found: Sequence[tuple[Flavor, Misfit]]) -> str:
+def _unfit(found: Sequence[tuple[Flavor, Misfit]]) -> Markup:
     if not found:
-        return ""
-    lines = "".join(
-        f'<li><label aria-disabled="true"><input type="radio" disabled> {escape(_label(flavor))}</label> '
-        f"<span>{escape(_why(flavor, misfit))}</span></li>"
-        for flavor, misfit in found
-    )
-    title = escape(say("hardware.unfit", count=len(found)))
-    return f'<details class="unfit"><summary>{title}</summary><ul>{lines}</ul></details>'
+        return Markup("")
+    row = Markup('<li><label aria-disabled="true"><input type="radio" disabled> {}</label> <span>{}</span></li>')
+    rows = Markup("").join(row.format(_label(flavor), remote.reason(misfit, flavor).what) for flavor, misfit in found)
+    whole = Markup('<details class="unfit"><summary>{}</summary><ul>{}</ul></details>')
+    return whole.format(say("hardware.unfit", count=len(found)), rows)
 
 
-def _why(flavor: Flavor, misfit: Misfit) -> str:
-    sizes = {"need": f"{misfit.need / 1e9:.1f} GB", "has": f"{misfit.has / 1e9:.0f} GB"}
-    return say(f"hardware.why.{misfit.why}", gpu=flavor.gpu, gpus=flavor.gpus, **sizes)
-
-
-def _source(listing: Listing) -> str:
+def _source(listing: Listing) -> Markup:
     """Say where the prices come from; those of the program's own list are old, and that stands out."""
     if listing.live:
-        return f'<div class="subdued">{escape(say("hardware.prices.live"))}</div>'
-    return f'<div class="notice">{escape(say("hardware.prices.snapshot", date=listing.date))}</div>'
+        return _subdued(say("hardware.prices.live"))
+    return notice(say("hardware.prices.snapshot", date=listing.date))
+
+
+def _subdued(text: str) -> Markup:
+    return Markup('<div class="subdued">{}</div>').format(text)
 
 
 def build_confirmation(prefix: str) -> Confirmation:
@@ -213,57 +201,74 @@ def build_confirmation(prefix: str) -> Confirmation:
     return Confirmation(box, shown, pay, back, gr.State(""))
 
 
-def wire(
-    confirmation: Confirmation,
-    start: gr.Button,
-    inputs: list[Component],
-    outputs: list[Component],
-    *,
-    ask: Callable[..., Question | None],
-    go: Callable[..., list[Any]],
-) -> None:
+def wire(wiring: Wiring, inputs: Sequence[str], outputs: Sequence[str], *, press: Handler, pay: Handler) -> None:
     """Ask once before a run that costs money is started; one that costs nothing is started at once.
 
     Args:
-        confirmation: The question.
-        start: The button that begins it all; hidden while it is asked.
-        inputs: What `ask` and `go` are called with.
-        outputs: What `go` returns updates for.
+        wiring: Knows the tab's parts.
+        inputs: Names of what both handlers are given.
+        outputs: Names of what starting a run updates.
+        press: Called at the start button: `pressed` with the tab's `ask` and `go`.
+        pay: Called at the button that agrees: `paid` with the same.
+    """
+    changed = [*PANEL, *outputs]
+    wiring.on(wiring.parts["start"].click, press, inputs, changed, BUSY)
+    wiring.on(wiring.parts["confirm.pay"].click, pay, ["confirm.agreed", *inputs], changed, BUSY)
+    wiring.on(wiring.parts["confirm.back"].click, back, (), PANEL)
+
+
+Ask = Callable[[Visit, Given], Question | None]
+
+
+def pressed(visit: Visit, given: Given, ask: Ask, go: Handler) -> Update:
+    """Ask before a run that costs money, or start one that costs nothing.
+
+    Args:
+        visit: Who asks.
+        given: What `ask` and `go` are given.
         ask: Checks the run, raises what stops it, and returns what to ask; None: there is nothing to pay.
         go: Starts the run. Asked twice it must start one run.
     """
-    panel = [*confirmation.outputs, start]
-    kept = [gr.skip()] * len(outputs)
-
-    def press(*values: Any) -> list[Any]:
-        question = ask(*values)
-        if question is not None:
-            return [*_open(question), *kept]
-        return [*_close(), *go(*values)]
-
-    def pay(agreed: str, *values: Any) -> list[Any]:
-        question = ask(*values)
-        if question is not None and _shown(question) != agreed:
-            gr.Warning(escape(say("hardware.changed")))
-            return [*_open(question), *kept]
-        return [*_close(), *go(*values)]
-
-    start.click(handle(press), inputs, [*panel, *outputs], **BUSY)
-    confirmation.pay.click(handle(pay), [confirmation.agreed, *inputs], [*panel, *outputs], **BUSY)
-    confirmation.back.click(handle(_close), None, panel, **QUIET)
+    question = ask(visit, given)
+    return _closed() | go(visit, given) if question is None else _opened(question)
 
 
-def _open(question: Question) -> list[Any]:
+def paid(visit: Visit, given: Given, ask: Ask, go: Handler) -> Update:
+    """Start a run that costs what was agreed to, or ask again where that has changed; see `pressed`."""
+    question = ask(visit, given)
+    if question is not None and _shown(question) != given["confirm.agreed"]:
+        gr.Warning(escape(say("hardware.changed")))
+        return _opened(question)
+    return _closed() | go(visit, given)
+
+
+def back(visit: Visit, given: Given) -> Update:
+    """Take the question away."""
+    return _closed()
+
+
+def _opened(question: Question) -> Update:
     shown = _shown(question)
     pay = say("hardware.pay", most=remote.money(question.offer.at_most))
-    return [gr.update(visible=True), shown, gr.update(value=pay), shown, gr.update(visible=False)]
+    return {
+        "confirm.box": gr.update(visible=True),
+        "confirm.shown": shown,
+        "confirm.pay": gr.update(value=pay),
+        "confirm.agreed": str(shown),
+        "start": gr.update(visible=False),
+    }
 
 
-def _close() -> list[Any]:
-    return [gr.update(visible=False), "", gr.update(), "", gr.update(visible=True)]
+def _closed() -> Update:
+    return {
+        "confirm.box": gr.update(visible=False),
+        "confirm.shown": "",
+        "confirm.agreed": "",
+        "start": gr.update(visible=True),
+    }
 
 
-def _shown(question: Question) -> str:
+def _shown(question: Question) -> Markup:
     """Return the question as HTML; it holds nothing that changes by the clock, so that it can be compared."""
     offer = question.offer
     lines = {
@@ -274,8 +279,7 @@ def _shown(question: Question) -> str:
         "most": remote.money(offer.at_most),
     }
     told = {say(f"hardware.fact.{name}"): value for name, value in lines.items()} | dict(question.lines)
-    token = f'<div class="subdued">{escape(say("hardware.token"))}</div>'
-    return facts(told) + notices(question.beware, question.prefix) + token
+    return facts(told) + notices(question.beware, question.prefix) + _subdued(say("hardware.token"))
 
 
 def _time(offer: Quote) -> str:

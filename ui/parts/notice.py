@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from html import escape
 
+from markupsafe import Markup
 from pydantic import ValidationError
 
+from pipeline.base.message import Message
 from pipeline.base.options import readable
-from pipeline.base.preflight import Notice
 from ui.text import has, say
 
 _OPTION = re.compile(r"\b[a-z]+(?:[_:][a-z]+)+\b")
 
 
-def notices(found: Sequence[Notice], prefix: str, *, bad: bool = False) -> str:
+def notices(found: Sequence[Message], prefix: str = "", *, bad: bool = False) -> Markup:
     """Return notices as HTML; an option is called what its control is called.
 
     Args:
@@ -23,39 +23,59 @@ def notices(found: Sequence[Notice], prefix: str, *, bad: bool = False) -> str:
         prefix: First part of the controls' catalogue keys.
         bad: Whether they stop the run.
     """
-    style = "notice bad" if bad else "notice"
-    parts = []
-    for notice in found:
-        what, *rest = (escape(_named(_ended(text), prefix)) for text in (notice.what, notice.why, notice.next) if text)
-        parts.append(f'<div class="{style}"><b>{what}</b> {" ".join(rest)}</div>')
-    return "".join(parts)
+    place = Markup('<div class="{}"><b>{}</b> {}</div>')
+    style, parts = "notice bad" if bad else "notice", []
+    for each in found:
+        what, *rest = (_named(_ended(text), prefix) for text in (each.what, each.why, each.next) if text)
+        parts.append(place.format(style, what, " ".join(rest)))
+    return Markup("").join(parts)
 
 
-def wrong_values(error: ValidationError, prefix: str) -> str:
+def wrong_values(error: ValidationError, prefix: str = "") -> Markup:
     """Return what a form's validation found, as notices.
 
     Args:
         error: What pydantic raised.
         prefix: See `notices`.
     """
-    said = readable(error)
-    return notices([Notice(said.what, said.why, said.next)], prefix, bad=True)
+    return notices([readable(error, prefix).message], prefix, bad=True)
 
 
-def notice(text: str, style: str = "") -> str:
+def notice(text: str, style: str = "") -> Markup:
     """Return one sentence as a notice, "" for none.
 
     Args:
-        text: The sentence.
+        text: The sentence; markup stays markup.
         style: good or bad; "": a warning.
     """
-    return f'<div class="{f"notice {style}".strip()}">{escape(text)}</div>' if text else ""
+    return Markup('<div class="{}">{}</div>').format(f"notice {style}".strip(), text) if text else Markup("")
 
 
-def facts(lines: Mapping[str, str]) -> str:
+def line(*texts: str) -> Markup:
+    """Return texts as a plain line, "" for none; markup in it stays markup."""
+    inside = Markup(" ").join(text for text in texts if text)
+    return Markup('<div class="run-line">{}</div>').format(inside) if inside else Markup("")
+
+
+def link(url: str, words: str, name: str = "") -> Markup:
+    """Return a link that opens beside the studio, "" without an address of the web.
+
+    Args:
+        url: Where it leads.
+        words: What is read.
+        name: Its id in the page, where it has one.
+    """
+    if not url.startswith(("https://", "http://")):
+        return Markup("")
+    named = Markup(' id="{}"').format(name) if name else ""
+    return Markup('<a href="{}" target="_blank" rel="noopener noreferrer"{}>{}</a>').format(url, named, words)
+
+
+def facts(lines: Mapping[str, str]) -> Markup:
     """Return names and values as HTML."""
-    inside = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in lines.items())
-    return f'<dl class="facts">{inside}</dl>'
+    row = Markup("<dt>{}</dt><dd>{}</dd>")
+    inside = Markup("").join(row.format(name, value) for name, value in lines.items())
+    return Markup('<dl class="facts">{}</dl>').format(inside)
 
 
 def _ended(text: str) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.runs.view import View, see
+from pipeline.visit import Visit
 from ui.parts.run_view import inside, shape
-from ui.stream import Said, Visit
+from ui.stream import Said
 
 MEMORY = 32  # runs whose points are kept
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from markupsafe import Markup
 
 from pipeline.runs import launch
 from pipeline.runs.ledger import State
@@ -104,7 +105,7 @@ def draw(seen: View | None, ended: str, kind: str) -> list[Any]:
     stop = gr.update(visible=run.active, value=say("run.stop_now" if stopping else "run.stop"))
     end = ended if run.active else run.id
     name = f"run:{run.id}"
-    about = topic.place(name, inside(seen), "run-card", topic.mark(name, shape(seen), f"{kind}-hear"))
+    about = topic.place(name, Markup(inside(seen)), "run-card", topic.mark(name, shape(seen), f"{kind}-hear"))
     log = f'<pre class="run-log" tabindex="0" data-lines="{escape(name)}">{escape(seen.log)}</pre>'
     return [gr.update(visible=True), about, stop, log, end]
 

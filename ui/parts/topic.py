@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from ui.handlers import QUIET
 
@@ -18,7 +18,7 @@ def hearing(elem_id: str) -> gr.Button:
     return gr.Button(visible="hidden", elem_id=elem_id)
 
 
-def mark(topic: str, shape: str, hear: str, *, seen_only: bool = False) -> str:
+def mark(topic: str, shape: str, hear: str, *, seen_only: bool = False) -> Markup:
     """Return the attributes of an element that stands for a topic: while it is in the page the topic is watched.
 
     Args:
@@ -27,17 +27,17 @@ def mark(topic: str, shape: str, hear: str, *, seen_only: bool = False) -> str:
         hear: That button's elem_id.
         seen_only: Whether it is watched only while it can be seen.
     """
-    marks = f'data-topic="{escape(topic)}" data-shape="{escape(shape)}" data-hear="{escape(hear)}"'
-    return marks + (" data-seen-only" if seen_only else "")
+    marks = Markup('data-topic="{}" data-shape="{}" data-hear="{}"').format(topic, shape, hear)
+    return marks + Markup(" data-seen-only") if seen_only else marks
 
 
-def place(topic: str, inside: str, style: str = "", more: str = "") -> str:
+def place(topic: str, inside: str, style: str = "", more: str = "") -> Markup:
     """Return the HTML of a place in which the script draws a topic's `html`.
 
     Args:
         topic: kind:name.
-        inside: What it shows now, HTML.
+        inside: What it shows now; escaped unless it is Markup.
         style: CSS class.
         more: Further attributes: a `mark`, where the place stands for the topic itself.
     """
-    return f'<div class="{style}" data-draw="{escape(topic)}" {more}>{inside}</div>'
+    return Markup('<div class="{}" data-draw="{}" {}>{}</div>').format(style, topic, more, inside)

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
+from markupsafe import Markup
 
-from pipeline.base import project as projects
+from pipeline.base.message import message
 from pipeline.base.project import Project
 from pipeline.dataset.project import pairs_of
-from pipeline.review import annotators
+from pipeline.review import annotators, importing
 from pipeline.review import project as review_project
 from pipeline.review.plan import ReviewPlan
 from pipeline.review.project import plan_of
 from pipeline.runs.ledger import Run
 from pipeline.studio import Studio
-from ui.handlers import BUSY, QUIET, handle
+from pipeline.visit import Visit
+from ui.handlers import BUSY, Given, Update, Wiring, prefixed, under
 from ui.page import Page
 from ui.parts import run_view, topic
 from ui.parts.forms import ParameterForm
 from ui.parts.notice import notice
 from ui.parts.run_view import RunView
+from ui.parts.shown import loaded
 from ui.parts.topic import HEAR
 from ui.review import people as review_people
 from ui.review import plan as review_plan
 from ui.review.people import People
 from ui.review.topic import Phase, now_of, phase_of
 from ui.text import say, t
+
+SHOWN = ("box", "plan_box", "planned", "planned_text", "reason", "start", "run.run", "result", "mark", "form.*")
+DRAWN = (*SHOWN, *(f"people.{name}" for name in review_people.DRAWN))  # what drawing the section may update
+SECRET = tuple(f"people.{name}" for name in review_people.SECRET)
 
 
 @dataclass(frozen=True)
@@ -54,14 +59,6 @@ class ReviewSection:
     mark: gr.HTML
     hear: gr.Button
 
-    @property
-    def drawn(self) -> list[Component]:
-        """Components that `draw` may update."""
-        return [
-            *(self.box, self.plan_box, self.planned, self.planned_text, self.reason, self.start, self.run.run),
-            *(self.result, *self.people.drawn, self.mark, *self.form.inputs),
-        ]
-
 
 def build(studio: Studio) -> ReviewSection:
     """Lay out the review section."""
@@ -81,90 +78,86 @@ def build(studio: Studio) -> ReviewSection:
     return ReviewSection(*(box, plan_box, form, planned, planned_text, reason, start, run, result, people, mark, hear))
 
 
-def wire(section: ReviewSection, studio: Studio, page: Page) -> None:
+def wire(section: ReviewSection, wiring: Wiring, page: Page, studio: Studio) -> None:
     """Connect the section."""
-    people = section.people
-
-    def redraw(name: str, *, request: gr.Request) -> dict[Component, Any]:
-        return draw(section, studio, name, f"http://{request.headers.get('host', '')}")
-
-    def changed(name: str, *, request: gr.Request) -> dict[Component, Any]:
-        hidden = {people.fresh_box: gr.update(visible=False), people.fresh: None}
-        return {**redraw(name, request=request), **hidden, people.login: gr.update(visible=False, value="")}
-
-    def start(name: str, *values: Any, request: gr.Request) -> dict[Component, Any]:
-        run = start_import(section, studio, name, values)
-        return {**redraw(name, request=request), section.run.run: run.id}
-
-    def look(name: str) -> dict[Component, Any]:
-        return live(section, studio, name)
-
-    def create(name: str, names: str, *, request: gr.Request) -> dict[Component, Any]:
-        of, endpoint = projects.find(studio.home, name), studio.argilla.endpoint()
-        made = annotators.create_annotators(endpoint, plan_of(of), review_people.names_in(names))
-        return {**redraw(name, request=request), **review_people.sign_ins(people, made)}
-
-    page.project.change(handle(changed), [page.project], [*section.drawn, *people.secret, people.login], **QUIET)
-    page.items["dataset"].select(handle(redraw), [page.project], section.drawn, **QUIET)
-    section.run.ended.change(handle(redraw), [page.project], section.drawn, **QUIET)
-    section.hear.click(handle(look), [page.project], section.drawn, **HEAR)
-    section.start.click(handle(start), [page.project, *section.form.inputs], section.drawn, **BUSY)
-    people.create.click(handle(create), [page.project, people.names], [*section.drawn, *people.secret], **BUSY)
-    review_people.wire(people, studio, page)
+    people, own = section.people, wiring.within(_=section)
+    own.on(page.project.change, another, "page.project", [*DRAWN, *SECRET, "people.login"])
+    own.on([page.items["dataset"].select, section.run.ended.change], redraw, "page.project", DRAWN)
+    own.on(section.hear.click, look, "page.project", DRAWN, HEAR)
+    own.on(section.start.click, start, ["page.project", "form.*"], DRAWN, BUSY)
+    own.on(people.create.click, create, ["page.project", "people.names"], [*DRAWN, *SECRET], BUSY)
+    review_people.wire(people, wiring)
     run_view.wire(section.run, studio)
 
 
-def start_import(section: ReviewSection, studio: Studio, name: str, values: tuple[Any, ...]) -> Run:
+def redraw(visit: Visit, given: Given) -> Update:
+    """Show where the project's review stands."""
+    return _drawn(visit, given)
+
+
+def another(visit: Visit, given: Given) -> Update:
+    """Show another project; passwords that stood here are gone."""
+    hidden = gr.update(visible=False)
+    secrets = {"fresh_box": hidden, "fresh": None, "login": gr.update(visible=False, value="")}
+    return {**_drawn(visit, given), **prefixed("people.", secrets)}
+
+
+def look(visit: Visit, given: Given) -> Update:
+    """Show what has changed by itself."""
+    return _live(visit, loaded(visit, given))
+
+
+def start(visit: Visit, given: Given) -> Update:
     """Start a project's import with the plan in the form, or go on with the one it was begun with."""
-    of, endpoint = projects.find(studio.home, name), studio.argilla.endpoint()
+    of, endpoint = visit.project(given["page.project"]), visit.studio.argilla.endpoint()
     plan = plan_of(of)
-    if phase_of(of, studio.ledger.latest(name, "import")) == "plan":
-        form = section.form.read(values, unit=plan.unit)
-        assert isinstance(form, ReviewPlan)
-        plan = form
-    title = say("review.import.title", count=f"{len(pairs_of(of)):,}")
-    return review_project.start_import(studio.ledger, of, plan, endpoint, title)
+    if phase_of(of, visit.ledger.latest(of.name, "import")) == "plan":
+        plan = ReviewPlan.model_validate({**under(given, "form."), "unit": plan.unit, "language": plan.language})
+    title = message("review.import.title", count=f"{len(pairs_of(of)):,}")
+    run = review_project.start_import(visit.ledger, of, plan, endpoint, title)
+    return {**_drawn(visit, given), "run.run": run.id}
 
 
-def draw(section: ReviewSection, studio: Studio, name: str, base: str) -> dict[Component, Any]:
-    """Return updates that show where a project stands.
+def create(visit: Visit, given: Given) -> Update:
+    """Make accounts for annotators, and show their passwords once."""
+    of, endpoint = visit.project(given["page.project"]), visit.studio.argilla.endpoint()
+    names = review_people.names_in(given["people.names"])
+    made = annotators.create_annotators(endpoint, plan_of(of), names)
+    return {**_drawn(visit, given), **prefixed("people.", review_people.sign_ins(made))}
 
-    Args:
-        section: The section.
-        studio: Home, ledger and Argilla.
-        name: The project; "" for none.
-        base: Scheme and host the page was asked by.
-    """
-    of = projects.find(studio.home, name) if name else None
-    run = studio.ledger.latest(name, "import") if of else None
+
+def _drawn(visit: Visit, given: Given) -> Update:
+    """Return updates that show where a project stands."""
+    of = loaded(visit, given)
+    run = visit.ledger.latest(of.name, "import") if of else None
     phase = phase_of(of, run)
-    if of is None or phase == "none":
-        return {section.box: gr.update(visible=False), section.run.run: "", section.mark: ""}
+    if of is None:
+        return {"box": gr.update(visible=False), "run.run": "", "mark": ""}
     plan = plan_of(of)
     return _merged(
         {
-            section.box: gr.update(visible=True),
-            section.plan_box: gr.update(visible=phase == "plan"),
-            section.planned: gr.update(visible=phase != "plan"),
-            section.planned_text: review_plan.said(plan),
-            section.result: _shown(_result(run) if phase == "review" else ""),
-            section.run.run: run.id if run else "",
-            section.people.box: gr.update(visible=phase in ("stopped", "review")),
-            section.start: gr.update(visible=phase in ("plan", "stopped"), value=_start_label(of, phase)),
+            "box": gr.update(visible=True),
+            "plan_box": gr.update(visible=phase == "plan"),
+            "planned": gr.update(visible=phase != "plan"),
+            "planned_text": review_plan.said(plan),
+            "result": _shown(_result(run) if phase == "review" else ""),
+            "run.run": run.id if run else "",
+            "people.box": gr.update(visible=phase in ("stopped", "review")),
+            "start": gr.update(visible=phase in ("plan", "stopped"), value=_start_label(of, phase)),
         },
-        review_plan.show(section.form, plan),
-        review_people.links(section.people, studio, of, base),
-        live(section, studio, name, first=True),
+        prefixed("form.", review_plan.show(plan)),
+        prefixed("people.", review_people.links(visit, of, given["asked"].base)),
+        _live(visit, of, first=True),
     )
 
 
-def _merged(*parts: dict[Component, Any]) -> dict[Component, Any]:
-    """Return updates of the same component as one; where they disagree, the later counts."""
-    whole: dict[Component, Any] = {}
-    for component, update in (item for part in parts for item in part.items()):
-        before = whole.get(component)
+def _merged(*updates: Update) -> Update:
+    """Return updates of the same part as one; where they disagree, the later counts."""
+    whole: Update = {}
+    for name, update in (item for each in updates for item in each.items()):
+        before = whole.get(name)
         both = isinstance(before, dict) and isinstance(update, dict)
-        whole[component] = before | update if both else update
+        whole[name] = before | update if both else update
     return whole
 
 
@@ -174,58 +167,55 @@ def _start_label(of: Project, phase: Phase) -> str:
     return say("review.import.count", count=f"{len(pairs_of(of)):,}")
 
 
-def live(section: ReviewSection, studio: Studio, name: str, *, first: bool = False) -> dict[Component, Any]:
+def _live(visit: Visit, of: Project | None, *, first: bool = False) -> Update:
     """Return updates for what changes by itself: whether Argilla is ready, and how far the annotators are.
 
     Args:
-        section: The section.
-        studio: Home, ledger and Argilla.
-        name: The project; "" for none.
+        visit: Gives Argilla and the ledger.
+        of: The project.
         first: Whether the list of annotators and what is suggested for it are drawn too.
     """
-    of = projects.find(studio.home, name) if name else None
-    now = now_of(studio, of)
+    now = now_of(visit, of)
     if of is None or now.phase == "none":
-        return {section.reason: _shown(""), section.mark: ""}
+        return {"reason": _shown(""), "mark": ""}
     watched = f"review:{of.name}"
-    updates: dict[Component, Any] = {
-        section.reason: _shown(notice(now.waiting)),
-        section.mark: f"<span {topic.mark(watched, now.shape, 'review-hear', seen_only=True)}></span>",
-    }
+    mark = Markup("<span {}></span>").format(topic.mark(watched, now.shape, "review-hear", seen_only=True))
+    updates: Update = {"reason": _shown(notice(now.waiting)), "mark": mark}
     if now.phase == "importing":
         return updates
-    updates[section.people.progress] = topic.place(watched, now.progress)
+    updates["people.progress"] = topic.place(watched, now.progress)
     if now.waiting:
-        return {**updates, section.start: gr.update(interactive=False)}
+        return {**updates, "start": gr.update(interactive=False)}
     if now.again:
         again = gr.update(visible=True, interactive=True, value=say("review.import.again"))
-        return {**updates, section.start: again}
-    updates[section.start] = gr.update(interactive=True, visible=now.phase != "review")
+        return {**updates, "start": again}
+    updates["start"] = gr.update(interactive=True, visible=now.phase != "review")
     if first and now.names is not None:
-        suggested = review_people.suggested(section.people, now.names, asked=now.phase == "review")
-        return _merged(updates, suggested)
+        suggested = review_people.suggested(now.names, asked=now.phase == "review")
+        return _merged(updates, prefixed("people.", suggested))
     return updates
 
 
-def _result(run: Run | None) -> str:
+def _result(run: Run | None) -> Markup:
     """Return what an import did as HTML, and which pairs it left out and why."""
     found = run.result if run else None
     if not found:
-        return ""
+        return Markup("")
     parts = [say("review.result", added=f"{found['added']:,}", total=f"{found['total']:,}")]
     if found["already_there"]:
         parts.append(say("review.result.there", count=f"{found['already_there']:,}"))
     if found["altered"]:
         parts.append(say("review.result.altered", count=f"{found['altered']:,}"))
-    text = f'<div class="notice good">{escape(" ".join(parts))}</div>'
-    if found["skipped"]:
-        reasons = "".join(
-            f"<li>{escape(say('pair.title', number=each['number']))}: {escape(each['reason'])}</li>"
-            for each in found["first_skipped"]
-        )
-        head = escape(say("review.result.skipped", count=f"{found['skipped']:,}"))
-        text += f'<details class="notice"><summary>{head}</summary><ul>{reasons}</ul></details>'
-    return text
+    text = notice(" ".join(parts), "good")
+    if not found["skipped"]:
+        return text
+    reasons = Markup("").join(
+        Markup("<li>{}: {}</li>").format(say("pair.title", number=each["number"]), importing.reason_of(each).said())
+        for each in found["first_skipped"]
+    )
+    head = say("review.result.skipped", count=f"{found['skipped']:,}")
+    fold = Markup('<details class="notice"><summary>{}</summary><ul>{}</ul></details>')
+    return text + fold.format(head, reasons)
 
 
 def _shown(text: str) -> Any:

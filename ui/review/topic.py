@@ -11,10 +11,10 @@ from pipeline.review import annotators, readback
 from pipeline.review.api import Refused, ReviewError
 from pipeline.review.project import plan_of, review_of
 from pipeline.runs.ledger import Run, State
-from pipeline.studio import Studio
+from pipeline.visit import Visit
 from ui.parts.notice import notice
 from ui.review import people as review_people
-from ui.stream import Said, Visit
+from ui.stream import Said
 from ui.text import say
 
 Phase = Literal["none", "plan", "importing", "stopped", "review"]
@@ -55,9 +55,9 @@ class Now:
         return f"{self.phase} {self.waiting} {self.again}"
 
 
-def now_of(studio: Studio, of: Project | None) -> Now:
+def now_of(visit: Visit, of: Project | None) -> Now:
     """Look at a project's review; Argilla is asked while people review."""
-    phase = phase_of(of, studio.ledger.latest(of.name, "import") if of else None)
+    studio, phase = visit.studio, phase_of(of, visit.ledger.latest(of.name, "import") if of else None)
     if of is None or phase in ("none", "importing"):
         return Now(phase)
     try:
@@ -84,18 +84,15 @@ class ReviewTopic:
 
     every, slow = 5.0, True
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
-
     def admit(self, visit: Visit, name: str) -> None:
         """Let the visitor watch projects of their own.
 
         Raises:
-            LookupError: There is none of that name, or it is somebody else's.
+            StudioError: They have none of that name.
         """
         visit.project(name)
 
     def look(self, visit: Visit, name: str) -> Said:
         """Return how far the annotators are."""
-        now = now_of(self._studio, visit.project(name))
+        now = now_of(visit, visit.project(name))
         return Said({"html": now.progress, "shape": now.shape})

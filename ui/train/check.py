@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from html import escape
+from markupsafe import Markup
 
 from pipeline.base.preflight import Preflight
 from pipeline.hardware import machine as hardware_machine
 from pipeline.hardware.remote import money
 from pipeline.train.check import TrainNumbers
-from pipeline.train.orpo import OrpoParams
-from ui.parts.notice import facts, notices
+from pipeline.train.params import TrainParams
+from ui.parts.notice import facts, line, notices
 from ui.parts.run_view import duration, rough
 from ui.text import say
 
 
-def machine_line() -> str:
+def machine_line() -> Markup:
     """Return what this machine has, as one line of HTML."""
     machine = hardware_machine.this_machine()
     gpus = ", ".join(f"{gpu.name} ({hardware_machine.size(gpu.memory)})" for gpu in machine.gpus) or say("train.no_gpu")
-    words = say("train.machine", cpus=machine.cpus, memory=hardware_machine.size(machine.memory), gpus=gpus)
-    return f'<div class="run-line">{escape(words)}</div>'
+    return line(say("train.machine", cpus=machine.cpus, memory=hardware_machine.size(machine.memory), gpus=gpus))
 
 
-def summary(found: Preflight[TrainNumbers], params: OrpoParams) -> str:
+def summary(found: Preflight[TrainNumbers], params: TrainParams) -> Markup:
     """Return what a check found as HTML: numbers, what stops the run, what to beware of.
 
     Args:
@@ -50,7 +49,7 @@ def summary(found: Preflight[TrainNumbers], params: OrpoParams) -> str:
         lines["most"] = say(
             "train.most", most=money(numbers.job.offer.at_most), time=duration(numbers.job.offer.hard_stop)
         )
-    shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()}) if numbers.pairs else ""
+    shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()}) if numbers.pairs else Markup("")
     return notices(found.blockers, "train", bad=True) + shown + notices(found.warnings, "train")
 
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
-from pipeline.base.project import Project, find
+from pipeline.base.errors import StudioError
+from pipeline.base.project import Project
 from pipeline.runs.ledger import Run
 from pipeline.runs.spec import spec_of
 from pipeline.runs.view import fold
-from pipeline.studio import Studio
-from ui.handlers import QUIET, handle
-from ui.page import Page
+from pipeline.visit import Visit
+from ui.handlers import Given, Update, Wiring
 from ui.parts.hardware import named
 from ui.parts.run_view import duration
 from ui.text import say, t
 
 WIDTHS: list[str | int] = ["60px", "150px", "220px", "210px", "120px", "180px", "80px", "100px", "110px"]
+DRAWN = ("history.box", "history.table")  # what `draw` updates
 COLUMNS = ("number", "started", "model", "dataset", "where", "state", "steps", "loss", "time")
 
 
@@ -29,11 +29,6 @@ class History:
 
     box: gr.Column
     table: gr.Dataframe
-
-    @property
-    def outputs(self) -> list[Any]:
-        """Components that `draw` returns updates for."""
-        return [self.box, self.table]
 
 
 def build() -> History:
@@ -51,36 +46,41 @@ def build() -> History:
     return History(box, table)
 
 
-def wire(history: History, studio: Studio, page: Page, drawn: gr.State, shown: gr.State) -> None:
-    """Connect the table.
+def wire(wiring: Wiring) -> None:
+    """Connect the table, which the tab calls `history`.
 
     Args:
-        history: Its components.
-        studio: Names the home and the ledger.
-        page: Gives the project.
-        drawn: State that changes when the table has to be drawn again.
-        shown: State with the id of the run shown: a click puts one there.
+        wiring: Knows the tab's parts.
     """
-
-    def listed(name: str) -> list[Any]:
-        return draw(studio, find(studio.home, name) if name else None)
-
-    def select(name: str, event: gr.SelectData) -> str:
-        return next(run.id for run in _runs(studio, name) if str(run.number) == event.row_value[0])
-
-    drawn.change(handle(listed), [page.project], history.outputs, **QUIET)
-    history.table.select(handle(select), [page.project], [shown], **QUIET)
+    wiring.on(wiring.parts["drawn"].change, listed, "page.project", DRAWN)
+    table = wiring.parts["history.table"]
+    wiring.on(table.select, selected, "page.project", "view.run", event=gr.SelectData)
 
 
-def draw(studio: Studio, project: Project | None) -> list[Any]:
-    """Return updates for `History.outputs`: a project's trainings, the newest first."""
-    runs = _runs(studio, project.name) if project else []
+def listed(visit: Visit, given: Given) -> Update:
+    """Show a project's trainings."""
+    return draw(visit, visit.project_or_none(given["page.project"]))
+
+
+def selected(visit: Visit, given: Given) -> Update:
+    """Show the training that was clicked on."""
+    number = str(given["event"].row_value[0])
+    run = next((run for run in _runs(visit, visit.project(given["page.project"])) if str(run.number) == number), None)
+    if run is None:
+        raise StudioError("run.none", run=number)
+    return {"view.run": run.id}
+
+
+def draw(visit: Visit, project: Project | None) -> Update:
+    """Return updates for `DRAWN`: a project's trainings, the newest first."""
+    runs = _runs(visit, project) if project else []
     headers = [say(f"train.column.{name}") for name in COLUMNS]
-    return [gr.update(visible=bool(runs)), gr.update(value={"headers": headers, "data": [_line(run) for run in runs]})]
+    table = {"headers": headers, "data": [_line(run) for run in runs]}
+    return {"history.box": gr.update(visible=bool(runs)), "history.table": gr.update(value=table)}
 
 
-def _runs(studio: Studio, name: str) -> list[Run]:
-    return studio.ledger.list(project=name, kind="train")
+def _runs(visit: Visit, project: Project) -> list[Run]:
+    return visit.ledger.list(project=project.name, kind="train")
 
 
 def _line(run: Run) -> list[str]:

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from pipeline.hardware import machine, remote
 from pipeline.hardware.remote import money
 from pipeline.runs.ledger import Run, State
 from pipeline.runs.view import View
 from pipeline.train import card, trainings
+from pipeline.train.algorithm import algorithms
+from ui.handlers import Update
 from ui.parts import curves
 from ui.parts.hardware import named
-from ui.parts.notice import facts, notice
+from ui.parts.notice import facts, line, link, notice
 from ui.parts.run_view import duration
 from ui.text import say, t
 
-# Each plot's metrics, as TRL 0.13 names them.
-CURVES = {
-    "loss": ("loss", "nll_loss"),
-    "ratio": ("log_odds_ratio",),
-    "accuracy": ("rewards/accuracies",),
-    "margin": ("rewards/margins",),
-}
+# The metrics of each plot, of all algorithms: a run fills those of its own.
+CURVES = {curve.name: curve.metrics for each in algorithms().values() for curve in each.curves}
 METRICS = tuple(dict.fromkeys(metric for metrics in CURVES.values() for metric in metrics))
 
 
@@ -45,11 +41,6 @@ class Trained:
     facts: gr.HTML
     snippet: gr.Code
     evaluate: gr.Button
-
-    @property
-    def outputs(self) -> list[Any]:
-        """Components that `draw` returns updates for."""
-        return [self.note, self.curves, self.box, self.facts, self.snippet, self.evaluate]
 
 
 def build() -> Trained:
@@ -80,66 +71,58 @@ def key(seen: View | None) -> str:
     return f"{seen.run.id} {seen.run.state} {seen.folded.stage} {bool(seen.folded.metrics)} {worker}"
 
 
-def draw(seen: View | None) -> list[Any]:
-    """Return updates for `Trained.outputs`: a run's note, curves and result."""
+def draw(seen: View | None) -> Update:
+    """Return updates for `Trained`, by its names: a run's note, curves and result."""
     if seen is None:
         hidden = gr.update(visible=False)
-        return [hidden, hidden, hidden, "", "", gr.update()]
+        return {"note": hidden, "curves": hidden, "box": hidden}
     words = _note(seen)
-    return [
-        gr.update(value=words, visible=bool(words)),
-        gr.update(value=_curves(seen.run), visible=bool(seen.folded.metrics)),
-        *_result(seen),
-    ]
+    return {
+        "note": gr.update(value=words, visible=bool(words)),
+        "curves": gr.update(value=_curves(seen.run), visible=bool(seen.folded.metrics)),
+        **_result(seen),
+    }
 
 
-def _note(seen: View) -> str:
+def _note(seen: View) -> Markup:
     """Return what a run's state means, where the state alone does not say it."""
     run, result = seen.run, seen.run.result or {}
     said = ""
     if run.state is State.WAITING:
-        said = notice(say("train.waiting", user=run.user))
+        said = say("train.waiting", user=run.user)
     elif run.state is State.STARTING and seen.folded.stage == "install" and run.place == "local":
-        said = notice(say("train.installing"))
+        said = say("train.installing")
     elif run.state is State.CANCELLED:
-        said = notice(say("train.cancelled"))
+        said = say("train.cancelled")
     elif run.state is State.SUCCEEDED and result.get("stopped"):
         wanted = seen.folded.metrics[-1]["max_steps"] if seen.folded.metrics else "?"
-        said = notice(say("train.stopped", steps=result.get("steps"), of=wanted))
-    return said + _job(run)
+        said = say("train.stopped", steps=result.get("steps"), of=wanted)
+    return notice(said) + _job(run)
 
 
-def _job(run: Run) -> str:
+def _job(run: Run) -> Markup:
     """Return where a run on a Job goes on, or what it has cost: the fear to pay on is answered wherever it is seen."""
     if run.place != "job":
-        return ""
+        return Markup("")
     job = run.worker or {}
-    page = _link(str(job.get("url") or ""), say("train.job.page"))
+    page = link(str(job.get("url") or ""), say("train.job.page"))
     spent = remote.spent(run)
     if run.active:
         if not job.get("job"):
-            return f'<div class="run-line">{escape(say("train.job.none_yet"))}</div>'
+            return line(say("train.job.none_yet"))
         limit = duration(float(job.get("timeout") or 0))
         price = money(60 * float(job.get("price_per_minute") or 0))
         words = say("train.job.running", flavor=named(str(job.get("flavor") or "")), price=price, time=limit)
-        return f'<div class="run-line">{escape(words)} {page}</div>'
+        return line(words, page)
     if run.state is State.LOST:
-        return f'<div class="notice bad">{escape(say("train.job.lost"))} {page}</div>'
+        return notice(Markup("{} {}").format(say("train.job.lost"), page), "bad")
     if spent is None:  # a Job that was there may have run for a moment that nobody saw
-        words = say("train.job.ended" if job.get("job") else "train.job.free")
-        return f'<div class="run-line">{escape(words)} {page}</div>'
+        return line(say("train.job.ended" if job.get("job") else "train.job.free"), page)
     words = say("train.job.cost", time=duration(spent.seconds), flavor=named(spent.flavor), cost=money(spent.usd))
-    return f'<div class="run-line">{escape(words)} {page}</div>'
+    return line(words, page)
 
 
-def _link(url: str, words: str) -> str:
-    """Return a link that opens beside the studio, "" without an address of the web."""
-    if not url.startswith(("https://", "http://")):
-        return ""
-    return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(words)}</a>'
-
-
-def _curves(run: Run) -> str:
+def _curves(run: Run) -> Markup:
     """Return the places of a run's curves, which the page draws from the stream."""
     figures = [
         curves.figure(
@@ -152,17 +135,16 @@ def _curves(run: Run) -> str:
         )
         for name, metrics in CURVES.items()
     ]
-    return f'<div class="curves">{"".join(figures)}</div>'
+    return Markup('<div class="curves">{}</div>').format(Markup("").join(figures))
 
 
-def _result(seen: View) -> list[Any]:
+def _result(seen: View) -> Update:
     """Return updates for what a finished run made."""
     run, result = seen.run, seen.run.result or {}
     remote_model = run.place == "job" and bool(result.get("repo"))
     path = str(result.get("repo" if remote_model else "model_path") or "")
     if run.state is not State.SUCCEEDED or not path:
-        return [gr.update(visible=False), "", "", gr.update()]
-    there = trainings.loaded_from(run) is not None
+        return {"box": gr.update(visible=False)}
     loss = (result.get("metrics") or {}).get("loss")
     lines = {
         "size": machine.size(int(result.get("size_bytes") or 0)),
@@ -176,11 +158,16 @@ def _result(seen: View) -> list[Any]:
     if remote_model:
         lines = {"repository": path, "revision": str(result.get("revision") or ""), **lines}
         snippet = card.snippet(path, "merged" if result.get("adapter_path") else "", str(result.get("revision") or ""))
-        link = _link(str(result.get("url") or ""), say("train.open"))
+        page = link(str(result.get("url") or ""), say("train.open"))
     else:
         lines = {"path": path if Path(path).is_dir() else say("train.gone", path=path), **lines}
         if result.get("adapter_path"):
             lines["adapter"] = str(result["adapter_path"])
-        snippet, link = card.snippet(path), ""
+        snippet, page = card.snippet(path), Markup("")
     shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()})
-    return [gr.update(visible=True), shown + (f"<p>{link}</p>" if link else ""), snippet, gr.update(visible=there)]
+    return {
+        "box": gr.update(visible=True),
+        "facts": shown + (Markup("<p>{}</p>").format(page) if page else ""),
+        "snippet": snippet,
+        "evaluate": gr.update(visible=trainings.loaded_from(run) is not None),
+    }

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
+from markupsafe import escape
 from pydantic import ValidationError
 
-from pipeline.base.project import Project, find
+from pipeline.base.errors import StudioError
+from pipeline.base.project import Project
 from pipeline.export import exported
 from pipeline.hardware.flavors import Need
 from pipeline.hardware.remote import JobOptions
@@ -20,14 +20,16 @@ from pipeline.runs.spec import spec_of
 from pipeline.runs.view import look
 from pipeline.studio import Studio
 from pipeline.train import check, job, trainings
-from pipeline.train.orpo import OrpoParams, TrainOptions
-from ui.handlers import BUSY, QUIET, handle
+from pipeline.train.algorithms.orpo import OrpoParams
+from pipeline.train.options import TrainOptions
+from pipeline.visit import COMPUTE, Visit
+from ui.handlers import CHECK, Given, Update, Wiring, prefixed, under
 from ui.page import Page
 from ui.parts import hardware as places
 from ui.parts import run_view
 from ui.parts.forms import ParameterForm, control, parameter_form
 from ui.parts.hardware import Confirmation, HardwarePicker, Question
-from ui.parts.notice import wrong_values
+from ui.parts.notice import notices, wrong_values
 from ui.parts.run_view import RunView
 from ui.text import say, t
 from ui.train import check as train_check
@@ -36,8 +38,9 @@ from ui.train import result as train_result
 from ui.train.history import History
 from ui.train.result import Trained
 
-# A check may ask the Hub and count tokens: queued, but without a spinner, and only the last of several changes counts.
-CHECK: dict[str, Any] = {**BUSY, "show_progress": "hidden", "trigger_mode": "always_last"}
+ADAPTER = ("lora_r", "lora_alpha", "lora_dropout", "merge_adapter")
+INPUTS = ("page.project", "options.*", "form.*", *places.INPUTS)  # what a run is made of
+CHOICES = ("empty", "go", "body", "newest", "options.dataset", "options.base_model", "based", *train_history.DRAWN)
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,6 @@ class TrainTab:
     drawn: gr.State
     trained: Trained
     history: History
-
-    @property
-    def inputs(self) -> list[Component]:
-        """All controls of a run: options, parameters, hardware."""
-        return [*self.options.inputs, *self.form.inputs, *self.hardware.inputs]
 
 
 def build(studio: Studio) -> TrainTab:
@@ -105,163 +103,98 @@ def _options() -> ParameterForm:
     return ParameterForm(TrainOptions, {"dataset": dataset, "base_model": base_model, "project_name": name})
 
 
-def wire(tab: TrainTab, studio: Studio, page: Page) -> None:
+def wire(tab: TrainTab, wiring: Wiring, page: Page, studio: Studio) -> None:
     """Connect the Train tab."""
-    _wire_project(tab, studio, page)
-    _wire_start(tab, studio, page)
-    _wire_run(tab, studio, page)
+    wiring = wiring.within(_=tab)
+    looked_at = page.items["train"].select
+    wiring.on(page.project.change, opened, "page.project", [*CHOICES, "options.project_name", "view.run"])
+    wiring.on(looked_at, again, ["page.project", "options.dataset", "newest", "based"], CHOICES)
+    wiring.on(tab.go.click, left, "page.project", "page.tabs")
 
-
-def _wire_project(tab: TrainTab, studio: Studio, page: Page) -> None:
-    def opened(name: str) -> list[Any]:
-        project = _project(studio, name)
-        latest = studio.ledger.latest(name, "train") if project else None
-        base = project.read().base_model if project else TrainOptions().base_model
-        shown = _chosen(studio, project, "", "", base)
-        return [*shown, _free_name(studio, project), latest.id if latest else ""]
-
-    def again(name: str, dataset: str | None, newest: str, based: str) -> list[Any]:
-        if not name:  # the page is still loading: what opens the project must not be undone
-            return [gr.update()] * len(chosen)
-        base = find(studio.home, name).read().base_model  # the Filter tab may have changed it
-        return _chosen(studio, find(studio.home, name), dataset or "", newest, base if base != based else None)
-
-    def leave(name: str) -> Any:
-        return gr.Tabs(selected="export" if name else "dataset")
-
-    options = tab.options.components
-    chosen = [tab.empty, tab.go, tab.body, tab.newest, options["dataset"], options["base_model"], tab.based]
-    chosen += tab.history.outputs
-    fresh = [*chosen, options["project_name"], tab.view.run]
-    page.project.change(handle(opened), [page.project], fresh, **QUIET)
-    again_inputs = [page.project, options["dataset"], tab.newest, tab.based]
-    page.items["train"].select(handle(again), again_inputs, chosen, **QUIET)
-    tab.go.click(handle(leave), [page.project], [page.tabs], **QUIET)
-
-
-def _wire_start(tab: TrainTab, studio: Studio, page: Page) -> None:
-    def checked(name: str, *values: Any) -> list[Any]:
-        return _checked(studio, tab, _project(studio, name), values)
-
-    def ask(name: str, *values: Any) -> Question | None:
-        return _question(studio, find(studio.home, name), *_read(tab, values))
-
-    def start(name: str, *values: Any) -> list[Any]:
-        project = find(studio.home, name)
-        run = trainings.start(studio.ledger, project, *_read(tab, values))
-        return [run.id, _free_name(studio, project), *train_history.draw(studio, project)]
-
-    def adapt(on: bool) -> list[Any]:
-        return [gr.update(interactive=bool(on))] * len(adapter)
-
-    check = [tab.check, tab.start, tab.machine, *tab.hardware.outputs]
-    everything = [page.project, *tab.inputs]
-    changes = [component.change for component in tab.inputs]
-    others = [page.items["train"].select, tab.view.ended.change, page.account.change]
-    gr.on([*changes, *others], handle(checked), everything, check, **CHECK)
-    started = [tab.view.run, tab.options.components["project_name"], *tab.history.outputs]
-    places.wire(tab.confirm, tab.start, everything, started, ask=ask, go=start)
-    lora = tab.form.components["lora"]
-    adapter = [tab.form.components[field] for field in ("lora_r", "lora_alpha", "lora_dropout", "merge_adapter")]
-    lora.change(handle(adapt), [lora], adapter, **QUIET)
-
-
-def _wire_run(tab: TrainTab, studio: Studio, page: Page) -> None:
-    def draw(run_id: str) -> list[Any]:
-        return train_result.draw(look(studio.ledger, run_id) if run_id else None)
-
-    def evaluate(run_id: str) -> list[Any]:
-        path = trainings.loaded_from(studio.ledger.get(run_id))
-        return [gr.Tabs(selected="evaluate"), (path, time.time())]
+    controls = [wiring.parts[name] for name in wiring.names(INPUTS) if name != "page.project"]
+    others = [looked_at, tab.view.ended.change, page.account.change]
+    checks = [*(each.change for each in controls), *others]
+    wiring.on(checks, checked, INPUTS, ["check", "start", "machine", *places.SHOWN], CHECK)
+    places.wire(wiring, INPUTS, ["view.run", "options.project_name", *train_history.DRAWN], press=pressed, pay=paid)
+    wiring.on(wiring.parts["form.lora"].change, adapted, "form.lora", [f"form.{name}" for name in ADAPTER])
 
     run_view.wire(tab.view, studio, also=lambda seen: [train_result.key(seen)], also_outputs=[tab.drawn])
-    tab.drawn.change(handle(draw), [tab.view.run], tab.trained.outputs, **QUIET)
-    train_history.wire(tab.history, studio, page, tab.drawn, tab.view.run)
-    tab.trained.evaluate.click(handle(evaluate), [tab.view.run], [page.tabs, page.model], **QUIET)
+    wiring.on(tab.drawn.change, drawn, "view.run", "trained.*")
+    train_history.wire(wiring)
+    wiring.on(tab.trained.evaluate.click, to_evaluate, "view.run", ["page.tabs", "page.model"])
 
 
-def _project(studio: Studio, name: str) -> Project | None:
-    return find(studio.home, name) if name else None
+def opened(visit: Visit, given: Given) -> Update:
+    """Show a project's choices and its latest training."""
+    project = visit.project_or_none(given["page.project"])
+    latest = visit.ledger.latest(project.name, "train") if project else None
+    base = project.read().base_model if project else TrainOptions().base_model
+    return {
+        **_chosen(visit, project, base=base),
+        "options.project_name": _free_name(visit, project),
+        "view.run": latest.id if latest else "",
+    }
 
 
-def _chosen(studio: Studio, project: Project | None, dataset: str, newest: str, base: str | None = None) -> list[Any]:
-    """Return updates for what can be chosen: the empty state, exports, base models, history.
-
-    Args:
-        studio: Names the ledger.
-        project: The project shown.
-        dataset: The export chosen so far.
-        newest: The newest export when that was chosen; a newer one is chosen now.
-        base: Base model to choose; None leaves it.
-    """
-    exports = exported.names(project) if project else []
-    if project is None or not exports:
-        words = say("train.empty.export" if project else "train.empty.project")
-        empty = gr.update(value=escape(words), visible=True)
-        hidden = gr.update(visible=False)
-        go = gr.update(value=say("train.go.export" if project else "train.go.dataset"), visible=True)
-        return [
-            empty,
-            go,
-            hidden,
-            "",
-            gr.update(choices=[], value=None),
-            gr.update(),
-            "",
-            *train_history.draw(studio, project),
-        ]
-    chosen = dataset if dataset in exports and exports[0] == newest else exports[0]
-    return [
-        gr.update(visible=False),
-        gr.update(visible=False),
-        gr.update(visible=True),
-        exports[0],
-        gr.update(choices=exports, value=chosen),
-        gr.update(choices=_base_models(studio, project), **({} if base is None else {"value": base})),
-        project.read().base_model,
-        *train_history.draw(studio, project),
-    ]
+def again(visit: Visit, given: Given) -> Update:
+    """Look again at what can be chosen, when the tab is opened."""
+    if not given["page.project"]:  # the page is still loading: what opens the project must not be undone
+        return {}
+    project = visit.project(given["page.project"])
+    base = project.read().base_model  # the Filter tab may have changed it
+    other = base if base != given["based"] else None
+    return _chosen(visit, project, given["options.dataset"] or "", given["newest"], other)
 
 
-def _base_models(studio: Studio, project: Project) -> list[tuple[str, str]]:
-    """Return what a training can start from without typing: the project's base model, the default, its own models."""
-    names = dict.fromkeys([project.read().base_model, TrainOptions().base_model])
-    # A training starts from the newest version of a model on the Hub.
-    made = {model.path.partition("@")[0]: model.name for model in reversed(trainings.models(studio.ledger, project))}
-    own = [(say("train.own", name=name), path) for path, name in reversed(made.items())]
-    return [*((name, name) for name in names), *own]
+def left(visit: Visit, given: Given) -> Update:
+    """Go to the tab where what is missing is made."""
+    return {"page.tabs": gr.update(selected="export" if given["page.project"] else "dataset")}
 
 
-def _free_name(studio: Studio, project: Project | None) -> str:
-    """Return the default name of a model, numbered when the project has it."""
-    default = TrainOptions().project_name
+def checked(visit: Visit, given: Given) -> Update:
+    """Say what would happen, whether it can be started, and which hardware fits."""
+    updates = {"machine": gr.update(value=train_check.machine_line(), visible=given["hardware.where"] != "job")}
+    idle = {**updates, "start": gr.update(interactive=False), **places.show(given, Need())}
+    project = visit.project_or_none(given["page.project"])
     if project is None:
-        return default
-    taken = (run for run in studio.ledger.list(project=project.name, kind="train") if run.active or run.place == "job")
-    used = {str(spec_of(run).get("project_name")) for run in taken}
-    number, name = 1, default
-    while name in used or (project.models / name).exists():
-        number += 1
-        name = f"{default}-{number}"
-    return name
+        return {**idle, "check": ""}
+    try:
+        options, params, where = _read(visit, given)
+    except ValidationError as error:
+        return {**idle, "check": wrong_values(error, "train")}
+    except StudioError as error:
+        return {**idle, "check": notices([error.message], "train", bad=True)}
+    found = check.preflight(visit.ledger, project, options, params, where=where)
+    latest = visit.ledger.latest(project.name, "train")
+    queued = latest is not None and latest.active and not where.remote
+    label = "train.start.job" if where.remote else "train.start.also" if queued else "train.start"
+    button = gr.update(
+        interactive=not found.blockers,
+        value=say(label),
+        # With a model there, evaluating it is what comes next.
+        variant="secondary" if queued or (latest and latest.state is State.SUCCEEDED) else "primary",
+    )
+    fitting = places.show(given, job.need(params, found.numbers.memory))
+    return {**updates, "check": train_check.summary(found, params), "start": button, **fitting}
 
 
-def _read(tab: TrainTab, values: tuple[Any, ...]) -> tuple[TrainOptions, OrpoParams, JobOptions]:
-    count, parameters = len(tab.options.components), len(tab.form.components)
-    given = dict(zip(tab.options.components, values[:count], strict=True))
-    options = TrainOptions.model_validate({name: value or "" for name, value in given.items()})
-    params = tab.form.read(values[count : count + parameters])
-    assert isinstance(params, OrpoParams)
-    return options, params, places.read(values[count + parameters :])
+def pressed(visit: Visit, given: Given) -> Update:
+    """Start a training, or ask first where it costs something."""
+    return places.pressed(visit, given, ask, start)
 
 
-def _question(
-    studio: Studio, project: Project, options: TrainOptions, params: OrpoParams, where: JobOptions
-) -> Question | None:
+def paid(visit: Visit, given: Given) -> Update:
+    """Start a training on a Job, as it was agreed to."""
+    return places.paid(visit, given, ask, start)
+
+
+def ask(visit: Visit, given: Given) -> Question | None:
     """Return what to ask before a run on a Job; None for one that costs nothing, or that is running already."""
-    if not where.remote or trainings.asked_already(studio.ledger, project, options, params, where):
+    project = visit.project(given["page.project"])
+    options, params, where = _read(visit, given)
+    if not where.remote or trainings.asked_already(visit.ledger, project, options, params, where):
         return None
-    found = check.preflight(studio.ledger, project, options, params, where=where)
+    found = check.preflight(visit.ledger, project, options, params, where=where)
     found.stop_if_blocked()
     planned = found.numbers.job
     if planned is None or planned.destination is None:  # it would have been a blocker
@@ -275,26 +208,102 @@ def _question(
     return Question(planned.offer, {say(f"train.confirm.{name}"): text for name, text in lines.items()}, found.warnings)
 
 
-def _checked(studio: Studio, tab: TrainTab, project: Project | None, values: tuple[Any, ...]) -> list[Any]:
-    """Return the summary of what would happen, whether it can be started, and which hardware fits."""
-    place, flavor, _ = values[-len(tab.hardware.inputs) :]
-    machine = gr.update(value=train_check.machine_line(), visible=place != "job")
+def start(visit: Visit, given: Given) -> Update:
+    """Start a training and show it."""
+    project = visit.project(given["page.project"])
+    options, params, where = _read(visit, given)
+    if not where.remote:
+        visit.require(COMPUTE)
+    run = trainings.start(visit.ledger, project, options, params, where)
+    shown = {"view.run": run.id, "options.project_name": _free_name(visit, project)}
+    return shown | train_history.draw(visit, project)
+
+
+def adapted(visit: Visit, given: Given) -> Update:
+    """Let the adapter be set only where there is one."""
+    return {f"form.{name}": gr.update(interactive=bool(given["form.lora"])) for name in ADAPTER}
+
+
+def drawn(visit: Visit, given: Given) -> Update:
+    """Draw what a run has besides its progress."""
+    run = visit.run(given["view.run"]) if given["view.run"] else None
+    return prefixed("trained.", train_result.draw(look(visit.ledger, run.id) if run else None))
+
+
+def to_evaluate(visit: Visit, given: Given) -> Update:
+    """Go on with the model of the run shown."""
+    path = trainings.loaded_from(visit.run(given["view.run"]))
+    return {"page.tabs": gr.update(selected="evaluate"), "page.model": (path, time.time())}
+
+
+def _chosen(
+    visit: Visit, project: Project | None, dataset: str = "", newest: str = "", base: str | None = None
+) -> Update:
+    """Return updates for what can be chosen, `CHOICES`: the empty state, exports, base models, history.
+
+    Args:
+        visit: Who asks.
+        project: The project shown.
+        dataset: The export chosen so far.
+        newest: The newest export when that was chosen; a newer one is chosen now.
+        base: Base model to choose; None leaves it.
+    """
+    exports = exported.names(project) if project else []
+    if project is None or not exports:
+        missing = "export" if project else "project"
+        return {
+            "empty": gr.update(value=escape(say(f"train.empty.{missing}")), visible=True),
+            "go": gr.update(value=say("train.go.export" if project else "train.go.dataset"), visible=True),
+            "body": gr.update(visible=False),
+            "newest": "",
+            "options.dataset": gr.update(choices=[], value=None),
+            "based": "",
+            **train_history.draw(visit, project),
+        }
+    chosen = dataset if dataset in exports and exports[0] == newest else exports[0]
+    bases: dict[str, Any] = {"choices": _base_models(visit, project)} | ({} if base is None else {"value": base})
+    return {
+        "empty": gr.update(visible=False),
+        "go": gr.update(visible=False),
+        "body": gr.update(visible=True),
+        "newest": exports[0],
+        "options.dataset": gr.update(choices=exports, value=chosen),
+        "options.base_model": gr.update(**bases),
+        "based": project.read().base_model,
+        **train_history.draw(visit, project),
+    }
+
+
+def _base_models(visit: Visit, project: Project) -> list[tuple[str, str]]:
+    """Return what a training can start from without typing: the project's base model, the default, its own models."""
+    names = dict.fromkeys([project.read().base_model, TrainOptions().base_model])
+    # A training starts from the newest version of a model on the Hub.
+    made = {model.path.partition("@")[0]: model.name for model in reversed(trainings.models(visit.ledger, project))}
+    own = [(say("train.own", name=name), path) for path, name in reversed(made.items())]
+    return [*((name, name) for name in names), *own]
+
+
+def _free_name(visit: Visit, project: Project | None) -> str:
+    """Return the default name of a model, numbered when the project has it."""
+    default = TrainOptions().project_name
     if project is None:
-        return ["", gr.update(interactive=False), machine, *places.show(place, flavor, Need())]
-    try:
-        options, params, where = _read(tab, values)
-    except ValidationError as error:
-        wrong = wrong_values(error, "train")
-        return [wrong, gr.update(interactive=False), machine, *places.show(place, flavor, Need())]
-    found = check.preflight(studio.ledger, project, options, params, where=where)
-    latest = studio.ledger.latest(project.name, "train")
-    queued = latest is not None and latest.active and not where.remote
-    label = "train.start.job" if where.remote else "train.start.also" if queued else "train.start"
-    button = gr.update(
-        interactive=not found.blockers,
-        value=say(label),
-        # With a model there, evaluating it is what comes next.
-        variant="secondary" if queued or (latest and latest.state is State.SUCCEEDED) else "primary",
-    )
-    fitting = places.show(place, flavor, job.need(params, found.numbers.memory))
-    return [train_check.summary(found, params), button, machine, *fitting]
+        return default
+    taken = (run for run in visit.ledger.list(project=project.name, kind="train") if run.active or run.place == "job")
+    used = {str(spec_of(run).get("project_name")) for run in taken}
+    number, name = 1, default
+    while name in used or (project.models / name).exists():
+        number += 1
+        name = f"{default}-{number}"
+    return name
+
+
+def _read(visit: Visit, given: Given) -> tuple[TrainOptions, OrpoParams, JobOptions]:
+    """Return what a run is made of.
+
+    Raises:
+        ValidationError: A value is out of bounds.
+        StudioError: The base model is a folder of somebody else.
+    """
+    options = TrainOptions.model_validate({name: value or "" for name, value in under(given, "options.").items()})
+    visit.model(options.base_model)
+    return options, OrpoParams.model_validate(under(given, "form.")), places.read(given)

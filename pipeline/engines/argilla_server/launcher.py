@@ -27,12 +27,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-EXIT_LOCKED = 75
-HOST = "127.0.0.1"
-PACKAGE = "studio_argilla"
+# What all engines' programs share; last, for this folder's own name is that of a library.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-# Settings of other installations, tokens, and what makes Argilla believe that it is itself a Space.
-FOREIGN = ("ARGILLA_", "SPACE_", "OAUTH", "OAUTH2_", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "PERSISTANT_STORAGE")
+from annotation import EXIT_LOCKED, FOREIGN, HOST, boot_id  # type: ignore[import-not-found]
+
+PACKAGE = "studio_argilla"
 
 
 def load_package() -> None:
@@ -128,14 +128,6 @@ class Announcement:
         self._file.unlink(missing_ok=True)
 
 
-def boot_id() -> str:
-    """Return what tells this boot of the machine from others; empty where the system has no such thing."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
 async def ensure_owner(name: str, api_key: str, password: str) -> None:
     """Create the owner account, or give it this key and password if it has another key."""
     from argilla_server.contexts import accounts
@@ -222,7 +214,7 @@ def main() -> int:
         lock.acquire(timeout=0)
     except Timeout:
         say("Another Argilla server runs in this folder; this one ends.")
-        return EXIT_LOCKED
+        return int(EXIT_LOCKED)
     with lock:
         set_environment(home, spec["base_url"], secrets["auth_secret"])
         sock = take_port(spec["port"])

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from protocol import Emit, Problem  # type: ignore[import-not-found]
+from protocol import Problem, Reporter  # type: ignore[import-not-found]
 from specification import Job  # type: ignore[import-not-found]
 from state import State  # type: ignore[import-not-found]
 
@@ -21,7 +21,7 @@ def read_pairs(path: Path) -> list[dict[str, Messages]]:
         Problem: The file is missing or a row is no pair; names the line.
     """
     if not path.is_file():
-        raise Problem("NoData", f"{path} does not exist.", "Export a dataset and choose it for training.")
+        raise Problem("engines.no_data", file=path)
     rows = []
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
@@ -31,9 +31,7 @@ def read_pairs(path: Path) -> list[dict[str, Messages]]:
                 row = json.loads(line)
                 rows.append({column: _chat(row[column]) for column in ("prompt", "chosen", "rejected")})
             except (KeyError, TypeError, ValueError) as error:
-                raise Problem(
-                    "BadData", f"Line {number} of {path.name} is no pair: {error!r}.", "Export the dataset again."
-                ) from error
+                raise Problem("engines.no_pair", line=number, file=path.name, detail=repr(error)) from error
     return rows
 
 
@@ -46,7 +44,7 @@ def _chat(turns: Any) -> Messages:
     return messages
 
 
-def fit_rows(rows: list[dict[str, Messages]], tokenizer: Any, job: Job, state: State, emit: Emit) -> None:
+def fit_rows(rows: list[dict[str, Messages]], tokenizer: Any, job: Job, state: State, reporter: Reporter) -> None:
     """Cut answers to `max_completion_length` in place, and count them and the prompts that will be cut."""
     params = job.params
     for number, row in enumerate(rows, 1):
@@ -60,24 +58,14 @@ def fit_rows(rows: list[dict[str, Messages]], tokenizer: Any, job: Job, state: S
         except Problem:
             raise
         except Exception as error:  # a template is a program of the model's author: any error is possible
-            raise Problem(
-                "ChatTemplate",
-                f"The chat template of {job.base_model} cannot render pair {number}: {error}",
-                "Remove such pairs (a system turn, often), or choose another base model.",
-            ) from error
-        state.report("preparing", number, job, emit)
+            raise Problem("engines.template_refuses", model=job.base_model, pair=number, detail=error) from error
+        reporter.progress("preparing", number, len(rows), "pairs")
     if state.completions_cut:
-        emit(
-            "warning",
-            message=f"Answers longer than {params.max_completion_length} tokens, their end cut: "
-            f"{state.completions_cut} of {2 * len(rows)}, chosen and rejected.",
-        )
+        limit, answers = params.max_completion_length, 2 * len(rows)
+        reporter.warning("engines.answers_cut", limit=limit, count=state.completions_cut, answers=answers)
     if state.prompts_cut:
-        emit(
-            "warning",
-            message=f"Prompts longer than {params.max_prompt_length} tokens, their beginning cut: "
-            f"{state.prompts_cut} of {len(rows)}.",
-        )
+        limit = params.max_prompt_length
+        reporter.warning("engines.prompts_cut", limit=limit, count=state.prompts_cut, pairs=len(rows))
 
 
 def fit_answer(tokenizer: Any, prompt: Messages, head: str, answer: Messages, limit: int) -> Messages:
@@ -104,11 +92,7 @@ def fit_answer(tokenizer: Any, prompt: Messages, head: str, answer: Messages, li
         elif len(kept) > 2:
             kept, excess = kept[:-2], 0  # the turn before is the user's; the answer ends with the one before that
         else:
-            raise Problem(
-                "BadLengths",
-                f"{limit} tokens for an answer leave no room for its text: the chat template takes the rest.",
-                "Raise the longest answer.",
-            )
+            raise Problem("engines.no_room_for_text", limit=limit)
         length = answer_tokens(tokenizer, prompt, head, kept)
         excess += max(length - limit, 0)
     return kept

@@ -5,34 +5,47 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from protocol import Problem  # type: ignore[import-not-found]
 
+# The parameters this worker reads itself, with the type it needs; AutoTrain checks those it is only handed on.
+TYPES: dict[str, tuple[type, ...]] = {
+    "batch_size": (int,),
+    "beta": (int, float),
+    "block_size": (int,),
+    "epochs": (int,),
+    "gradient_accumulation": (int,),
+    "logging_steps": (int,),
+    "lora": (bool,),
+    "max_completion_length": (int,),
+    "max_prompt_length": (int,),
+    "merge_adapter": (bool,),
+    "mixed_precision": (str,),
+    "seed": (int,),
+    "warmup_ratio": (int, float),
+}
 
-@dataclass(frozen=True)
-class Params:
-    """Hyperparameters as `pipeline/train/orpo.py` declares them; units are tokens, pairs and steps."""
 
-    learning_rate: float
-    batch_size: int
-    epochs: int
-    block_size: int
-    warmup_ratio: float
-    lora: bool
-    lora_r: int
-    lora_alpha: int
-    lora_dropout: float
-    weight_decay: float
-    gradient_accumulation: int
-    mixed_precision: str
-    max_prompt_length: int
-    max_completion_length: int
-    logging_steps: int
-    save_total_limit: int
-    seed: int
-    merge_adapter: bool
-    beta: float
+class Params(SimpleNamespace):
+    """Hyperparameters by name, as the spec has them; units are tokens, pairs and steps."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Fail for a parameter that the spec has not."""
+        raise Problem("engines.parameter_missing", name=name)
+
+
+def read_params(values: dict[str, Any]) -> Params:
+    """Return the hyperparameters; those that are read here are checked for their types."""
+    for name, types in TYPES.items():
+        if name not in values:
+            raise Problem("engines.parameter_missing", name=name)
+        if not isinstance(values[name], types):
+            raise Problem("engines.parameter_type", name=name, given=values[name])
+    if values["mixed_precision"] not in ("bf16", "fp16", "none"):
+        raise Problem("engines.precision_unknown", given=values["mixed_precision"])
+    return Params(**values)
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,6 @@ class Job:
     project_name: str
     data_dir: Path
     output_dir: Path
-    stop_file: Path | None
     params: Params
 
     @property
@@ -51,38 +63,29 @@ class Job:
         """The model's folder."""
         return self.output_dir / self.project_name
 
-    def stop_requested(self) -> bool:
-        """Return whether the stop file is there."""
-        return self.stop_file is not None and self.stop_file.exists()
-
 
 def read_spec(spec: dict[str, Any]) -> Job:
     """Return the job a spec describes, checked as far as that needs no library."""
     try:
-        params = Params(**spec["params"])
+        params = read_params(spec["params"])
         job = Job(
             base_model=_model_place(spec["base_model"]),
             project_name=spec["project_name"],
             data_dir=Path(spec["data_dir"]).resolve(),
             output_dir=Path(spec["output_dir"]).resolve(),
-            stop_file=Path(spec["stop_file"]).resolve() if spec.get("stop_file") else None,
             params=params,
         )
     except (KeyError, TypeError) as error:
-        raise Problem("BadSpec", f"The spec cannot be read: {error!r}.") from error
+        raise Problem("engines.spec_unreadable", detail=repr(error)) from error
     if spec.get("kind") != "train":
-        raise Problem("BadSpec", f"This worker trains; it cannot do {spec.get('kind')!r}.")
-    if params.mixed_precision not in ("bf16", "fp16", "none"):
-        raise Problem("BadSpec", f"mixed_precision is bf16, fp16 or none, not {params.mixed_precision!r}.")
+        raise Problem("engines.spec_kind", kind=spec.get("kind"))
+    if spec.get("trainer", "orpo") != "orpo":
+        raise Problem("engines.trainer_unknown", trainer=spec["trainer"])
     name = job.project_name.replace("-", "")
     if not (name.isascii() and name.isalnum() and len(job.project_name) <= 50):
-        raise Problem(
-            "BadName",
-            f"{job.project_name!r} cannot name a model.",
-            "Use letters, digits and hyphens, at most 50.",
-        )
+        raise Problem("engines.bad_name", name=job.project_name)
     if job.folder.exists() and any(job.folder.iterdir()):
-        raise Problem("FolderExists", f"{job.folder} is not empty.", "Choose another name for the model.")
+        raise Problem("engines.folder_exists", folder=job.folder)
     return job
 
 
@@ -92,15 +95,9 @@ def _model_place(name: str) -> str:
     if folder.is_dir():
         if (folder / "config.json").is_file():
             return str(folder.resolve())
-        raise Problem(
-            "ModelNotFound",
-            f"{name} holds no config.json.",
-            "Choose the folder of a whole model (an adapter alone is not one).",
-        )
+        raise Problem("engines.no_config", model=name)
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or not name:
-        raise Problem(
-            "ModelNotFound", f"There is no folder {name!r}.", "Check the folder, or give a Hub id such as owner/name."
-        )
+        raise Problem("engines.no_folder", folder=name)
     return name
 
 
@@ -110,19 +107,17 @@ def check_sizes(job: Job, pairs: int) -> None:
     step = params.batch_size * params.gradient_accumulation
     if pairs < step:
         raise Problem(
-            "TooFewPairs",
-            f"{pairs} pairs are fewer than one step's {params.batch_size} x {params.gradient_accumulation} = {step}.",
-            "Lower the batch size or the gradient accumulation, or export more pairs.",
+            "engines.too_few_pairs",
+            pairs=pairs,
+            batch=params.batch_size,
+            accumulation=params.gradient_accumulation,
+            step=step,
         )
     if params.max_prompt_length >= params.block_size:
-        raise Problem(
-            "BadLengths",
-            f"Prompts of up to {params.max_prompt_length} tokens leave no room for an answer in {params.block_size}.",
-            "Lower the longest prompt or raise the block size.",
-        )
+        raise Problem("engines.no_room_for_answer", prompt=params.max_prompt_length, block=params.block_size)
 
 
 def total_steps(pairs: int, params: Params) -> int:
     """Return the number of optimizer steps (transformers 4.48: an epoch drops its incomplete last step)."""
     per_epoch = math.ceil(pairs / params.batch_size) // params.gradient_accumulation
-    return max(per_epoch, 1) * params.epochs
+    return int(max(per_epoch, 1) * params.epochs)

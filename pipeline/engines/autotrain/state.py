@@ -6,9 +6,6 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from protocol import Cancelled, Emit  # type: ignore[import-not-found]
-from specification import Job  # type: ignore[import-not-found]
-
 
 @dataclass
 class State:
@@ -23,18 +20,8 @@ class State:
     completions_cut: int = 0
     sequences_cut: int = 0
     tokenized: int = 0
-    reported: float = 0.0
     checkpoints: set[str] = field(default_factory=set)
     chat_template_added: bool = False
     dtype: Any = None
     model: Any = None
     metrics: dict[str, Any] = field(default_factory=dict)
-
-    def report(self, stage: str, done: int, job: Job, emit: Emit) -> None:
-        """Report once a second and at the end, and obey the stop file: there is nothing to save yet."""
-        now = time.monotonic()
-        if done == self.pairs or now - self.reported >= 1:
-            self.reported = now
-            emit("progress", stage=stage, done=done, total=self.pairs, unit="pairs")
-            if job.stop_requested():
-                raise Cancelled

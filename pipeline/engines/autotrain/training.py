@@ -6,18 +6,18 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 from pairs import UNMASKED, cut_prompt  # type: ignore[import-not-found]
-from protocol import SIGNALS, Cancelled, Emit, Problem  # type: ignore[import-not-found]
+from protocol import SIGNALS, Cancelled, Problem, Reporter  # type: ignore[import-not-found]
 from specification import Job, total_steps  # type: ignore[import-not-found]
 from state import State  # type: ignore[import-not-found]
 
+AUTOTRAINS_NAMES = {"learning_rate": "lr", "lora": "peft", "beta": "dpo_beta"}  # where they differ from the spec's
 CHECKPOINTS = 5  # checkpoints made in the course of a run, `save_total_limit` of them kept
 
 
-def autotrain_params(job: Job, state: State, emit: Emit) -> Any:
+def autotrain_params(job: Job, state: State, reporter: Reporter) -> Any:
     """Return AutoTrain's parameters for a job; no token is among them, so none can reach the disk."""
     import torch
     from autotrain.trainers.clm.params import LLMTrainingParams
@@ -26,70 +26,57 @@ def autotrain_params(job: Job, state: State, emit: Emit) -> Any:
     state.steps = total_steps(state.pairs, params)
     precision = None if params.mixed_precision == "none" else params.mixed_precision
     if precision == "fp16" and not torch.cuda.is_available():
-        emit("warning", message="fp16 needs a GPU; this run trains in full precision.")
+        reporter.warning("engines.fp16_ignored")
         precision = None
     warmup = params.warmup_ratio
     if warmup > 0 and math.ceil(state.steps * warmup) >= state.steps:
-        emit(
-            "warning",
-            message=f"A run of {state.steps} steps would be all warm-up, at a learning rate from 0; left out.",
-        )
+        reporter.warning("engines.all_warmup", steps=state.steps)
         warmup = 0.0
-    return LLMTrainingParams(
-        trainer="orpo",
-        model=job.base_model,
-        project_name=job.project_name,
-        prompt_text_column="prompt",
-        text_column="chosen",
-        rejected_text_column="rejected",
-        chat_template=None,
-        lr=params.learning_rate,
-        batch_size=params.batch_size,
-        epochs=params.epochs,
-        block_size=params.block_size,
-        model_max_length=max(params.block_size, 2048),  # AutoTrain lowers a longer tokenizer's to this
-        warmup_ratio=warmup,
-        peft=params.lora,
-        quantization=None,
-        lora_r=params.lora_r,
-        lora_alpha=params.lora_alpha,
-        lora_dropout=params.lora_dropout,
-        weight_decay=params.weight_decay,
-        gradient_accumulation=params.gradient_accumulation,
-        mixed_precision=precision,
-        max_prompt_length=params.max_prompt_length,
-        max_completion_length=params.max_completion_length,
-        logging_steps=max(1, min(params.logging_steps, state.steps // 10)),
-        save_total_limit=params.save_total_limit,
-        seed=params.seed,
-        dpo_beta=params.beta,
-        merge_adapter=False,  # AutoTrain merges into fp16 whatever the model was in; `save` does it instead
-        log="none",
-        push_to_hub=False,
-    )
+    told = {AUTOTRAINS_NAMES.get(name, name): value for name, value in vars(params).items()}
+    unknown = sorted(told.keys() - LLMTrainingParams.model_fields.keys())
+    if unknown:
+        raise Problem("engines.parameter_unknown", name=unknown[0])
+    fixed = {
+        "trainer": "orpo",
+        "model": job.base_model,
+        "project_name": job.project_name,
+        "prompt_text_column": "prompt",
+        "text_column": "chosen",
+        "rejected_text_column": "rejected",
+        "chat_template": None,
+        "model_max_length": max(params.block_size, 2048),  # AutoTrain lowers a longer tokenizer's to this
+        "warmup_ratio": warmup,
+        "quantization": None,
+        "mixed_precision": precision,
+        "logging_steps": max(1, min(params.logging_steps, state.steps // 10)),
+        "merge_adapter": False,  # AutoTrain merges into fp16 whatever the model was in; `save` does it instead
+        "log": "none",
+        "push_to_hub": False,
+    }
+    return LLMTrainingParams(**{**told, **fixed})
 
 
-def hooks(job: Job, state: State, tokenizer: Any, emit: Emit) -> dict[tuple[Any, str], Any]:
+def hooks(job: Job, state: State, tokenizer: Any, reporter: Reporter) -> dict[tuple[Any, str], Any]:
     """Return what replaces names in AutoTrain's modules: (module, name) -> value."""
     from autotrain.trainers.clm import train_clm_orpo, utils
 
     get_model, get_callbacks, configure = utils.get_model, utils.get_callbacks, utils.configure_training_args
 
     def model(config: Any, _: Any) -> Any:
-        return load_model(get_model, config, tokenizer, emit)
+        return load_model(get_model, config, tokenizer, reporter)
 
     def arguments(config: Any, logging_steps: int) -> dict[str, Any]:
         return {**configure(config, logging_steps), **training_arguments(job, state)}
 
     def callbacks(config: Any) -> list[Any]:
-        return [*get_callbacks(config), reporter(job, state, config, emit)]
+        return [*get_callbacks(config), callback(job, state, reporter)]
 
     return {
         (utils, "get_tokenizer"): lambda config: tokenizer,
         (utils, "get_model"): model,
         (utils, "configure_training_args"): arguments,
         (utils, "get_callbacks"): callbacks,
-        (train_clm_orpo, "ORPOTrainer"): trainer_class(job, state, emit),
+        (train_clm_orpo, "ORPOTrainer"): trainer_class(job, state, reporter),
     }
 
 
@@ -106,12 +93,12 @@ def replaced(values: dict[tuple[Any, str], Any]) -> Iterator[None]:
             setattr(module, name, value)
 
 
-def load_model(get_model: Callable[..., Any], config: Any, tokenizer: Any, emit: Emit) -> Any:
+def load_model(get_model: Callable[..., Any], config: Any, tokenizer: Any, reporter: Reporter) -> Any:
     """Load the model with AutoTrain's function, in float32 as that does."""
     from transformers import AutoConfig
     from trl.trainer.utils import disable_dropout_in_model
 
-    emit("stage", stage="loading", message=f"Loading {config.model}")
+    reporter.stage("loading", "engines.loading", model=config.model)
     # AutoTrain resizes the embeddings to len(tokenizer), which would strip the padding of many models' vocabulary (and
     # make peft 0.14 store both embedding matrices in the adapter). It takes no more than a length from its second
     # argument, so that the model's own size is kept unless the tokenizer outgrew it.
@@ -147,7 +134,7 @@ def training_arguments(job: Job, state: State) -> dict[str, Any]:
     }
 
 
-def trainer_class(job: Job, state: State, emit: Emit) -> type:
+def trainer_class(job: Job, state: State, reporter: Reporter) -> type:
     """Return trl's ORPOTrainer with prompts cut, tokens counted and a stop at a loss that is no number."""
     import torch
     from trl import ORPOTrainer
@@ -156,13 +143,13 @@ def trainer_class(job: Job, state: State, emit: Emit) -> type:
         def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
             """Tokenize a pair and keep the last `max_prompt_length` tokens of its prompt."""
             if state.tokenized == 0:
-                emit("stage", stage="tokenizing", message=f"Tokenizing {state.pairs} pairs")
+                reporter.stage("tokenizing", "engines.tokenizing", pairs=state.pairs)
             row: dict[str, Any] = super().tokenize_row(feature, model)
             cut_prompt(row, job.params.max_prompt_length)
             ends = {row[f"{side}_input_ids"][-1] for side in ("chosen", "rejected")}
             state.sequences_cut += ends != {self.processing_class.eos_token_id}
             state.tokenized += 1
-            state.report("tokenizing", state.tokenized, job, emit)
+            reporter.progress("tokenizing", state.tokenized, state.pairs, "pairs")
             return row
 
         def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -170,59 +157,52 @@ def trainer_class(job: Job, state: State, emit: Emit) -> type:
             result = super().compute_loss(model, inputs, *args, **kwargs)
             loss = result[0] if isinstance(result, tuple) else result
             if not torch.isfinite(loss):
-                raise Problem(
-                    "NotFinite",
-                    f"The loss stopped being a number in step {self.state.global_step + 1}.",
-                    "Lower the learning rate, or use bf16 or full precision instead of fp16.",
-                )
+                raise Problem("engines.not_finite", step=self.state.global_step + 1)
             state.tokens += int(inputs["chosen_attention_mask"].sum() + inputs["rejected_attention_mask"].sum())
             return result
 
     return Trainer
 
 
-def reporter(job: Job, state: State, config: Any, emit: Emit) -> Any:
+def callback(job: Job, state: State, reporter: Reporter) -> Any:
     """Return the callback that reports the training and obeys the stop file."""
     from transformers import TrainerCallback
 
-    class Reporter(TrainerCallback):  # type: ignore[misc]
+    class Told(TrainerCallback):  # type: ignore[misc]
         def on_train_begin(self, args: Any, trainer: Any, control: Any, **parts: Any) -> None:
             if state.sequences_cut:
-                emit(
-                    "warning",
-                    message=f"{state.sequences_cut} of {state.pairs} pairs are longer than {args.max_length} tokens in "
-                    "whole; the end of their answers was cut off.",
-                )
-            emit("ready", **_ready(job, state, args, parts))
-            emit("begin", max_steps=trainer.max_steps)
-            emit("stage", stage="training", message=f"Training for {trainer.max_steps} steps")
+                cut = {"count": state.sequences_cut, "pairs": state.pairs, "limit": args.max_length}
+                reporter.warning("engines.sequences_cut", **cut)
+            reporter.emit("ready", **_ready(job, state, args, parts))
+            reporter.emit("begin", max_steps=trainer.max_steps)
+            reporter.stage("training", "engines.training", steps=trainer.max_steps)
 
         def on_step_end(self, args: Any, trainer: Any, control: Any, **parts: Any) -> None:
             if SIGNALS:
                 raise Cancelled
             state.steps = trainer.global_step
-            emit("step", step=trainer.global_step, max_steps=trainer.max_steps)
+            reporter.emit("step", step=trainer.global_step, max_steps=trainer.max_steps)
             last = trainer.global_step >= trainer.max_steps
-            if not last and job.stop_requested():
+            if not last and reporter.stop_requested():
                 state.stopped = last = control.should_training_stop = True
             control.should_log = control.should_log or last
 
         def on_log(self, args: Any, trainer: Any, control: Any, logs: dict[str, Any], **parts: Any) -> None:
             if "loss" in logs:  # the last call brings the run time alone
                 state.metrics = dict(logs)
-                emit("log", step=trainer.global_step, max_steps=trainer.max_steps, **logs)
+                reporter.emit("log", step=trainer.global_step, max_steps=trainer.max_steps, **logs)
 
         def on_save(self, args: Any, trainer: Any, control: Any, **parts: Any) -> None:
             state.checkpoints.add(f"checkpoint-{trainer.global_step}")
-            emit("checkpoint", step=trainer.global_step)
+            reporter.emit("checkpoint", step=trainer.global_step)
 
         def on_train_end(self, args: Any, trainer: Any, control: Any, **parts: Any) -> None:
             state.model = parts["model"]
-            emit("saving", step=trainer.global_step)
-            emit("stage", stage="saving", message="Saving the model")
+            reporter.emit("saving", step=trainer.global_step)
+            reporter.stage("saving", "engines.saving")
             trainer.save_to_json(str(job.folder / "trainer_state.json"))
 
-    return Reporter()
+    return Told()
 
 
 def _ready(job: Job, state: State, args: Any, parts: dict[str, Any]) -> dict[str, Any]:
@@ -237,7 +217,7 @@ def _ready(job: Job, state: State, args: Any, parts: dict[str, Any]) -> dict[str
         "pairs": state.pairs,
         "steps": state.steps,
         "device": str(args.device),
-        "params": {**asdict(job.params), "logging_steps": args.logging_steps},
+        "params": {**vars(job.params), "logging_steps": args.logging_steps},
         "logging_steps": args.logging_steps,
         "save_steps": args.save_steps,
         "parameters": sum(weight.numel() for weight in parts["model"].parameters()),

@@ -1,15 +1,17 @@
 """Train a model by ORPO with AutoTrain 0.8.36's own training function: `python worker.py SPEC.json`.
 
-Runs in the engine's environment; the files of this folder are one program and import nothing of the studio's. The spec:
+Runs in the engine's environment; the files of this folder, with those beside it, are one program and import nothing of
+the studio's. The spec:
 
     kind         "train"
+    trainer      "orpo", AutoTrain's name of the algorithm
     base_model   Hub id or folder
     project_name name of the folder made in output_dir (letters, digits and hyphens, at most 50)
     data_dir     folder with train.jsonl: rows of prompt, chosen, rejected, each a chat list; other columns are ignored
     output_dir   folder in which <project_name>/ is made
     events       file of events, or "-": lines on stdout that begin with @@EVT
     stop_file    its existence asks to stop after the current step and save
-    params       all fields of `Params` (specification.py)
+    params       the hyperparameters by name, as `pipeline/train/algorithms/` declares them
 
 AutoTrain 0.8.36 accepts parameters that its ORPO trainer then ignores. They act here: `seed`, `lora_dropout` (trl
 switches all dropout off), `max_completion_length`, `max_prompt_length` (trl looks at it only when the whole sequence
@@ -24,16 +26,17 @@ import importlib.metadata
 import json
 import os
 import shutil
-import signal
 import sys
-import traceback
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+# What all engines' programs share; last, for this folder's own name is that of a library. In a Job it lies beside us.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+import protocol  # type: ignore[import-not-found]
 from pairs import Messages, fit_rows, read_pairs  # type: ignore[import-not-found]
 from problems import explain  # type: ignore[import-not-found]
-from protocol import SIGNALS, Cancelled, Emit, Problem, event_writer, ignore_signals, on_signal  # type: ignore[import-not-found]
+from protocol import Problem, Reporter
 from saving import remove_leftovers, remove_torn, save, summary  # type: ignore[import-not-found]
 from specification import Job, check_sizes, read_spec  # type: ignore[import-not-found]
 from state import State  # type: ignore[import-not-found]
@@ -44,39 +47,15 @@ LIBRARIES = ("autotrain-advanced", "trl", "transformers", "peft", "accelerate", 
 
 def main(spec_path: str) -> int:
     """Run the spec and return the exit code."""
-    spec = json.loads(Path(spec_path).read_text("utf-8"))
-    emit = event_writer(spec.get("events", "-"))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    emit("started", pid=os.getpid(), versions=_versions())
-    try:
-        done = run(spec, emit)
-    except Cancelled:
-        ignore_signals()
-        emit("cancelled")
-        return 130
-    except (Exception, SystemExit) as error:
-        ignore_signals()
-        if SIGNALS:
-            emit("cancelled")
-            return 130
-        said, trace = explain(error), traceback.format_exc()
-        with suppress(OSError):  # on a full disk neither log nor event may find space; the exit code tells
-            print(trace, file=sys.stderr)
-        with suppress(OSError):
-            emit("error", **said, traceback=trace[-4000:])
-        return 1
-    ignore_signals()
-    emit("done", **done)
-    return 0
+    return int(protocol.run(spec_path, run, _versions(), explain))
 
 
-def run(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
+def run(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """Train and save.
 
     Args:
         spec: See the module.
-        emit: Writes an event.
+        reporter: Tells it.
 
     Returns:
         The values of the `done` event.
@@ -89,7 +68,7 @@ def run(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
     rows = read_pairs(job.data_dir / "train.jsonl")
     check_sizes(job, len(rows))
     state = State(pairs=len(rows))
-    emit("stage", stage="starting", message="Starting AutoTrain")
+    reporter.stage("starting", "engines.starting", engine="AutoTrain")
     _prepare_environment()
     import torch
 
@@ -105,12 +84,12 @@ def run(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
     job.folder.mkdir(parents=True, exist_ok=True)
     os.chdir(job.output_dir)  # AutoTrain makes the folder named project_name in the current one
     try:
-        tokenizer, config = prepare(job, state, rows, emit)
-        with replaced(hooks(job, state, tokenizer, emit)):
+        tokenizer, config = prepare(job, state, rows, reporter)
+        with replaced(hooks(job, state, tokenizer, reporter)):
             train_clm_orpo.train(config)
         save(job, state, tokenizer, config)
     except Exception as error:
-        if explain(error)["type"] == "DiskFull":
+        if explain(error)["code"] == "engines.disk_full":
             remove_torn(job.folder, state)
         raise
     finally:
@@ -121,7 +100,7 @@ def run(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
     return done
 
 
-def prepare(job: Job, state: State, rows: list[dict[str, Messages]], emit: Emit) -> tuple[Any, Any]:
+def prepare(job: Job, state: State, rows: list[dict[str, Messages]], reporter: Reporter) -> tuple[Any, Any]:
     """Load tokenizer and model configuration, cut what is too long and hand the data to AutoTrain.
 
     Returns:
@@ -131,7 +110,7 @@ def prepare(job: Job, state: State, rows: list[dict[str, Messages]], emit: Emit)
     from autotrain.trainers.clm import utils
     from transformers import AutoConfig, AutoTokenizer, set_seed
 
-    emit("stage", stage="loading", message=f"Loading the tokenizer of {job.base_model}")
+    reporter.stage("loading", "engines.loading_tokenizer", model=job.base_model)
     model_config = AutoConfig.from_pretrained(job.base_model, trust_remote_code=False)
     state.dtype = model_config.torch_dtype
     base_tokenizer = AutoTokenizer.from_pretrained(job.base_model, trust_remote_code=False)
@@ -139,19 +118,15 @@ def prepare(job: Job, state: State, rows: list[dict[str, Messages]], emit: Emit)
         getattr(model_config, "max_position_embeddings", None) or sys.maxsize, base_tokenizer.model_max_length
     )
     if job.params.block_size > context:
-        raise Problem(
-            "TooLong",
-            f"The block size of {job.params.block_size} tokens is beyond the model's context of {context}.",
-            f"Set the block size to {context} or less.",
-        )
-    config = autotrain_params(job, state, emit)
+        raise Problem("engines.beyond_context", block=job.params.block_size, context=context)
+    config = autotrain_params(job, state, reporter)
     tokenizer = utils.get_tokenizer(config)
     if tokenizer.eos_token_id is None:
-        raise Problem("NoEndToken", "The model's tokenizer has no end token.", "Choose another base model.")
+        raise Problem("engines.no_end_token")
     state.chat_template_added = base_tokenizer.chat_template is None
 
-    emit("stage", stage="preparing", message=f"Measuring {len(rows)} pairs")
-    fit_rows(rows, tokenizer, job, state, emit)
+    reporter.stage("preparing", "engines.measuring", pairs=len(rows))
+    fit_rows(rows, tokenizer, job, state, reporter)
     data = job.folder / "autotrain-rows"
     data.mkdir()
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -184,9 +159,4 @@ def _versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1])
-    with suppress(OSError):  # a full disk
-        sys.stdout.flush()
-        sys.stderr.flush()
-    # torch's and tokenizers' threads have nothing left to do; a crash in their teardown would alter the code
-    os._exit(code)
+    protocol.leave(main(sys.argv[1]))

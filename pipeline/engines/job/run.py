@@ -58,9 +58,9 @@ PASSING = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
 class Problem(Exception):
     """Something the user can act on."""
 
-    def __init__(self, what: str, why: str = "", next: str = "") -> None:
-        super().__init__(what)
-        self.what, self.why, self.next = what, why, next
+    def __init__(self, code: str, /, **values: Any) -> None:
+        super().__init__(code)
+        self.code, self.values = code, values
 
 
 class Stopped(Exception):
@@ -79,6 +79,10 @@ class Relay:
     def emit(self, event: str, /, **values: Any) -> None:
         """Print an event of our own."""
         self.pass_on({"ts": time.time(), "event": event, **values})
+
+    def stage(self, stage: str, code: str, /, **values: Any) -> None:
+        """Print what is being done now; the words of `code` are the app's."""
+        self.emit("stage", stage=stage, code=code, values=values)
 
     def pass_on(self, event: Event) -> None:
         """Print an event of the worker."""
@@ -129,7 +133,7 @@ class Job:
 
     def carry(self) -> int:
         """Carry the run to its end; return the exit code."""
-        self.relay.emit("stage", stage="fetching", message="The Job has begun")
+        self.relay.stage("fetching", "engines.job_begun")
         try:
             self.fetch_bundle()
             for task in (self.watch, self.keep_saving):
@@ -144,7 +148,7 @@ class Job:
         except Stopped:
             end = self.ended_early()
         except Problem as error:
-            end = {"event": "error", "message": error.what, "why": error.why, "next": error.next}
+            end = error_event(error.code, **error.values)
         except Exception as error:  # the boundary of the program: whatever it is, the user must see it
             for line in traceback.format_exc().splitlines():
                 self.relay.line(line)
@@ -184,17 +188,16 @@ class Job:
         """Download what the worker reads."""
         for wanted in self.work.get("downloads") or []:
             self.check()
-            self.relay.emit("stage", stage="fetching", message=f"Downloading {wanted['file']} of {wanted['repo']}")
+            self.relay.stage("fetching", "engines.downloading", file=wanted["file"], repo=wanted["repo"])
             target = (self.folder / wanted["to"]).resolve()
             if not target.is_relative_to(self.folder.resolve()):
-                raise Problem(f"{wanted['to']} is outside of the Job's folder.")
+                raise Problem("engines.outside", path=wanted["to"])
             try:
                 file = self.download(wanted)
             except Exception as error:
+                detail = f"{type(error).__name__}: {error}"[:500]
                 raise Problem(
-                    f"{wanted['file']} of {wanted['repo']} could not be downloaded.",
-                    f"{type(error).__name__}: {error}"[:500],
-                    "Check that the repository is there and that the token may read it.",
+                    "engines.not_downloaded", file=wanted["file"], repo=wanted["repo"], detail=detail
                 ) from error
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(file, target)
@@ -219,7 +222,7 @@ class Job:
         python = environment / "bin" / "python"
         install = ["pip", "install", "--python", str(python)]
         lock = str(self.folder / "engine" / "lock.txt")
-        self.relay.emit("stage", stage="install", message="Building the engine's environment")
+        self.relay.stage("install", "engines.building")
         self.uv("create", ["venv", "--python", sys.executable, str(environment)])
         self.uv("packages", [*install, "--require-hashes", "--no-deps", "-r", lock])
         torch = self.work.get("torch")
@@ -242,14 +245,10 @@ class Job:
         for text in self.output_of(process):
             tail.append(text)
             if not text.lstrip().startswith(("+", "-", "~")):
-                self.relay.emit("stage", stage="install", message=f"{step}: {text}")
+                self.relay.stage("install", "engines.building_line", step=step, line=text)
         self.check()
         if process.returncode:
-            raise Problem(
-                f"The engine's environment could not be built: step “{step}” failed.",
-                "\n".join(tail),
-                "Start it again.",
-            )
+            raise Problem("engines.not_built", step=step, detail="\n".join(tail))
 
     def start(self, command: list[str], more: dict[str, str]) -> subprocess.Popen[bytes]:
         """Start a program in a session of its own; `watch` ends it when it must."""
@@ -278,7 +277,7 @@ class Job:
     def run_worker(self, python: Path) -> Event:
         """Run the worker, pass its events and lines on, and return the event with which it ended."""
         self.check()
-        self.relay.emit("stage", stage="starting", message="Starting the worker")
+        self.relay.stage("starting", "engines.starting_worker")
         command = [str(python), str(self.folder / "engine" / "worker.py"), "spec.json"]
         process, self.working = self.start(command, {"PYTHONUNBUFFERED": "1"}), True
         end: Event | None = None
@@ -303,20 +302,15 @@ class Job:
         if self.cause:
             return {"event": "cancelled"}
         if code < 0:
-            name = signal.Signals(-code).name
-            why = "Probably the memory of the machine was not enough." if code == -signal.SIGKILL else ""
-            return error_event(f"The worker was killed ({name}).", why, "Use a smaller batch size, or larger hardware.")
-        return error_event(f"The worker ended with exit code {code}.", next="The log has more.")
+            killed = "engines.killed_memory" if code == -signal.SIGKILL else "engines.killed"
+            return error_event(killed, signal=signal.Signals(-code).name)
+        return error_event("engines.exit_code", exit=code)
 
     def ended_early(self) -> Event:
         """Return the end of a run that was stopped before there was anything to keep."""
         if self.cause != "time":
             return {"event": "cancelled"}
-        return error_event(
-            "The time limit was reached before there was anything to save.",
-            f"The Job may run for {self.work.get('timeout', 0) / 60:.0f} minutes.",
-            "Start it again with a larger budget, on faster hardware, or with less to do.",
-        )
+        return error_event("engines.time_over", minutes=round(self.work.get("timeout", 0) / 60))
 
     def upload(self, done: Event) -> Event:
         """Bring the result to its repository; return what the end event says of it."""
@@ -324,21 +318,20 @@ class Job:
         if not upload:
             return self.save_output(done)
         folder, repo, kind = self.folder / upload["folder"], upload["repo"], upload.get("type", "model")
-        self.relay.emit("stage", stage="uploading", message=f"Saving to {repo}")
+        self.relay.stage("uploading", "engines.uploading", repo=repo)
         card = upload.get("card")
         if card:
-            (folder / "README.md").write_text(card.replace(RESULTS, results_table(done)), "utf-8")
+            (folder / "README.md").write_text(
+                card.replace(RESULTS, results_table(done, upload.get("words") or {})), "utf-8"
+            )
         try:
             self.again(
                 lambda: self.api.create_repo(repo, repo_type=kind, private=upload.get("private", True), exist_ok=True)
             )
             revision = self.again(lambda: self.commit_folder(folder, repo, kind, upload.get("message") or "Add files"))
         except Exception as error:
-            raise Problem(
-                f"The result could not be saved to {repo}.",
-                f"{type(error).__name__}: {error}"[:500],
-                "Check the repository, the token's permissions and the account's storage, then start it again.",
-            ) from error
+            detail = f"{type(error).__name__}: {error}"[:500]
+            raise Problem("engines.not_uploaded", repo=repo, detail=detail) from error
         model = Path(str(done.get("model_path") or folder))
         inside = model.relative_to(folder).as_posix() if model.is_relative_to(folder) else "."
         prefix = "" if kind == "model" else f"{kind}s/"
@@ -370,15 +363,12 @@ class Job:
 
     def save_output(self, done: Event) -> Event:
         """Put the output folder into the run's folder of the store."""
-        self.relay.emit("stage", stage="uploading", message=f"Saving the results to {self.store}")
+        self.relay.stage("uploading", "engines.uploading", repo=self.store)
         try:
             revision = self.again(self.commit_output)
         except Exception as error:
-            raise Problem(
-                f"The results could not be saved to {self.store}.",
-                f"{type(error).__name__}: {error}"[:500],
-                "Check the token's permissions and the account's storage, then start it again.",
-            ) from error
+            detail = f"{type(error).__name__}: {error}"[:500]
+            raise Problem("engines.not_uploaded", repo=self.store, detail=detail) from error
         place = f"runs/{self.run}/output"
         url = f"{self.api.endpoint}/datasets/{self.store}/tree/{revision}/{place}"
         return {"repo": self.store, "repo_type": "dataset", "revision": revision, "subfolder": place, "url": url}
@@ -430,7 +420,7 @@ class Job:
             now = time.time()
             if not self.cause and now > self.started + float(self.work.get("soft_stop", 86400)):
                 self.cause = "time"
-                self.relay.emit("warning", message="The time limit is near: the run stops early and saves what it has.")
+                self.relay.emit("warning", code="engines.time_near", values={})
             if not self.cause and now - asked > STOP_POLL_S:
                 asked = now
                 if self.stop_requested():
@@ -476,17 +466,16 @@ class Job:
             wait = min(60.0, wait * 2)
 
 
-def error_event(what: str, why: str = "", next: str = "") -> Event:
+def error_event(code: str, /, **values: Any) -> Event:
     """Return the event of a run that failed."""
-    return {"event": "error", "message": what, "why": why, "next": next}
+    return {"event": "error", "code": code, "values": values}
 
 
 def unexpected(error: Exception) -> Event:
     """Return the end of a run that failed for a reason that nobody has foreseen, or for its token's end."""
     if status(error) == 401:
-        then = "Sign in again with a token that lives longer than the Job, then start it again."
-        return error_event("The Hub does not accept the Job's token any more.", "It has expired or was revoked.", then)
-    return {**error_event(f"The Job failed: {error}"[:1000]), "type": type(error).__name__}
+        return error_event("engines.token_over")
+    return {**error_event("engines.job_failed", detail=str(error)[:1000]), "type": type(error).__name__}
 
 
 def as_event(text: str) -> Event | None:
@@ -519,13 +508,19 @@ def passing(error: BaseException) -> bool:
     return isinstance(error, HTTPError | ConnectionError | TimeoutError | LocalEntryNotFoundError | RuntimeError)
 
 
-def results_table(done: Event) -> str:
-    """Return the final metrics as a Markdown table."""
-    rows = {"steps": done.get("steps"), "training time in seconds": done.get("seconds"), **(done.get("metrics") or {})}
+def results_table(done: Event, words: dict[str, str]) -> str:
+    """Return the final metrics as a Markdown table; `words` are those of its head and of steps and seconds."""
+    rows = {
+        words.get("steps", "steps"): done.get("steps"),
+        words.get("seconds", "seconds"): done.get("seconds"),
+        **(done.get("metrics") or {}),
+    }
     shown = [
         f"| {name} | {value:.6g} |" for name, value in rows.items() if isinstance(value, int | float) and value == value
     ]
-    return "\n".join(["| metric | value |", "|---|---|", *shown]) if shown else "The run reported no metrics."
+    if not shown:
+        return words.get("none", "–")
+    return "\n".join([f"| {words.get('metric', 'metric')} | {words.get('value', 'value')} |", "|---|---|", *shown])
 
 
 def relay_complaints(relay: Relay) -> None:

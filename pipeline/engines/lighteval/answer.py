@@ -7,13 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from protocol import Problem  # type: ignore[import-not-found]
 from rendering import encode_prompt, end_of_turn, render  # type: ignore[import-not-found]
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.generation.streamers import BaseStreamer
-
-
-class PromptTooLong(ValueError):
-    """The conversation and the answer do not fit a model's context."""
 
 
 class _Counter(BaseStreamer):  # type: ignore[misc]
@@ -71,7 +68,7 @@ def answer(
         {role, name, text, tokens, seconds}; seconds without loading.
 
     Raises:
-        PromptTooLong: If prompt and answer do not fit the context.
+        Problem: Prompt and answer do not fit the context.
         NotRenderable: If the template refuses the conversation.
     """
     tokenizer = load_tokenizer(model)
@@ -82,8 +79,8 @@ def answer(
     )
     limit = getattr(network.config.get_text_config(), "max_position_embeddings", None)
     if limit is not None and len(ids) + spec["max_new_tokens"] > limit:
-        wanted = f"{len(ids)} tokens of prompt and {spec['max_new_tokens']} of answer"
-        raise PromptTooLong(f"{wanted} do not fit the {limit} tokens of {model['name']}.")
+        counts = {"prompt": len(ids), "answer": spec["max_new_tokens"], "limit": limit}
+        raise Problem("engines.prompt_too_long", model=model["name"], **counts)
     network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     # The models' own generation settings (sampling, penalties) differ and would make the answers incomparable.
     network.generation_config = _settings(tokenizer, template, spec)

@@ -34,7 +34,7 @@ def prepare(
     """Render the pairs once for all models and leave out those that no comparison can be made on.
 
     Args:
-        rows: {record_id, prompt, chosen, rejected}, checked (`local_data.py`).
+        rows: {record_id, prompt, chosen, rejected}, checked (`task_data.py`).
         template: The chat template saved by the training run.
         tokenizer: Gives the template its special tokens; one for all models, so that all read the same text.
         readers: Tokenizer and context length in tokens of each model; a pair too long for one is left out for all.

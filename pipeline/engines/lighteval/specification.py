@@ -12,7 +12,6 @@ from protocol import Problem  # type: ignore[import-not-found]
 
 Spec = dict[str, Any]
 OWN_TASK = "reviewed_pairs"
-NEXT_MODEL = "Choose an existing model folder, or check the Hub name, the token and the network."
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -27,24 +26,22 @@ def check(spec: Spec) -> None:
         Problem: For the first thing wrong.
     """
     if spec.get("kind") not in ("evaluate", "answer"):
-        raise Problem("BadSpec", f"kind is {spec.get('kind')!r}, not evaluate or answer.")
+        raise Problem("engines.spec_kind", kind=spec.get("kind"))
     if spec.get("dtype") not in _DTYPES:
-        raise Problem("BadSpec", f"dtype is {spec.get('dtype')!r}.", f"Choose one of {', '.join(_DTYPES)}.")
+        raise Problem("engines.dtype_unknown", given=spec.get("dtype"), known=_DTYPES)
     roles = [model["role"] for model in spec["models"]]
     if not roles or len(set(roles)) < len(roles) or not all(re.fullmatch(r"[\w-]+", role) for role in roles):
-        raise Problem("BadSpec", f"Each model needs a role of its own, a plain word; these are {roles}.")
+        raise Problem("engines.roles", roles=roles)
     for model in spec["models"]:
         _check_model(model)
     if spec["kind"] == "answer":
         if not spec["messages"] or spec["max_new_tokens"] < 1 or spec["temperature"] < 0:
-            raise Problem(
-                "BadSpec", "An answer needs a message, max_new_tokens of at least 1, a temperature of 0 or more."
-            )
+            raise Problem("engines.answer_spec")
         return
     spec["max_samples"] = spec.get("max_samples")
     spec["output_dir"] = str(Path(spec["output_dir"]).resolve())
     if not spec["tasks"] or spec["batch_size"] < 1 or (spec["max_samples"] is not None and spec["max_samples"] < 1):
-        raise Problem("BadSpec", "An evaluation needs a task, a batch_size of at least 1 and no max_samples below 1.")
+        raise Problem("engines.evaluation_spec")
     for task in spec["tasks"]:
         _check_task(task)
 
@@ -54,35 +51,25 @@ def _check_model(model: dict[str, Any]) -> None:
     folder = Path(model["path"])
     if not folder.is_dir():
         if not _HUB_ID.fullmatch(model["path"]):
-            raise Problem("ModelMissing", f"There is no folder {model['path']} for {model['name']}.", NEXT_MODEL)
+            raise Problem("engines.model_missing", folder=model["path"], model=model["name"])
         return
     model["path"] = str(folder.resolve())
     if (folder / "adapter_config.json").exists():
-        raise Problem(
-            "AdapterFolder",
-            f"{model['name']} is a LoRA adapter, which lighteval 0.13.0 cannot evaluate.",
-            "Use the merged model: train with the adapter merged at the end, or merge it, and choose that folder.",
-        )
+        raise Problem("engines.adapter_folder", model=model["name"])
     if not (folder / "config.json").exists():
-        raise Problem("ModelMissing", f"The folder of {model['name']} holds no config.json.", NEXT_MODEL)
+        raise Problem("engines.model_torn", model=model["name"])
 
 
 def _check_task(task: dict[str, Any]) -> None:
     """Make the path of a task's data absolute and refuse what no task can use."""
     if not re.fullmatch(r"[^,\s|]+(\|\d+)?", task["name"]):
-        raise Problem(
-            "UnknownTask", f"{task['name']!r} is not one task's name.", "Name tasks as truthfulqa:mc or gsm8k|5."
-        )
+        raise Problem("engines.task_name", name=task["name"])
     if _own(task) and not (task.get("data") and task.get("chat_template")):
-        raise Problem(
-            "BadSpec",
-            "Reviewed pairs need the exported split and the chat template of the training run.",
-            "Choose an export with a test split and a finished training run.",
-        )
+        raise Problem("engines.pairs_need")
     if task.get("data"):
         task["data"] = str(Path(task["data"]).resolve())
         if not Path(task["data"]).is_file():
-            raise Problem("DataMissing", f"There is no file {task['data']}.", "Choose the file again.")
+            raise Problem("engines.data_missing", file=task["data"])
 
 
 def stay_offline(spec: Spec) -> None:

@@ -1,7 +1,7 @@
 """Evaluate models with lighteval, or let them answer a prompt: `python worker.py SPEC.json`.
 
-Runs in the engine's own environment; the files of this folder are one program and import nothing of the studio's.
-The spec:
+Runs in the engine's own environment; the files of this folder, with those beside it, are one program and import nothing
+of the studio's. The spec:
 
 - {"kind": "evaluate", "models": [{"role", "name", "path", "revision"}], "tasks": [{"name", "data", "chat_template"}],
   "max_samples": null | int, "batch_size": int, "dtype": "float32" | "bfloat16" | "float16", "output_dir": folder}
@@ -22,29 +22,47 @@ import re
 import sys
 import time
 import traceback
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import local_data  # type: ignore[import-not-found]
-from protocol import Cancelled, Problem, Reporter, finite  # type: ignore[import-not-found]
-from specification import (  # type: ignore[import-not-found]
-    NEXT_MODEL,
-    OWN_TASK,
-    check,
-    commands,
-    stay_offline,
-)
+# What all engines' programs share; last, for this folder's own name is that of a library. In a Job it lies beside us.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+import protocol  # type: ignore[import-not-found]
+import task_data  # type: ignore[import-not-found]
+from protocol import Cancelled, Problem, Reporter, plain, said
+from specification import OWN_TASK, check, commands, stay_offline  # type: ignore[import-not-found]
 
 Spec = dict[str, Any]
 LIBRARIES = ("lighteval", "transformers", "torch", "huggingface-hub", "datasets", "accelerate")
-NEXT = {
-    "PromptTooLong": "Shorten the conversation or ask for fewer tokens.",
-    "NotRenderable": "Take another chat template, or turns that alternate between user and assistant.",
-    "ModuleNotFoundError": "Build the evaluation engine again.",
-    "ImportError": "Build the evaluation engine again.",
+KINDS = {
+    "NotRenderable": "engines.not_renderable",
+    "ModuleNotFoundError": "engines.import_failed",
+    "ImportError": "engines.import_failed",
 }
-NEXT_LOG = "The log has the whole traceback."
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What failed while the rest went on.
+
+    Attributes:
+        role: The model's.
+        error: What was raised.
+        task: Name of the task; "" for all.
+    """
+
+    role: str
+    error: Exception
+    task: str = ""
+
+    def told(self) -> dict[str, Any]:
+        """Return it as values of a message."""
+        problem = explain(self.error)
+        where = f"{self.role}, {self.task}" if self.task else self.role
+        return {"where": where, "problem": {"@": "message", "code": problem["code"], "values": problem["values"]}}
 
 
 class Evaluation:
@@ -55,7 +73,7 @@ class Evaluation:
         self.reporter = reporter
         self.folder = Path(spec["output_dir"])
         self.results: list[dict[str, Any]] = []
-        self.failures: list[tuple[str, Exception]] = []
+        self.failures: list[Failure] = []
         self.dropped: dict[str, dict[str, int]] = {}
         self.unreadable: dict[str, Exception] = {}
         self._position = {"done": 0, "total": 0}
@@ -70,7 +88,7 @@ class Evaluation:
             Problem: For what can be known beforehand, and in the end for models that failed.
             Cancelled: If stopped; finished results are saved.
         """
-        self.reporter.emit("stage", stage="preparing", message="Loading lighteval and its tasks")
+        self.reporter.stage("preparing", "engines.loading_tasks")
         rows = {task["name"]: _read(task) for task in self.spec["tasks"] if task.get("data")}
         import scorer  # type: ignore[import-not-found]
 
@@ -91,11 +109,7 @@ class Evaluation:
         known = scorer.known_tasks(offline=bool(os.environ.get("HF_HUB_OFFLINE"))) | {OWN_TASK}
         unknown = [task["name"] for task in self.spec["tasks"] if task["name"].split("|")[0] not in known]
         if unknown:
-            raise Problem(
-                "UnknownTask",
-                f"lighteval 0.13.0 has no task {', '.join(unknown)}.",
-                "Take a name that `lighteval tasks dump` lists, for example truthfulqa:mc.",
-            )
+            raise Problem("engines.task_unknown", names=unknown)
         for task in self.spec["tasks"]:
             name = task["name"].split("|")[0]
             if name == OWN_TASK:
@@ -119,12 +133,8 @@ class Evaluation:
         trained = next((reader for role, reader in readers.items() if role != "base"), next(iter(readers.values())))
         kept, dropped = prepare(rows, template, trained[0], list(readers.values()))
         if not kept:
-            counts = ", ".join(f"{reason} {count}" for reason, count in dropped.items() if count)
-            raise Problem(
-                "NoPairs",
-                f"None of the {len(rows)} reviewed pairs can be scored: {counts}.",
-                "Check the chat template and the context length against the exported split.",
-            )
+            counts = [said(f"engines.dropped.{reason}", count=count) for reason, count in dropped.items() if count]
+            raise Problem("engines.no_pairs", pairs=len(rows), counts=counts)
         return kept, dropped
 
     def _config(self, scorer: Any, model: dict[str, Any]) -> Any:
@@ -136,7 +146,7 @@ class Evaluation:
         (self.folder / role).mkdir(parents=True, exist_ok=True)
         (self.folder / role / "samples.jsonl").write_text("", "utf-8")
         self.reporter.check()
-        self.reporter.emit("stage", stage="loading", message=f"Loading {model['name']}", model=role)
+        self.reporter.stage("loading", "engines.loading", about={"model": role}, model=model["name"])
         try:
             if role in self.unreadable:
                 raise self.unreadable[role]
@@ -152,7 +162,7 @@ class Evaluation:
                 except Cancelled:
                     raise
                 except Exception as error:  # one task must not take the others' results along
-                    self._note(f"{role}, {task['name']}", error)
+                    self._note(role, error, task["name"])
         finally:
             network.release()
 
@@ -160,8 +170,8 @@ class Evaluation:
         from reviewed_pairs import task_module
 
         role, started = model["role"], time.monotonic()
-        message = f"Scoring {task['name']} with {model['name']}"
-        self.reporter.emit("stage", stage="scoring", message=message, model=role, task=task["name"])
+        about = {"model": role, "task": task["name"]}
+        self.reporter.stage("scoring", "engines.scoring", about=about, task=task["name"], model=model["name"])
 
         def begin(total: int) -> None:
             self._position = {"done": 0, "total": total, "model": role, "task": task["name"]}
@@ -172,7 +182,7 @@ class Evaluation:
         self.reporter.emit("progress", stage="scoring", unit="requests", **self._position)
         for outcome in outcomes:
             with (self.folder / role / "samples.jsonl").open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(finite(sample), default=float) + "\n" for sample in outcome.samples)
+                file.writelines(json.dumps(plain(sample)) + "\n" for sample in outcome.samples)
             result = self._result(model, task, outcome, time.monotonic() - started)
             self.results.append(result)
             self.reporter.emit("result", **result)
@@ -205,10 +215,11 @@ class Evaluation:
             "results_file": str(outcome.file),
         }
 
-    def _note(self, where: str, error: Exception) -> None:
+    def _note(self, role: str, error: Exception, task: str = "") -> None:
         traceback.print_exception(error)
-        self.failures.append((where, error))
-        self.reporter.emit("warning", message=f"{where}: {error}")
+        failure = Failure(role, error, task)
+        self.failures.append(failure)
+        self.reporter.warning("engines.part_failed", **failure.told())
 
     def _save(self) -> dict[str, Any]:
         payload = {
@@ -216,7 +227,7 @@ class Evaluation:
             "commands": commands(self.spec),
             "lighteval": metadata.version("lighteval"),
         }
-        text = json.dumps(finite(payload), ensure_ascii=False, indent=2)
+        text = json.dumps(plain(payload), ensure_ascii=False, indent=2)
         partial = self.folder / "results.json.partial"
         partial.write_text(text, "utf-8")
         partial.replace(self.folder / "results.json")
@@ -237,20 +248,20 @@ def answer(spec: Spec, reporter: Reporter) -> dict[str, Any]:
         Problem: In the end, for models that failed.
         Cancelled: If stopped.
     """
-    reporter.emit("stage", stage="preparing", message="Loading transformers")
+    reporter.stage("preparing", "engines.loading_transformers")
     import answer as engine  # type: ignore[import-not-found]
 
     results: list[dict[str, Any]] = []
-    failures: list[tuple[str, Exception]] = []
+    failures: list[Failure] = []
     try:
         template = engine.common_template(spec["models"], spec.get("chat_template"))
     except (OSError, ValueError) as error:
-        raise Problem("ModelUnavailable", f"A tokenizer could not be read: {error}", NEXT_MODEL) from error
+        raise Problem("engines.tokenizer_unreadable", detail=error) from error
     if template is None:
-        reporter.emit("warning", message="No model has a chat template: the conversation is given as plain text.")
+        reporter.warning("engines.no_template")
     for model in spec["models"]:
         reporter.check()
-        reporter.emit("stage", stage="answering", message=f"Asking {model['name']}", model=model["role"])
+        reporter.stage("answering", "engines.asking", about={"model": model["role"]}, model=model["name"])
 
         def report(done: int, role: str = model["role"]) -> None:
             reporter.progress("answering", done, spec["max_new_tokens"], "tokens", model=role)
@@ -262,8 +273,8 @@ def answer(spec: Spec, reporter: Reporter) -> dict[str, Any]:
         except Exception as error:  # the other model's answer is still wanted
             traceback.print_exc()
             known = _unavailable(model, str(error)) if isinstance(error, OSError) else error
-            failures.append((model["role"], known))
-            reporter.emit("warning", message=f"{model['role']}: {known}")
+            failures.append(Failure(model["role"], known))
+            reporter.warning("engines.part_failed", **failures[-1].told())
             continue
         results.append(result)
         reporter.emit("result", **result)
@@ -273,65 +284,49 @@ def answer(spec: Spec, reporter: Reporter) -> dict[str, Any]:
 
 
 def _read(task: dict[str, Any]) -> list[dict[str, Any]]:
-    try:
-        return list(local_data.read(task["name"].split("|")[0], Path(task["data"])))
-    except ValueError as error:
-        raise Problem("BadData", str(error), "Choose a file with the columns named.") from error
+    return list(task_data.read(task["name"].split("|")[0], Path(task["data"])))
 
 
 def _unavailable(model: dict[str, Any], why: str) -> Problem:
-    return Problem("ModelUnavailable", f"{model['name']} ({model['path']}) could not be loaded: {why}", NEXT_MODEL)
+    return Problem("engines.model_unavailable", model=model["name"], path=model["path"], detail=why)
 
 
 def _is_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
-def _summary(failures: list[tuple[str, Exception]]) -> Problem:
+def _summary(failures: list[Failure]) -> Problem:
     """Return one problem naming all models (and tasks) that failed."""
-    message = " ".join(f"{where}: {_words(error)}" for where, error in failures)
-    if any(_is_memory(error) for _, error in failures):
-        return Problem("OutOfMemory", message, "Lower the batch size, choose bfloat16, or use larger hardware.")
-    first = failures[0][1]
-    return Problem(_kind(first), message, _next(first))
+    parts = [said("engines.part_failed", **failure.told()) for failure in failures]
+    if any(_is_memory(failure.error) for failure in failures):
+        return Problem("engines.parts_out_of_memory", parts=parts)
+    return Problem("engines.parts_failed", parts=parts)
 
 
-def _words(error: Exception) -> str:
-    return str(error) if isinstance(error, Problem) else f"{type(error).__name__}: {error}"
+def explain(error: BaseException) -> dict[str, Any]:
+    """Return the values of an `error` event."""
+    told: dict[str, Any] = protocol.failure(error)
+    code = KINDS.get(type(error).__name__)
+    if isinstance(error, Exception) and not isinstance(error, Problem) and _is_memory(error):
+        code = "engines.out_of_memory"
+    return {**told, "code": code or told["code"]}
 
 
-def _kind(error: Exception) -> str:
-    return str(error.kind) if isinstance(error, Problem) else type(error).__name__
-
-
-def _next(error: Exception) -> str:
-    return str(error.next) if isinstance(error, Problem) else NEXT.get(type(error).__name__, NEXT_LOG)
+def work(spec: Spec, reporter: Reporter) -> dict[str, Any]:
+    """Do what a spec asks for; return the values of `done`."""
+    # Without git on the machine GitPython refuses to be imported; lighteval only wants its own commit from it.
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    check(spec)
+    stay_offline(spec)
+    return Evaluation(spec, reporter).run() if spec["kind"] == "evaluate" else answer(spec, reporter)
 
 
 def main(arguments: list[str]) -> int:
     """Run the spec named on the command line; return the exit code."""
-    spec = json.loads(Path(arguments[1]).read_text("utf-8"))
-    reporter = Reporter(spec)
     versions = {name: metadata.version(name) for name in LIBRARIES}
-    reporter.emit("started", pid=os.getpid(), versions=versions)
-    # Without git on the machine GitPython refuses to be imported; lighteval only wants its own commit from it.
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    try:
-        check(spec)
-        stay_offline(spec)
-        payload = Evaluation(spec, reporter).run() if spec["kind"] == "evaluate" else answer(spec, reporter)
-    except Cancelled:
-        reporter.emit("cancelled")
-        return 130
-    except Exception as error:  # the end of the program: whatever it is becomes the error event
-        traceback.print_exc()
-        text = traceback.format_exc()
-        reporter.emit("error", type=_kind(error), message=str(error), next=_next(error), traceback=text)
-        return 1
-    reporter.emit("done", **payload)
-    return 0
+    return int(protocol.run(arguments[1], work, versions, explain))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    protocol.leave(main(sys.argv))

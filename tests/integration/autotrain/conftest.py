@@ -252,6 +252,7 @@ def runs(bench: Bench) -> tuple[dict[str, Result], dict[str, dict[str, Any]]]:
         bench.spec("diverges", lora=False, learning_rate=1e20),
         bench.spec("too-long", block_size=2048),
         bench.spec("tiny-answers", max_completion_length=3),
+        bench.spec("misspelt", learning_rates=1),
         bench.spec("missing", model="nobody/nothing"),
         bench.spec("gated", model="gated/model"),
         bench.spec("unreachable", model="unreachable/model"),

@@ -5,6 +5,7 @@ python drive.py WORKER.py ORDER.json    {"specs": [spec.json, ...], "load": [fol
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import traceback
@@ -16,8 +17,8 @@ def record_batches(training: Any) -> None:
     """Make each run write the first batch its model sees to <output_dir>/<project_name>.batch.json."""
     original = training.trainer_class
 
-    def recording(job: Any, state: Any, emit: Any) -> type:
-        class Recorder(original(job, state, emit)):
+    def recording(job: Any, state: Any, reporter: Any) -> type:
+        class Recorder(original(job, state, reporter)):
             def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
                 path = job.output_dir / f"{job.project_name}.batch.json"
                 if not path.exists():
@@ -57,8 +58,8 @@ def load(folder: str) -> dict[str, Any]:
 
 def main() -> None:
     sys.path.insert(0, str(Path(sys.argv[1]).parent))
-    import training
-    import worker
+    worker = importlib.import_module("worker")  # first: it finds what all engines share
+    training = importlib.import_module("training")
 
     record_batches(training)
     order = json.loads(Path(sys.argv[2]).read_text())

@@ -137,8 +137,10 @@ def test_lengths_are_kept_and_counted(lora: Result, runs: Runs) -> None:
     run = runs[0]["short-answers"]
     ready = run.one("ready")
     assert ready["completions_cut"] > 40 and ready["prompts_cut"] == 40
-    assert f"their end cut: {ready['completions_cut']} of 80" in run.all("warning")[0]["message"]
-    assert "their beginning cut: 40 of 40" in run.all("warning")[1]["message"]
+    answers, prompts = run.all("warning")
+    assert (answers["code"], prompts["code"]) == ("engines.answers_cut", "engines.prompts_cut")
+    assert answers["values"] == {"limit": 12, "count": ready["completions_cut"], "answers": 80}
+    assert prompts["values"] == {"limit": 16, "count": 40, "pairs": 40}
     for side in ("chosen", "rejected"):
         for labels in run.batch[f"{side}_labels"]:
             answer = [label for label in labels if label != -100]
@@ -208,7 +210,9 @@ def test_one_step_is_logged_and_sampling_values_are_saved(runs: Runs) -> None:
     run = runs[0]["sampling"]
     assert run.code == 0, run.events[-1]
     assert [event["step"] for event in run.all("log")] == [1]
-    assert "warm-up" in run.one("warning")["message"]  # else its one step has a learning rate of 0 and changes nothing
+    assert (
+        run.one("warning")["code"] == "engines.all_warmup"
+    )  # else its one step has a learning rate of 0 and changes nothing
     assert json.loads((run.folder / "generation_config.json").read_text())["do_sample"] is True
 
 

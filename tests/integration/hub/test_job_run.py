@@ -153,7 +153,7 @@ def test_the_soft_stop_saves_the_model_before_the_hard_one(world: World, trained
     assert ended.state is State.SUCCEEDED, world.story(run)
     assert (ended.result or {})["stopped_by"] == "time"
     assert "model.safetensors" in world.hub.files("model", f"{world.user}/timed-model")
-    assert any("time limit" in warning["message"] for warning in world.told(run, "warning"))
+    assert any(warning.get("code") == "engines.time_near" for warning in world.told(run, "warning"))
 
 
 def test_a_job_at_its_hard_stop_says_so(world: World) -> None:

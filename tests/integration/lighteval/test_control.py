@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -13,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from pipeline.engines.lighteval.local_data import read as read_data
+from pipeline.base.message import Message
+from pipeline.engines.task_data import read as read_data
 from pipeline.runs.events import read
 from tests.integration.lighteval.conftest import pairs_task, reviewed, spec_of, truthful, write_jsonl
 from tests.tiny_model import CHATML
@@ -65,13 +67,13 @@ def _error(run: Any, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
 def test_unknown_task(run: Any, models: dict[str, Path], questions: Path, tmp_path: Path) -> None:
     tasks = [{"name": "truthfulqa:mc", "data": str(questions)}, {"name": "truthfulqa:nonsense", "data": None}]
     end = _error(run, spec_of(models, tasks), tmp_path)
-    assert end["type"] == "UnknownTask" and "truthfulqa:nonsense" in end["message"] and "truthfulqa:mc" in end["next"]
+    assert (end["code"], end["values"]) == ("engines.task_unknown", {"names": ["truthfulqa:nonsense"]})
 
 
 def test_missing_model(run: Any, models: dict[str, Path], pairs: Path, tmp_path: Path) -> None:
     spec = spec_of(models | {"tuned": tmp_path / "gone"}, [pairs_task(pairs)])
     end = _error(run, spec, tmp_path / "run")
-    assert end["type"] == "ModelMissing" and "gone" in end["message"] and end["next"]
+    assert end["code"] == "engines.model_missing" and "gone" in end["values"]["folder"]
 
 
 def test_adapter_folder(run: Any, models: dict[str, Path], pairs: Path, tmp_path: Path) -> None:
@@ -79,14 +81,14 @@ def test_adapter_folder(run: Any, models: dict[str, Path], pairs: Path, tmp_path
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text("{}", "utf-8")
     end = _error(run, spec_of(models | {"tuned": adapter}, [pairs_task(pairs)]), tmp_path / "run")
-    assert end["type"] == "AdapterFolder" and "merged" in end["next"]
+    assert end["code"] == "engines.adapter_folder" and "merged" in Message.from_dict(end).next
 
 
 def test_missing_columns_are_named(run: Any, models: dict[str, Path], tmp_path: Path) -> None:
     rows = [{name: row[name] for name in ("question", "mc1_targets")} for row in truthful(2)]
     file = write_jsonl(tmp_path / "short.jsonl", rows)
     end = _error(run, spec_of(models, [{"name": "truthfulqa:mc", "data": str(file)}]), tmp_path / "run")
-    assert end["type"] == "BadData" and "lacks the columns mc2_targets" in end["message"]
+    assert end["code"] == "engines.data_columns" and "lacks the columns mc2_targets" in Message.from_dict(end).what
 
 
 def test_malformed_pair_is_named(run: Any, models: dict[str, Path], tmp_path: Path) -> None:
@@ -94,13 +96,15 @@ def test_malformed_pair_is_named(run: Any, models: dict[str, Path], tmp_path: Pa
     rows[1]["chosen"] = "only a string"
     file = write_jsonl(tmp_path / "test.jsonl", rows)
     end = _error(run, spec_of(models, [pairs_task(file)]), tmp_path / "run")
-    assert end["type"] == "BadData" and "row 2: chosen" in end["message"]
+    assert end["code"] == "engines.pair_no_chat" and "row 2: chosen" in Message.from_dict(end).what
 
 
 def test_every_pair_dropped_is_an_error(run: Any, models: dict[str, Path], pairs: Path, tmp_path: Path) -> None:
     refuses = "{{ raise_exception('no such roles') }}"
     end = _error(run, spec_of(models, [pairs_task(pairs, refuses)]), tmp_path / "run")
-    assert end["type"] == "NoPairs" and "not_renderable 400" in end["message"]
+    assert (
+        end["code"] == "engines.no_pairs" and "400 that the chat template cannot write" in Message.from_dict(end).what
+    )
 
 
 def test_local_file_formats_read_alike(questions: Path, tmp_path: Path) -> None:
@@ -115,6 +119,23 @@ def test_local_file_formats_read_alike(questions: Path, tmp_path: Path) -> None:
     assert read_data("truthfulqa:mc", questions) == rows
     for suffix in ("parquet", "json", "csv"):
         assert read_data("truthfulqa:mc", tmp_path / f"a.{suffix}") == rows
+
+
+def test_sigterm_ends_an_evaluation_and_keeps_what_is_finished(
+    worker: Any, models: dict[str, Path], questions: Path, pairs: Path, tmp_path: Path
+) -> None:
+    tasks = [{"name": "truthfulqa:mc", "data": str(questions)}, pairs_task(pairs)]
+    process = worker(spec_of(models, tasks, batch_size=1), tmp_path)
+    deadline = time.monotonic() + 120
+    while not any(event["event"] == "result" for event in read(tmp_path / "events.jsonl").events):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 130
+    events = read(tmp_path / "events.jsonl").events
+    assert events[-1]["event"] == "cancelled" and not any(event["event"] in ("done", "error") for event in events)
+    saved = json.loads((tmp_path / "results.json").read_text("utf-8"))["results"]
+    assert saved and saved[0]["task"] == "truthfulqa:mc" and len(saved) < 4
 
 
 def test_stop_file_ends_between_batches(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.base.message import Message
 from tests.integration.lighteval.conftest import (
     NoNetwork,
     Run,
@@ -265,6 +266,8 @@ def test_a_model_that_fails_leaves_the_others(extremes: tuple[Run, Path]) -> Non
     assert run.code == 1
     assert [role for role, _ in run.results()] == ["base", "nan", "flat"]
     end = run.events[-1]
-    assert (end["event"], end["type"]) == ("error", "ModelUnavailable")
-    assert end["message"].startswith("torn: tiny torn") and end["next"]
+    assert (end["event"], end["code"]) == ("error", "engines.parts_failed")
+    (part,) = end["values"]["parts"]
+    assert (part["values"]["where"], part["values"]["problem"]["code"]) == ("torn", "engines.model_unavailable")
+    assert "torn: tiny torn" in Message.from_dict(end).what
     assert len(json.loads((run.folder / "results.json").read_text("utf-8"))["results"]) == 3

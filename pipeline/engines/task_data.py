@@ -1,6 +1,7 @@
 """Read a task's data from a local file and check it against the schema the task's prompt function reads.
 
-Standard library only, but for Parquet, which needs the engine's pyarrow.
+Used by the evaluation's worker and, before that is started, by the app. Standard library alone, but for Parquet, which
+needs pyarrow; both environments have it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,11 @@ import csv
 import json
 from pathlib import Path
 from typing import Any
+
+if __package__:  # of the app; in an engine's environment the files of this folder are modules of their own
+    from pipeline.engines.protocol import Problem
+else:
+    from protocol import Problem  # type: ignore[import-not-found, no-redef]
 
 Rows = list[dict[str, Any]]
 
@@ -24,17 +30,16 @@ def read(task: str, file: Path) -> Rows:
         file: .jsonl, .json, .parquet or .csv (nested columns as JSON text).
 
     Raises:
-        ValueError: Naming the file and what is missing or malformed.
+        Problem: Names the file and what is missing or malformed.
     """
     if task == "reviewed_pairs":
         return _check_pairs(file, _read_lines(file))
     if task not in SCHEMAS:
-        raise ValueError(f"A local file is supported for {', '.join(SCHEMAS)} and reviewed_pairs, not for {task}.")
+        raise Problem("engines.data_unsupported", task=task, known=[*SCHEMAS, "reviewed_pairs"])
     rows = _read_any(file)
     missing = [name for name in SCHEMAS[task] if not rows or name not in rows[0]]
     if missing:
-        found = ", ".join(rows[0]) if rows else "no rows"
-        raise ValueError(f"{file.name} lacks the columns {', '.join(missing)} of {task}; found {found}.")
+        raise Problem("engines.data_columns", file=file.name, missing=missing, task=task, found=_names(rows[:1]))
     return [_check_truthfulqa(file, number, row) for number, row in enumerate(rows, 1)]
 
 
@@ -49,7 +54,7 @@ def _read_any(file: Path) -> Rows:
     if file.suffix == ".json":
         rows = _parse(file, 1, file.read_text("utf-8"))
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise ValueError(f"{file.name} is not a list of objects.")
+            raise Problem("engines.data_no_list", file=file.name)
         return rows
     return _read_lines(file)
 
@@ -61,7 +66,7 @@ def _read_lines(file: Path) -> Rows:
         if line.strip():
             row = _parse(file, number, line)
             if not isinstance(row, dict):
-                raise ValueError(f"{file.name} line {number} is not a JSON object.")
+                raise Problem("engines.data_no_object", file=file.name, line=number)
             rows.append(row)
     return rows
 
@@ -70,20 +75,19 @@ def _parse(file: Path, number: int, text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{file.name} line {number} is not JSON: {error}.") from error
+        raise Problem("engines.data_no_json", file=file.name, line=number, detail=error) from error
 
 
 def _check_truthfulqa(file: Path, number: int, row: dict[str, Any]) -> dict[str, Any]:
     """Return a row of TruthfulQA's multiple-choice schema, its nested columns parsed."""
     checked = {"question": row["question"]}
     if not isinstance(row["question"], str) or not row["question"].strip():
-        raise ValueError(f"{file.name} row {number} has no question.")
+        raise Problem("engines.data_no_question", file=file.name, row=number)
     for name in _TARGETS:
         value = _parse(file, number, row[name]) if isinstance(row[name], str) else row[name]
         choices, labels = (value.get("choices"), value.get("labels")) if isinstance(value, dict) else (None, None)
         if not choices or not isinstance(labels, list) or len(choices) != len(labels) or 1 not in labels:
-            needs = "choices and as many labels, one of them 1"
-            raise ValueError(f"{file.name} row {number}: {name} needs {needs}; it is {str(value)[:200]}.")
+            raise Problem("engines.data_choices", file=file.name, row=number, column=name, given=str(value)[:200])
         checked[name] = {"choices": list(choices), "labels": labels}
     return checked
 
@@ -94,18 +98,21 @@ def _check_pairs(file: Path, rows: Rows) -> Rows:
     for number, row in enumerate(rows, 1):
         missing = [name for name in ("record_id", "prompt", "chosen", "rejected") if not row.get(name)]
         if missing:
-            raise ValueError(
-                f"{file.name} row {number} lacks {', '.join(missing)}; found {', '.join(row) or 'nothing'}."
-            )
+            found = _names([row])
+            raise Problem("engines.pair_columns", file=file.name, row=number, missing=missing, found=found)
         for name in ("prompt", "chosen", "rejected"):
             if not _is_chat(row[name]):
-                raise ValueError(f"{file.name} row {number}: {name} is not a list of turns with role and content.")
+                raise Problem("engines.pair_no_chat", file=file.name, row=number, column=name)
         if row["record_id"] in seen:
-            raise ValueError(f"{file.name} row {number}: record_id {row['record_id']} occurs twice.")
+            raise Problem("engines.pair_twice", file=file.name, row=number, id=row["record_id"])
         seen.add(row["record_id"])
     if not rows:
-        raise ValueError(f"{file.name} holds no pairs.")
+        raise Problem("engines.no_pairs_there", file=file.name)
     return rows
+
+
+def _names(rows: Rows) -> str:
+    return ", ".join(rows[0]) if rows and rows[0] else "–"
 
 
 def _is_chat(value: Any) -> bool:

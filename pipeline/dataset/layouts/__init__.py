@@ -1,0 +1,1 @@
+"""The layouts of preference data, one file each; see `pipeline.dataset.layout`."""

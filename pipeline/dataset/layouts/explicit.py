@@ -1,0 +1,15 @@
+"""A prompt and two answers in columns of their own, texts or messages."""
+
+from __future__ import annotations
+
+from pipeline.dataset.layout import Layout, Look, Mapping
+
+
+def _sure(look: Look) -> tuple[float, Mapping] | None:
+    if not look.is_of("answer", "text") or look.sides is None or not look.prompt:
+        return None
+    system = look.column(("system", "system_prompt"))
+    return 0.5, look.sides.model_copy(update={"layout": "explicit", "prompt": look.prompt, "system": system})
+
+
+EXPLICIT = Layout("explicit", _sure)

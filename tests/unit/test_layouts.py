@@ -1,0 +1,53 @@
+"""A layout is one file; the example of its page in docs works."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.base import members
+from pipeline.dataset.layout import layouts
+from pipeline.dataset.reading import LayoutUnknown, load_file
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = [
+    {"question": "1 + 1?", "answer_a": "3", "answer_b": "2", "winner": "B"},
+    {"question": "2 + 2?", "answer_a": "4", "answer_b": "5", "winner": "a"},
+    {"question": "3 + 3?", "answer_a": "6", "answer_b": "7", "winner": "tie"},
+]
+
+
+@pytest.fixture
+def extensions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "extensions"
+    folder.mkdir()
+    monkeypatch.setenv("ALIGN_STUDIO_EXTENSIONS", str(folder))
+    yield folder
+    members._extensions.cache_clear()
+
+
+def test_every_layout_of_this_program_has_words_and_a_name_of_its_own() -> None:
+    names = [layout.name for layout in layouts()]
+    assert sorted(names) == ["columns", "explicit", "mix", "sharegpt", "transcripts", "ultrafeedback"]
+    words = json.loads((ROOT / "ui/locale/en/layout.json").read_text(encoding="utf-8"))
+    assert [name for name in names if f"layout.{name}" not in words] == []
+
+
+def test_a_layout_of_one_file_outside_the_tree_reads_a_file(extensions: Path, tmp_path: Path) -> None:
+    file = tmp_path / "votes.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    with pytest.raises(LayoutUnknown):
+        load_file(file)
+    page = (ROOT / "docs" / "add-a-layout.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    members._extensions.cache_clear()
+    (extensions / "votes.py").write_text(example)
+    loaded = load_file(file)
+    said = [(pair.prompt[0].content, pair.chosen[0].content, pair.rejected[0].content) for pair in loaded.pairs]
+    assert said == [("1 + 1?", "2", "3"), ("2 + 2?", "4", "5")]
+    assert [(bad.number, str(bad.reason)) for bad in loaded.bad_rows] == [(3, "winner is empty")]
+    assert str(loaded.recognised) == "Layout “votes”: “answer_a” and “answer_b”."

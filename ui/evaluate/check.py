@@ -1,0 +1,46 @@
+"""What the Evaluate tab says before an evaluation: samples, time, cost, what stops it, what to beware of."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from pipeline.base.preflight import Preflight
+from pipeline.evaluate.check import EvaluateNumbers
+from pipeline.evaluate.options import REVIEWED, TRUTHFULQA, EvaluateOptions
+from pipeline.hardware.remote import money
+from ui.evaluate.table import task_name
+from ui.parts.notice import facts, notices
+from ui.parts.run_view import duration, rough
+from ui.text import say
+
+
+def summary(found: Preflight[EvaluateNumbers], options: EvaluateOptions) -> Markup:
+    """Return what a check found as HTML: what is scored, what stops it, what to beware of.
+
+    Args:
+        found: What the check found.
+        options: What was checked.
+    """
+    numbers = found.numbers
+    lines = {}
+    if REVIEWED in options.tasks:
+        lines[say("evaluate.reviewed")] = say("evaluate.pairs", count=numbers.samples[REVIEWED])
+    if TRUTHFULQA in options.tasks:
+        lines[task_name(TRUTHFULQA, options.truthfulqa_data)] = say(
+            "evaluate.questions", count=numbers.samples[TRUTHFULQA]
+        )
+    unknown = say("evaluate.time.unknown")
+    about = say("evaluate.about", time=duration(numbers.seconds)) if numbers.seconds else unknown
+    if numbers.offer is not None:
+        about = say("evaluate.about", time=rough(numbers.seconds)) if numbers.seconds else unknown
+        guess = numbers.offer.estimate is not None and numbers.offer.estimate.source == "formula"
+        about = say("evaluate.time.rough", time=about) if guess else about
+        lines[say("evaluate.memory")] = _memory(numbers)
+        lines[say("evaluate.most")] = money(numbers.offer.at_most)
+    lines[say("evaluate.time")] = about
+    return notices(found.blockers, "evaluate", bad=True) + facts(lines) + notices(found.warnings, "evaluate")
+
+
+def _memory(numbers: EvaluateNumbers) -> str:
+    need = numbers.need.memory if numbers.need else None
+    return say("evaluate.memory.unknown") if need is None else say("evaluate.about", time=f"{need / 1e9:.1f} GB")
