@@ -67,6 +67,7 @@ CSS = """
   white-space: pre-wrap; overflow-wrap: anywhere; color: var(--body-text-color);
   background: var(--input-background-fill) !important;
   border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 8px 12px; }
+.hearing { display: none !important; }
 .stream-lost { display: none; color: #d97706; font-weight: 600; }
 .status-items[data-stream=lost] .stream-lost { display: inline; }
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 14px; }

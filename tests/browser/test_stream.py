@@ -44,6 +44,7 @@ def test_a_watched_run_moves_without_gradio(page: Page, studio: App, replayed: R
     open_run(page, studio, replayed)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
+    expect(page.locator(".hearing").locator("visible=true")).to_have_count(0)
     before, card = steps.points(page), page.locator("#train-card .run-line").inner_text()
     page.wait_for_timeout(QUIET_MS)
     assert [url for url in asked if "/gradio_api/" in url] == [], "Nobody has done anything."
@@ -84,7 +85,8 @@ def test_the_stream_comes_back_after_a_restart(page: Page, studio: App, replayed
     before = steps.points(page)
     studio.stop()
     expect(page.locator(".stream-lost")).to_be_visible()
-    studio.start()
+    with page.expect_navigation():  # what Gradio kept of the page is gone with its process
+        studio.start()
     page.locator("#train-curve-loss[data-points]").wait_for()
     steps.until(lambda: steps.points(page) > before, "the run goes on where it was seen")
     expect(page.locator(".stream-lost")).to_be_hidden()

@@ -15,7 +15,8 @@ HEAR: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
 
 def hearing(elem_id: str) -> gr.Button:
     """Lay out the button that the script presses when Gradio has to draw more than the script can; nobody sees it."""
-    return gr.Button(visible="hidden", elem_id=elem_id)
+    # Hidden by its class: Gradio 6.31 shows a button of visible="hidden" once what it stands in is shown.
+    return gr.Button("", elem_id=elem_id, elem_classes="hearing")
 
 
 def mark(topic: str, shape: str, hear: str, *, seen_only: bool = False) -> Markup:
