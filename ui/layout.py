@@ -11,7 +11,7 @@ from pipeline.base import project as projects
 from pipeline.base.errors import StudioError
 from pipeline.runs.kinds import kind_of
 from pipeline.studio import Studio
-from pipeline.visit import Visit
+from pipeline.visit import visit_of
 from ui import handlers
 from ui.bar import account, spend
 from ui.bar import status as status_bar
@@ -34,7 +34,7 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
         studio: The services behind it.
         wiring: Says whose visit a request is, and gets what is connected; the one person of this machine by default.
     """
-    wiring = wiring or Wiring(lambda request: Visit(studio))
+    wiring = wiring or Wiring(lambda request: visit_of(studio, request.headers))
     handlers.identify = lambda request: studio.sign_in.token  # one trusted person: whoever reaches the page
     with gr.Blocks(title="Align Studio", analytics_enabled=False, fill_width=True) as demo:
         project = gr.State("")

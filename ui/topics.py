@@ -8,7 +8,6 @@ from pipeline.base.words import speaking, spoken
 from pipeline.studio import Studio
 from pipeline.visit import Visit
 from ui.bar.status import BarTopic
-from ui.dataset.hub import LoadTopic
 from ui.parts.run_topic import RunTopic
 from ui.review.topic import ReviewTopic
 from ui.stream import Stream
@@ -22,5 +21,5 @@ def stream_of(studio: Studio) -> Stream:
         with speaking(request.headers.get("accept-language", "")):
             return Visit(studio, language=spoken())
 
-    sources = {"bar": BarTopic(studio), "run": RunTopic(METRICS), "load": LoadTopic(), "review": ReviewTopic()}
+    sources = {"bar": BarTopic(studio), "run": RunTopic(METRICS), "review": ReviewTopic()}
     return Stream(sources, look_up)

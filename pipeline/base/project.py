@@ -146,6 +146,7 @@ def create(home: Home, wanted: str) -> Project:
     while True:
         folder = home.projects / (base if number == 1 else f"{base}-{number}")
         try:
+            home.projects.mkdir(mode=0o700, parents=True, exist_ok=True)  # its owner's first one
             folder.mkdir(mode=0o700)
             break
         except FileExistsError:

@@ -79,7 +79,7 @@ def text(code: str, values: Mapping[str, object]) -> str:
 
 def speak(language: str) -> None:
     """Choose the language of this context: a language, or a browser's Accept-Language."""
-    _language.set(_closest(language))
+    _language.set(closest(language))
 
 
 @contextlib.contextmanager
@@ -90,7 +90,7 @@ def speaking(language: str, *, flags: bool = False) -> Iterator[None]:
         language: See `speak`.
         flags: Whether options are called as on the command line, not as on the page.
     """
-    before, named = _language.set(_closest(language)), _as_flags.set(flags)
+    before, named = _language.set(closest(language)), _as_flags.set(flags)
     try:
         yield
     finally:
@@ -108,7 +108,8 @@ def flags() -> bool:
     return _as_flags.get()
 
 
-def _closest(wanted: str) -> str:
+def closest(wanted: str) -> str:
+    """Return the language there is that somebody reads, by its name or a browser's Accept-Language."""
     for tag in wanted.split(","):
         name = tag.partition(";")[0].strip().lower()
         for language in (name, name.partition("-")[0]):

@@ -22,6 +22,7 @@ from pipeline.base.errors import StudioError, disk_full
 from pipeline.base.home import LOCAL, Home
 from pipeline.base.message import Message, verbatim, worded
 from pipeline.runs.kinds import kind_of
+from pipeline.runs.places import carrier_of
 
 
 class State(StrEnum):
@@ -64,11 +65,6 @@ CREATE TABLE IF NOT EXISTS runs (
     owner TEXT NOT NULL DEFAULT 'local'
 )
 """
-_ADDED = {  # columns an older ledger lacks
-    "place": "TEXT NOT NULL DEFAULT 'local'",
-    "user": "TEXT NOT NULL DEFAULT ''",
-    "owner": "TEXT NOT NULL DEFAULT 'local'",
-}
 
 
 class LedgerFull(StudioError):
@@ -85,7 +81,7 @@ class Run:
     Attributes:
         named: What people see; `title` has it in the present language.
         problem: Why it did not succeed: what happened, why, and what to do next.
-        place: Where it runs: "local", or "job" for a Hugging Face Job.
+        place: What carries it, see `pipeline.runs.places`: "local", or "job" for a Hugging Face Job.
         user: Name of the account whose token it needs; "" for none.
         owner: Whose run it is; see `pipeline.base.home.Home`.
         worker: Identity of its process (`process.Identity`), or of its Job: job, namespace, flavor, price_per_minute,
@@ -117,7 +113,7 @@ class Run:
     @property
     def takes_turns(self) -> bool:
         """Whether it needs this machine for itself: those runs go one after another."""
-        return kind_of(self.kind).turns and self.place == "local"
+        return kind_of(self.kind).turns and carrier_of(self.place).here
 
     @property
     def active(self) -> bool:
@@ -165,7 +161,6 @@ class Ledger:
         with self._connect() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(_SCHEMA)
-            _migrate(connection)
         # Held open: the end of the last connection removes the write-ahead log, and without space for a new one SQLite
         # cannot even read.
         held = sqlite3.connect(home.ledger, timeout=30, isolation_level=None, check_same_thread=False)
@@ -418,20 +413,6 @@ def _reserve(connection: sqlite3.Connection, ledger: Path) -> None:
         connection.execute("CREATE TABLE IF NOT EXISTS space (filler BLOB)")
         connection.execute(f"INSERT INTO space VALUES (zeroblob({_RESERVE}))")
         connection.execute("DELETE FROM space")
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Add the columns that a ledger of an earlier version lacks."""
-
-    def missing() -> dict[str, str]:
-        there = {row["name"] for row in connection.execute("PRAGMA table_info(runs)")}
-        return {name: kind for name, kind in _ADDED.items() if name not in there}
-
-    if missing():
-        connection.execute("BEGIN IMMEDIATE")  # another process may be at it
-        for name, kind in missing().items():
-            connection.execute(f"ALTER TABLE runs ADD COLUMN {name} {kind}")
-        connection.commit()
 
 
 def _marks() -> str:

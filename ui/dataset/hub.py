@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +10,13 @@ import gradio as gr
 from markupsafe import Markup
 
 from pipeline.base.errors import StudioError
-from pipeline.dataset import loading
 from pipeline.dataset.reading import DEFAULT_DATASET
 from pipeline.hub import datasets as hub
 from pipeline.hub import look
 from pipeline.hub.datasets import Described, Found
 from pipeline.visit import Visit
 from ui.handlers import Given, Update, Wiring
-from ui.parts import topic
 from ui.parts.notice import link
-from ui.stream import Said
 from ui.text import say, t
 
 PICKERS = ("about", "config", "split", "revision", "described")  # what describing a dataset may update
@@ -58,22 +54,6 @@ class HubForm:
     described: gr.State
 
 
-@dataclass(frozen=True)
-class LoadView:
-    """A load while it runs.
-
-    Attributes:
-        key: State with its key; see `pipeline.dataset.loading.find`.
-        hear: Pressed by the page's script when the load is over.
-    """
-
-    key: gr.State
-    hear: gr.Button
-    box: gr.Column
-    progress: gr.HTML
-    stop: gr.Button
-
-
 def build() -> HubForm:
     """Lay out the choice of a dataset on the Hub."""
     name = gr.Textbox(
@@ -105,16 +85,6 @@ def _picker(name: str) -> gr.Dropdown:
         min_width=180,
         allow_custom_value=True,
     )
-
-
-def build_load() -> LoadView:
-    """Lay out a running load."""
-    key = gr.State("")
-    with gr.Column(visible=False, elem_id="dataset-loading") as box:
-        progress = gr.HTML(elem_id="dataset-progress", padding=False)
-        stop = gr.Button(t("dataset.stop"), elem_id="dataset-stop", elem_classes="run-stop")
-        hear = topic.hearing("dataset-hear")
-    return LoadView(key, hear, box, progress, stop)
 
 
 def wire(form: HubForm, kind: gr.Radio, wiring: Wiring) -> None:
@@ -284,59 +254,3 @@ def problem(error: StudioError, name: str = "") -> Markup:
     return Markup('<div class="notice bad" role="alert"><b>{}</b><br>{}</div>').format(
         error.what, Markup("<br>").join(parts)
     )
-
-
-def chosen_by(fields: Mapping[str, Any]) -> hub.Chosen:
-    """Return the rows that the form stands for, the rest filled in from the Hub.
-
-    Args:
-        fields: Values of the form's parts; pickers that belong to another dataset say nothing about this one.
-
-    Raises:
-        StudioError: As `pipeline.hub.datasets.choose`.
-    """
-    name, limit = fields["name"], fields["limit"]
-    most = int(limit) if limit and limit > 0 else None
-    if fields["described"][0] != name.strip():
-        return hub.choose(name, limit=most)
-    config, split, revision = (fields[each] or "" for each in ("config", "split", "revision"))
-    return hub.choose(name, config, split, revision, most)
-
-
-def running(key: str, state: loading.State) -> Update:
-    """Return updates that show a load that runs."""
-    name = f"load:{key}"
-    shown = topic.place(name, _progress(state), more=topic.mark(name, "going on", "dataset-hear"))
-    return {"key": key, "box": gr.update(visible=True), "progress": shown}
-
-
-def over() -> Update:
-    """Return updates that take a load away that is over."""
-    return {"key": "", "box": gr.update(visible=False), "progress": ""}
-
-
-class LoadTopic:
-    """What the stream says of a load; its key is known to the page that started it, and to nobody else."""
-
-    every, slow = 0.5, False
-
-    def admit(self, visit: Visit, name: str) -> None:
-        """Let whoever knows the key watch it; one that is forgotten is over."""
-
-    def look(self, visit: Visit, name: str) -> Said:
-        """Return how far a load is; being looked at keeps it going."""
-        found = loading.find(name)
-        state = found.state() if found else loading.State("stopped")
-        return Said({"html": _progress(state), "shape": "over" if state.over else "going on"}, last=state.over)
-
-
-def _progress(state: loading.State) -> Markup:
-    said = say(f"dataset.loading.{state.stage}")
-    if state.stage == "reading":
-        counted = "of" if state.total else "rows"
-        said += " " + say(f"dataset.loading.{counted}", done=f"{state.done:,}", total=f"{state.total or 0:,}")
-    share = min(100, round(100 * state.done / state.total)) if state.total else 0
-    bar = Markup('<div class="run-bar"><div style="width: {}%"></div></div>').format(share) if state.total else ""
-    time = say("dataset.loading.seconds", seconds=f"{state.seconds:.0f}") if state.seconds >= 1 else ""
-    line = " · ".join(part for part in (said, time) if part)
-    return Markup('<div role="status"><div class="run-line">{}</div>{}</div>').format(line, bar)
