@@ -61,7 +61,7 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
         demo.load(handle(opened), None, [project, bar.items, bar.project, tabs], **QUIET)
         quieten(demo, bar.hear)
     demo.queue(default_concurrency_limit=8)
-    # Gradio 6.31 looks for events a thousand times a second, which alone takes 4 % of a core; twenty times, as it does on
+    # Gradio 6.31 looks for events a thousand times a second, which alone takes 4 % of a core; twenty times, as on
     # Windows, a person does not notice.
     demo._queue.sleep_when_free = 0.05
     return demo
