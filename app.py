@@ -41,11 +41,7 @@ def check(settings: Settings) -> None:
         StudioError: The studio would be reachable from outside, an address is malformed, or a port is in use.
     """
     if settings.host not in LOOPBACK:
-        raise StudioError(
-            f"The studio does not listen on {settings.host}.",
-            "Whoever reaches it can use everything on this machine that you can; it stays on 127.0.0.1.",
-            "To let annotators in, add --annotators HOST:PORT: that listener serves /annotate and nothing else.",
-        )
+        raise StudioError("serve.not_local", host=settings.host)
     _free(settings.host, settings.port, "--port")
     if settings.annotators:
         _free(*parse_listener(settings.annotators), "--annotators")
@@ -58,11 +54,8 @@ def _free(host: str, port: int, option: str) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise StudioError(
-                f"Port {port} on {host} cannot be used.",
-                f"{error.strerror or error}: perhaps the studio runs already.",
-                f"Open http://{host}:{port}, or choose another with {option}.",
-            ) from error
+            detail = error.strerror or str(error)
+            raise StudioError("serve.port", host=host, port=port, detail=detail, option=option) from error
 
 
 def serve(settings: Settings) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.common import Row, engine
 from pipeline import engines
-from pipeline.train.orpo import OrpoParams
+from pipeline.train.algorithms.orpo import OrpoParams
 from tests.tiny_model import make_tiny_model, write_train_jsonl
 
 PAIRS = 32

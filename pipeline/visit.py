@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -108,7 +109,7 @@ class Visit:
         """
         folder = Path(name).expanduser()
         if FILES not in self.may and name and folder.exists() and not self._own(folder.resolve()):
-            raise StudioError("model.none", name=name)
+            raise StudioError("model.no_folder", name=name)
         return name
 
     def _own(self, path: Path) -> bool:
@@ -123,3 +124,13 @@ class Visit:
         """
         if what not in self.may:
             raise StudioError("visit.may_not")
+
+
+def visit_of(studio: Studio, headers: Mapping[str, str]) -> Visit:
+    """Return the visit that a request makes: the one place where it is decided who asks.
+
+    Args:
+        studio: The services.
+        headers: The request's headers, by lower-case name.
+    """
+    return Visit(studio, language=words.closest(headers.get("accept-language", "")))

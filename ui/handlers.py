@@ -21,6 +21,7 @@ from typing import Any, get_type_hints
 
 import gradio as gr
 from gradio.components import Component
+from gradio.events import Dependency
 from pydantic import ValidationError
 
 from pipeline.base.errors import StudioError
@@ -68,16 +69,19 @@ class Asked:
     Attributes:
         page: Id of the page: a reloaded one, and each window, has one of its own.
         query: The query of its address.
+        base: Scheme and host it was asked by.
     """
 
     page: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
+    base: str = ""
 
     @classmethod
     def by(cls, request: gr.Request) -> Asked:
         """Return which page a request comes from."""
         query = getattr(request, "query_params", None)
-        return cls(str(getattr(request, "session_hash", "") or ""), dict(query or {}))
+        base = f"http://{request.headers.get('host', '')}"
+        return cls(str(getattr(request, "session_hash", "") or ""), dict(query or {}), base)
 
 
 @dataclass
@@ -120,7 +124,8 @@ class Wiring:
         """Call a handler at events.
 
         Args:
-            events: One event of a component (`tab.start.click`), or a list of them.
+            events: One event of a component (`tab.start.click`), a list of them, or what `on` returned for another
+                handler: then this one follows it.
             handler: The function.
             inputs: Names of the parts whose values it is given; `form.*` stands for all parts of a form.
             outputs: Names of the parts it may update, the same way.
@@ -129,7 +134,7 @@ class Wiring:
             **more: More options of Gradio's event, such as `js`.
 
         Returns:
-            Gradio's dependency, for `.then`.
+            Gradio's dependency.
 
         Raises:
             KeyError: There is no such part.
@@ -137,9 +142,11 @@ class Wiring:
         given, changed = self.names(inputs), self.names(outputs)
         self.wired.append(Wired(handler, given, changed, {name: self.parts[name] for name in (*given, *changed)}))
         call = self._call(handler, given, changed, event)
-        triggers = events if isinstance(events, list) else [events]
         parts = [[self.parts[name] for name in names] for names in (given, changed)]
-        return gr.on(triggers, call, *parts, **{**how, **more})
+        options = {**how, **more}
+        if isinstance(events, Dependency):
+            return events.then(call, *parts, **options)
+        return gr.on(events if isinstance(events, list) else [events], call, *parts, **options)
 
     def names(self, patterns: str | Iterable[str]) -> tuple[str, ...]:
         """Return the names of parts that patterns stand for, each once.
@@ -175,7 +182,9 @@ class Wiring:
                     updates = handler(visit, given | dict(zip(inputs, held, strict=True)))
             unknown = updates.keys() - parts.keys()
             assert not unknown, f"{handler.__qualname__} updates {unknown}, which it was not wired to"
-            return {parts[name]: update for name, update in updates.items()} if parts else None
+            if not updates:  # Gradio 6.31 takes an empty dict for a value
+                return gr.skip() if parts else None
+            return {parts[name]: update for name, update in updates.items()}
 
         # Gradio 6.31 reads the signature to find the parameters it fills itself.
         filled = {"request": gr.Request} | ({"event": event} if event else {})

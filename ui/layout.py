@@ -10,7 +10,7 @@ from pipeline.base import project as projects
 from pipeline.base.errors import StudioError
 from pipeline.runs.kinds import kind_of
 from pipeline.studio import Studio
-from pipeline.visit import Visit
+from pipeline.visit import visit_of
 from ui import handlers
 from ui.bar import account, spend
 from ui.bar import status as status_bar
@@ -24,7 +24,6 @@ from ui.text import say, t
 from ui.train import tab as train
 
 STEPS = {"dataset": dataset, "filter": filter, "export": export, "train": train, "evaluate": evaluate}
-WIRED = {"train", "evaluate"}  # steps whose handlers get visits
 
 
 def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
@@ -34,7 +33,7 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
         studio: The services behind it.
         wiring: Says whose visit a request is, and gets what is connected; the one person of this machine by default.
     """
-    wiring = wiring or Wiring(lambda request: Visit(studio))
+    wiring = wiring or Wiring(lambda request: visit_of(studio, request.headers))
     handlers.identify = lambda request: studio.sign_in.token  # one trusted person: whoever reaches the page
     with gr.Blocks(title="Align Studio", analytics_enabled=False, fill_width=True) as demo:
         project = gr.State("")
@@ -51,10 +50,7 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
         account.wire(signed_in, studio, bar.account, bar.timer)
         spend.wire(spending, studio, bar.stop)
         for name, step in STEPS.items():
-            if name in WIRED:
-                step.wire(built[name], wiring.within(page=page), page, studio)
-            else:
-                step.wire(built[name], studio, page)
+            step.wire(built[name], wiring.within(page=page), page, studio)
 
         def opened(*, request: gr.Request) -> list[object]:
             name, step = asked_for(studio, dict(request.query_params))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from filelock import FileLock
+
+from pipeline.base import migrations
 from pipeline.base.errors import StudioError
-
-SCHEMA = 1
-
 
 LOCAL = "local"  # the one person of a studio that runs on their own machine
 _OWNER = re.compile(r"[A-Za-z0-9][\w.-]{0,95}")
@@ -39,7 +40,7 @@ class Home:
 
     @property
     def own(self) -> Path:
-        """Folder with what belongs to the owner alone; the local person's is the home itself."""
+        """Folder with what belongs to the owner alone, made when it is first needed; the local person's is the home."""
         return self.path if self.owner == LOCAL else self.path / "people" / self.owner
 
     @property
@@ -74,30 +75,24 @@ class Home:
 
 
 def open_home(path: Path) -> Home:
-    """Make the home if it is missing and check the version of its layout.
+    """Make the home if it is missing, or bring an older one to the present layout.
 
     Args:
         path: The home folder.
 
     Raises:
-        StudioError: The folder cannot be made, or a newer version of the studio wrote it.
+        StudioError: The folder cannot be used, or a newer version of the studio wrote it.
     """
     home = Home(path.expanduser().resolve())
     try:
+        found = migrations.version_of(home.path)
+        if found is not None and found > migrations.LATEST:
+            raise StudioError("home.newer", home=str(home.path), found=found, known=migrations.LATEST)
         for folder in (home.path, home.runs, home.projects, home.locks, home.argilla, home.uploads):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        version = home.path / "schema"
-        if not version.exists():
-            version.write_text(f"{SCHEMA}\n")
-        found = int(version.read_text())
-    except (OSError, ValueError) as error:
-        raise StudioError(
-            f"The studio's home {home.path} cannot be used.", str(error), "Name another folder in ALIGN_STUDIO_HOME."
-        ) from error
-    if found > SCHEMA:
-        raise StudioError(
-            f"The studio's home {home.path} was written by a newer version.",
-            f"Its layout is version {found}; this program knows {SCHEMA}.",
-            "Start the newer version, or name another folder in ALIGN_STUDIO_HOME.",
-        )
+        if found != migrations.LATEST:
+            with FileLock(home.locks / "home.lock"):  # another process may be opening it too
+                migrations.migrate(home.path)
+    except (OSError, ValueError, sqlite3.Error) as error:
+        raise StudioError("home.unusable", home=str(home.path), detail=str(error)) from error
     return home

@@ -70,7 +70,7 @@ class Message:
 
     def said(self) -> str:
         """Return all of it, one sentence after the other."""
-        return " ".join(part for part in (self.what, self.why, self.next) if part)
+        return words.say("list.sentences").join(part for part in (self.what, self.why, self.next) if part)
 
     __str__ = said
 
@@ -105,7 +105,7 @@ def message(code: str, /, **values: Any) -> Message:
     return Message(code, values)
 
 
-def worded(what: Message | str, **values: Any) -> Message:
+def worded(what: Message | str, /, **values: Any) -> Message:
     """Return what is given as a message: a code with its values, or a message as it is."""
     if isinstance(what, Message):
         return what

@@ -9,71 +9,71 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import Message, Option, message
 
-_WORDS = {
-    "missing": "is missing",
-    "extra_forbidden": "is no option here",
-    "greater_than": "must be greater than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than": "must be less than {lt}",
-    "less_than_equal": "must be at most {le}",
-    "multiple_of": "must be a multiple of {multiple_of}",
-    "int_parsing": "must be a whole number",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_parsing": "must be a number",
-    "float_type": "must be a number",
-    "finite_number": "must be a finite number",
-    "bool_parsing": "must be true or false",
-    "bool_type": "must be true or false",
-    "string_type": "must be text",
-    "string_too_long": "must have at most {max_length} characters",
-    "string_too_short": "must have at least {min_length} characters",
-    "string_pattern_mismatch": "has characters or a form that is not allowed (it must match {pattern})",
-    "literal_error": "must be {expected}",
-    "list_type": "must be a list",
-    "too_short": "must have at least {min_length}",
-    "too_long": "must have at most {max_length}",
-    "path_type": "must be a path",
+_LIMITS = frozenset(
+    ("missing", "extra_forbidden", "greater_than", "greater_than_equal", "less_than", "less_than_equal", "multiple_of")
+    + ("finite_number", "string_type", "string_too_long", "string_too_short", "string_pattern_mismatch")
+    + ("literal_error", "list_type", "too_short", "too_long", "path_type")
+)
+_SAME = {  # kinds of errors that people need not tell apart
+    "int_parsing": "whole_number",
+    "int_type": "whole_number",
+    "int_from_float": "whole_number",
+    "float_parsing": "number",
+    "float_type": "number",
+    "bool_parsing": "bool_type",
+    "bool_type": "bool_type",
 }
+Named = Option | Message | str
 
 
-def readable(error: ValidationError) -> StudioError:
-    """Turn a validation error into one that names each field in plain words.
+def readable(error: ValidationError, step: str = "") -> StudioError:
+    """Turn a validation error into one that names each option in plain words.
 
     Args:
-        error: What pydantic raised.
+        error: What pydantic raised. A validator of ours raises `ValueError(message(...))`.
+        step: First part of the options' catalogue keys, e.g. train; "": they are called by their fields' names.
 
     Returns:
-        An error whose `why` holds one sentence per wrong field.
+        An error whose `why` holds one sentence per wrong option.
     """
     details = error.errors(include_url=False)
-    names = ", ".join(dict.fromkeys(_field(detail) for detail in details if detail["loc"]))
-    what = f"{len(details)} values cannot be used." if len(details) > 1 else "A value cannot be used."
-    after = f"Change {names}, then try again." if names else "Change them, then try again."
-    return StudioError(what, " ".join(_sentence(detail) for detail in details), after)
+    names = list(dict.fromkeys(_field(detail, step) for detail in details if detail["loc"]))
+    said = [_sentence(detail, step) for detail in details]
+    return StudioError("value.wrong" if names else "value.wrong_together", count=len(said), names=names, said=said)
 
 
-def _field(detail: ErrorDetails) -> str:
-    return str(detail["loc"][0])
+def _field(detail: ErrorDetails, step: str) -> Named:
+    if not detail["loc"]:
+        return message("value.whole")
+    name = str(detail["loc"][0])
+    return Option(name, step) if step else name
 
 
-def _sentence(detail: ErrorDetails) -> str:
-    """Return one sentence: the field, what is wrong with it, and what it holds."""
-    context = detail.get("ctx") or {}
-    if detail["type"] in ("value_error", "assertion_error"):
-        said = str(context.get("error") or detail["msg"]).rstrip(".")
-        return f"{_field(detail)}: {said}." if detail["loc"] else f"{said}."
-    pattern = _WORDS.get(detail["type"])
-    context = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
-    said = pattern.format(**context) if pattern else detail["msg"][:1].lower() + detail["msg"][1:]
-    found = "" if detail["type"] in ("missing", "extra_forbidden") else f"; it is {_shown(detail['input'])}"
-    return f"{_field(detail) if detail['loc'] else 'The whole'} {said}{found}."
+def _sentence(detail: ErrorDetails, step: str) -> Message:
+    """Return one sentence: the option, what is wrong with it, and what it holds."""
+    context, kind, field = detail.get("ctx") or {}, str(detail["type"]), _field(detail, step)
+    if kind in ("value_error", "assertion_error"):
+        return message("value.said" if detail["loc"] else "value.said_together", field=field, said=_said(detail))
+    values = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
+    found = _shown(detail["input"])
+    if kind not in _LIMITS and kind not in _SAME:
+        return message("value.other", field=field, said=detail["msg"][:1].lower() + detail["msg"][1:], found=found)
+    return message(f"value.{_SAME.get(kind, kind)}", field=field, found=found, **values)
 
 
-def _shown(value: Any) -> str:
+def _said(detail: ErrorDetails) -> Message | str:
+    """Return what a validator of ours said."""
+    error = (detail.get("ctx") or {}).get("error")
+    if isinstance(error, ValueError) and error.args and isinstance(error.args[0], Message):
+        return error.args[0]
+    return f"{str(error or detail['msg']).rstrip('.')}."
+
+
+def _shown(value: Any) -> Message | str:
     if value is None or value == "":
-        return "empty"
+        return message("value.empty")
     text = f"“{value}”" if isinstance(value, str) else str(value)
     return text if len(text) <= 80 else f"{text[:79]}…"
 

@@ -146,6 +146,7 @@ def create(home: Home, wanted: str) -> Project:
     while True:
         folder = home.projects / (base if number == 1 else f"{base}-{number}")
         try:
+            home.projects.mkdir(mode=0o700, parents=True, exist_ok=True)  # its owner's first one
             folder.mkdir(mode=0o700)
             break
         except FileExistsError:
@@ -162,12 +163,7 @@ def create(home: Home, wanted: str) -> Project:
 
 def not_made(error: OSError) -> StudioError:
     """Return the error of a project whose files could not be written."""
-    full = disk_full(error)
-    return StudioError(
-        "The project could not be made.",
-        "The disk is full." if full else str(error),
-        "Free some space, then try again." if full else "Check the studio's folder, then try again.",
-    )
+    return StudioError("project.disk_full") if disk_full(error) else StudioError("project.not_made", detail=str(error))
 
 
 def discard(project: Project) -> None:
@@ -184,7 +180,7 @@ def find(home: Home, name: str) -> Project:
     """
     folder = home.projects / name
     if not NAME.fullmatch(name) or not (folder / "project.json").exists():
-        raise StudioError(f"There is no project “{name}”.", "", "Choose another in the list at the top.")
+        raise StudioError("project.none", name=name)
     return Project(folder)
 
 

@@ -1,9 +1,10 @@
 """The words of every message, by code and language: `ui/locale/<language>/*.json`, {"code": "text"}.
 
-A text names its values in braces. `{count:|pair|pairs}` chooses by number; a value may be a message itself (`{cause}`
-is all of it, `{cause:what}`, `{cause:why}` and `{cause:next}` are its parts), an option (see `pipeline.base.message`)
-or a list of these. What is said belongs to a visitor: the language is a context variable.
-A file `<language>.json` in the folder of extensions adds a language; what it lacks is said in English.
+A text names its values in braces. `{count:|pair|pairs}` chooses by number. A value may be an option (see
+`pipeline.base.message`), a message (`{cause}` is all of it; `{cause:what}`, `{cause:why}` and `{cause:next}` are its
+parts) or a list of these, joined by commas or, `{causes:sentences}`, as sentences. What is said belongs to a visitor:
+the language is a context variable. A file `<language>.json` in the folder of extensions adds a language; what it lacks
+is said in English.
 """
 
 from __future__ import annotations
@@ -72,13 +73,13 @@ def say(code: str, /, **values: object) -> str:
 def text(code: str, values: Mapping[str, object]) -> str:
     """Return a text in the present language; see `say`."""
     of = catalogues()
-    pattern = of.get(_language.get(), {}).get(code) or of[ENGLISH][code]
-    return _Formatter().vformat(pattern, (), values)
+    spoken = of.get(_language.get(), {})
+    return _Formatter().vformat(spoken[code] if code in spoken else of[ENGLISH][code], (), values)
 
 
 def speak(language: str) -> None:
     """Choose the language of this context: a language, or a browser's Accept-Language."""
-    _language.set(_closest(language))
+    _language.set(closest(language))
 
 
 @contextlib.contextmanager
@@ -89,7 +90,7 @@ def speaking(language: str, *, flags: bool = False) -> Iterator[None]:
         language: See `speak`.
         flags: Whether options are called as on the command line, not as on the page.
     """
-    before, named = _language.set(_closest(language)), _as_flags.set(flags)
+    before, named = _language.set(closest(language)), _as_flags.set(flags)
     try:
         yield
     finally:
@@ -107,7 +108,8 @@ def flags() -> bool:
     return _as_flags.get()
 
 
-def _closest(wanted: str) -> str:
+def closest(wanted: str) -> str:
+    """Return the language there is that somebody reads, by its name or a browser's Accept-Language."""
     for tag in wanted.split(","):
         name = tag.partition(";")[0].strip().lower()
         for language in (name, name.partition("-")[0]):
@@ -126,5 +128,7 @@ class _Formatter(string.Formatter):
         if isinstance(value, Sayable):
             return str(getattr(value, format_spec)) if format_spec in _PARTS else value.said()
         if isinstance(value, list | tuple):
+            if format_spec == "sentences":
+                return say("list.sentences").join(self.format_field(each, "") for each in value)
             return say("list.comma").join(self.format_field(each, format_spec) for each in value)
         return format(value, format_spec)

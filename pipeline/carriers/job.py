@@ -373,7 +373,7 @@ def adopt(ledger: Ledger, job: JobInfo) -> tuple[Run, bool]:
     """Take in the run of a Job that this disk does not know; the caller starts its supervisor.
 
     Args:
-        ledger: The home's ledger.
+        ledger: The ledger of its owner, in whose projects it is looked for.
         job: A Job with our labels.
 
     Returns:

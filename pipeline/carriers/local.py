@@ -18,6 +18,7 @@ from pipeline.runs import events
 from pipeline.runs.kinds import kind_of
 from pipeline.runs.ledger import Run, State
 from pipeline.runs.log import tail
+from pipeline.runs.spec import spec_of
 
 CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
 
@@ -34,7 +35,7 @@ def command(run: Run, settings: Settings, on_line: install.Lines, check: install
     Raises:
         StudioError: The engine cannot be built.
     """
-    engine = kind_of(run.kind).engine
+    engine = kind_of(run.kind).engine and str(spec_of(run).get("engine") or kind_of(run.kind).engine)
     if not engine:
         return [sys.executable, "-m", "pipeline.runs.task", str(run.spec)]
     python = install.ensure(engine, settings.engines_folder, on_line, check)

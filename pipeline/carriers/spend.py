@@ -14,6 +14,7 @@ from typing import Literal
 from huggingface_hub import JobInfo
 
 from pipeline.base.errors import StudioError
+from pipeline.base.home import LOCAL
 from pipeline.base.message import Message
 from pipeline.carriers import job as job_runs
 from pipeline.hub import client, jobs, problems
@@ -361,7 +362,7 @@ class SpendWatch:
             if time.monotonic() < self._not_adopted.get(job.id, 0.0):
                 continue
             try:
-                run, new = job_runs.adopt(self._ledger, job)
+                run, new = job_runs.adopt(self._ledger.of(LOCAL), job)  # the sign-in is theirs
                 if new:
                     launch.supervise(self._ledger.home, run)
                 changed = True

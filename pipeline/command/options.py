@@ -39,7 +39,8 @@ def add_options(
         skip: Fields that are no options here.
         filled: Fields that the command fills in where they are not given, and the code of the words for with what.
     """
-    group = parser.add_argument_group(words.say(f"command.group.{model.__name__}"))
+    title = f"command.group.{model.__name__}"
+    group = parser.add_argument_group(words.say(title) if words.has(title) else model.__name__)
     for name, info in model.model_fields.items():
         if name in skip:
             continue

@@ -20,8 +20,10 @@ from pipeline.export import exported
 from pipeline.hardware import machine
 from pipeline.hardware.remote import JobOptions
 from pipeline.train import check, trainings
+from pipeline.train.algorithm import algorithm_of, algorithms
 from pipeline.train.check import TrainNumbers
-from pipeline.train.orpo import OrpoParams, TrainOptions
+from pipeline.train.options import TrainOptions
+from pipeline.train.params import TrainParams
 
 _FILLED = {"base_model": "command.default.project", "dataset": "command.default.export"}
 
@@ -56,8 +58,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     project_argument(parser)
     parser.add_argument("--check", action="store_true", help=words.say("command.option.check"))
     add_detach(parser)
-    add_options(parser, TrainOptions, "train", skip=("trainer",), filled=_FILLED)
-    add_options(parser, OrpoParams, "train")
+    add_options(parser, TrainOptions, "train", filled=_FILLED)
+    there: set[str] = set()
+    for algorithm in algorithms().values():  # what several have is one option
+        add_options(parser, algorithm.params, "train", skip=there)
+        there |= algorithm.params.model_fields.keys()
     add_options(parser, JobOptions, "hardware")
 
 
@@ -66,7 +71,8 @@ def train(call: Call) -> Training:
     project, ledger = call.project(), call.visit.ledger
     newest = next(iter(exported.names(project)), "")
     options = fill(TrainOptions, call.given, dataset=newest, base_model=project.read().base_model)
-    params, where = fill(OrpoParams, call.given), fill(JobOptions, call.given)
+    params = fill(algorithm_of(options.algorithm).params, call.given)
+    where = fill(JobOptions, call.given)
     only_check = getattr(call.given, "check", False)
     if not only_check and trainings.asked_already(ledger, project, options, params, where):
         return _started(call, project, options, params, where, None)
@@ -87,7 +93,7 @@ def _started(
     call: Call,
     project: Project,
     options: TrainOptions,
-    params: OrpoParams,
+    params: TrainParams,
     where: JobOptions,
     found: Preflight[TrainNumbers] | None,
 ) -> Training:

@@ -94,7 +94,7 @@ def upload(home: Home, cached: Path) -> Source:
         StudioError: It cannot be read.
     """
     folder = home.uploads / secrets.token_hex(8)
-    folder.mkdir(mode=0o700)
+    folder.mkdir(mode=0o700, parents=True)
     try:
         taken = Path(shutil.move(cached, folder / cached.name))
         with contextlib.suppress(OSError):  # Gradio 6.31 makes a folder per upload; another file may be in it

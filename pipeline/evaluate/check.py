@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import StudioError
-from pipeline.base.message import message
+from pipeline.base.message import Message, message
 from pipeline.base.pair import Pair
 from pipeline.base.preflight import Notice, Preflight
 from pipeline.base.project import Project
@@ -91,7 +91,7 @@ def preflight(
 
 def _job(
     ledger: Ledger, project: Project, options: EvaluateOptions, samples: dict[str, int], where: JobOptions
-) -> tuple[EvaluateNumbers, list[Notice], list[Notice | None]]:
+) -> tuple[EvaluateNumbers, list[Message], list[Message | None]]:
     """Return numbers, blockers and warnings of an evaluation on a Job."""
     asked = job.load(project, options, samples)
     need = job.need(asked, options)
@@ -112,12 +112,12 @@ def _job(
     return numbers, [*stops, *remote.blockers(offer, need)], [slow, *remote.warnings(offer)]
 
 
-def _model_problems(options: EvaluateOptions) -> list[Notice | None]:
+def _model_problems(options: EvaluateOptions) -> list[Message | None]:
     """Return what is wrong with each model, the base model first."""
     if not options.tuned:
         none = Notice("No trained model is chosen.", "", "Train one in the Train tab, or name a folder or a Hub id.")
         return [reference.problem(options.base) if options.base else None, none]
-    problems: list[Notice | None] = []
+    problems: list[Message | None] = []
     seen: dict[str, str] = {}
     for role, name in options.models.items():
         first = next((seen[other] for other in seen if reference.same(name, other)), None)
@@ -132,7 +132,7 @@ def _twice(name: str, first: str, role: str) -> Notice:
     return Notice(f"{name} is chosen twice.", "", "Take it off the further models.")
 
 
-def _truthfulqa(options: EvaluateOptions) -> tuple[int, Notice | None]:
+def _truthfulqa(options: EvaluateOptions) -> tuple[int, Message | None]:
     """Return how many questions there are, and what is wrong with them."""
     if options.truthfulqa_data is None:
         return TRUTHFULQA_QUESTIONS, reference.dataset_problem(
@@ -179,7 +179,7 @@ def _said(error: Exception) -> str:
     return message(error.code, **error.values).said() if isinstance(error, protocol.Problem) else str(error)
 
 
-def _slow(samples: dict[str, int], machine: Hardware) -> Notice | None:
+def _slow(samples: dict[str, int], machine: Hardware) -> Message | None:
     if machine.gpus or samples.get(TRUTHFULQA, 0) <= SAMPLES_ON_CPU:
         return None
     return Notice(
@@ -190,7 +190,7 @@ def _slow(samples: dict[str, int], machine: Hardware) -> Notice | None:
     )
 
 
-def _few(pairs: int | None, available: int | None) -> Notice | None:
+def _few(pairs: int | None, available: int | None) -> Message | None:
     if pairs is None or available is None or not 0 < pairs < 100:
         return None
     what, advice = f"The test split is small: {pairs} pairs.", "Review more pairs, or export with a larger test_share."
@@ -200,12 +200,12 @@ def _few(pairs: int | None, available: int | None) -> Notice | None:
     return Notice(what, f"The standard error of its accuracy is up to {error}: only large changes can be seen.", advice)
 
 
-def _origin_warnings(ledger: Ledger, project: Project, options: EvaluateOptions) -> list[Notice]:
+def _origin_warnings(ledger: Ledger, project: Project, options: EvaluateOptions) -> list[Message]:
     """Say where the trained model's training data and the tasks touch, as far as this project knows."""
     model = next((m for m in trainings.models(ledger, project) if reference.same(str(m.path), options.tuned)), None)
     if model is None:
         return []
-    found = []
+    found: list[Message] = []
     if options.base and not reference.same(model.base_model, options.base):
         found.append(
             Notice(

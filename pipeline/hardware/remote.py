@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from pipeline.base.errors import StudioError
-from pipeline.base.preflight import Notice
+from pipeline.base.message import Message, message
 from pipeline.carriers import bundle
 from pipeline.hardware import flavors
 from pipeline.hardware.flavors import Flavor, Listing, Misfit, Need
@@ -103,8 +103,8 @@ def quote(options: JobOptions, estimate: Estimate | None = None, listing: Listin
     listing = listing or flavors.listing()
     flavor = listing.find(options.flavor)
     if flavor is None:
-        names = ", ".join(one.name for one in listing.flavors if one.gpus == 1)
-        raise StudioError(f"There is no hardware “{options.flavor}” for Jobs.", "", f"Choose one of: {names}.")
+        names = [one.name for one in listing.flavors if one.gpus == 1]
+        raise StudioError("hardware.no_flavor", flavor=options.flavor, names=names)
     # Half a micro-dollar is the Hub's own rounding: 2.50 USD of 0.041667 a minute are an hour.
     minutes = int(options.budget / max(flavor.price_per_minute - 5e-7, 1e-9))
     hard = min(LONGEST_S, minutes * 60)
@@ -139,7 +139,7 @@ def money(usd: float) -> str:
     return "< US$0.01" if 0 < usd < 0.005 else f"US${usd:,.2f}"
 
 
-def blockers(offer: Quote, need: Need) -> list[Notice]:
+def blockers(offer: Quote, need: Need) -> list[Message]:
     """Return what stops a run on a Job, before anything is sent or paid.
 
     Args:
@@ -150,11 +150,11 @@ def blockers(offer: Quote, need: Need) -> list[Notice]:
     try:
         found.append(_token_life(account.require_jobs(), offer))
     except StudioError as error:
-        found.insert(0, Notice(error.what, error.why, error.next))
+        found.insert(0, error.message)
     return [notice for notice in found if notice]
 
 
-def warnings(offer: Quote) -> list[Notice]:
+def warnings(offer: Quote) -> list[Message]:
     """Return what to beware of in a run on a Job.
 
     Args:
@@ -219,86 +219,59 @@ def user() -> str:
     return who.name if who else ""
 
 
-def words(misfit: Misfit, flavor: Flavor) -> str:
-    """Return why a flavor is not for a run, one sentence."""
-    if misfit.why == "cpu":
-        return f"{flavor.pretty} has no GPU."
-    if misfit.why == "several":
-        return f"It has {flavor.gpus} GPUs, and a run uses one: the others would be paid for nothing."
-    if misfit.why == "bf16":
-        return f"{flavor.gpu} cannot compute in bf16."
-    memory = "GPU memory" if flavor.gpus else "memory"
-    return f"It has {_gb(misfit.has)} of {memory}, and the run may need {_gb(misfit.need)}."
+def reason(misfit: Misfit, flavor: Flavor) -> Message:
+    """Return why a flavor is not for a run."""
+    sizes = {"need": _gb(misfit.need), "has": _gb(misfit.has)}
+    return message(f"hardware.misfit.{misfit.why}", gpu=flavor.gpu, gpus=flavor.gpus, **sizes)
 
 
-def _misfit(flavor: Flavor, need: Need) -> Notice | None:
+def _misfit(flavor: Flavor, need: Need) -> Message | None:
     found = flavors.fits(flavor, need)
     if found is None:
         return None
-    after = {
-        "bf16": "Choose other hardware, or another number format than bf16.",
-        "memory": "Choose larger hardware, or a smaller batch_size.",
-    }
-    return Notice(
-        f"{flavor.pretty} ({flavor.name}) is not for this run.",
-        words(found, flavor),
-        after.get(found.why, "Choose hardware with one GPU."),
-    )
+    return message("hardware.unfit_for", flavor=flavor.pretty, name=flavor.name, reason=reason(found, flavor))
 
 
-def _short(offer: Quote) -> Notice | None:
+def _short(offer: Quote) -> Message | None:
     if offer.hard_stop >= SHORTEST_S:
         return None
     least = price(offer.flavor.price_per_minute, SHORTEST_S) + 0.005
-    return Notice(
-        "The budget is too small.",
-        f"It pays {offer.hard_stop // 60} minutes of {offer.flavor.label}, and a Job needs several to begin.",
-        f"Raise the budget to {money(least)} or more, or choose cheaper hardware.",
-    )
+    minutes = offer.hard_stop // 60
+    return message("hardware.budget_small", minutes=minutes, hardware=offer.flavor.label, least=money(least))
 
 
-def _token_life(who: Account, offer: Quote) -> Notice | None:
+def _token_life(who: Account, offer: Quote) -> Message | None:
     """Refuse a hard stop that lies beyond the token's life: the result could not be uploaded."""
     if who.expires is None:
         return None
     left = int((who.expires - timedelta(seconds=TOKEN_MARGIN_S) - who.now()).total_seconds())
     if offer.hard_stop <= left:
         return None
-    what = "The sign-in ends before the Job has to."
-    end = who.expires.astimezone(UTC)
-    why = (
-        f"The token expires at {end:%Y-%m-%d %H:%M} UTC, the Job may go on for {_minutes(offer.hard_stop)}, and "
-        f"{TOKEN_MARGIN_S // 60} minutes are kept for the upload."
-    )
+    values = {
+        "end": f"{who.expires.astimezone(UTC):%Y-%m-%d %H:%M}",
+        "time": _minutes(offer.hard_stop),
+        "kept": TOKEN_MARGIN_S // 60,
+    }
     affordable = offer.flavor.price_per_minute * (left // 60)
     if left < SHORTEST_S or affordable < 0.01:
-        return Notice(what, why, "Sign in again, with a token that lives longer.")
-    lower = int(affordable * 100) / 100
-    return Notice(what, why, f"Lower the budget to {money(lower)}, or sign in with a token that lives longer.")
+        return message("hardware.token_ends", **values)
+    return message("hardware.token_ends_soon", lower=money(int(affordable * 100) / 100), **values)
 
 
-def _too_long(offer: Quote) -> Notice | None:
+def _too_long(offer: Quote) -> Message | None:
     if offer.estimate is None or offer.estimate.seconds <= offer.soft_stop:
         return None
-    return Notice(
-        "The run may not come to its end within the budget.",
-        f"It may take about {_minutes(offer.estimate.seconds)}; after {_minutes(offer.soft_stop)} it is asked to stop, "
-        "and what there is then is saved.",
-        "Raise the budget, or choose faster hardware.",
-    )
+    takes, stop = _minutes(offer.estimate.seconds), _minutes(offer.soft_stop)
+    return message("hardware.too_long", time=takes, stop=stop)
 
 
-def _old_prices(offer: Quote) -> Notice | None:
+def _old_prices(offer: Quote) -> Message | None:
     if offer.listing.live:
         return None
-    return Notice(
-        f"The prices are of {offer.listing.date}.",
-        "The Hub did not tell today's; it bills what it asks today.",
-        "Try again in a minute.",
-    )
+    return message("hardware.old_prices", date=offer.listing.date)
 
 
-def _unpaid() -> Notice | None:
+def _unpaid() -> Message | None:
     """Say what the Hub tells of the account's means; credit it does not tell is found out when the Job is asked for."""
     try:
         who = account.current()
@@ -306,11 +279,7 @@ def _unpaid() -> Notice | None:
         return None
     if who is None or who.can_pay is not False:
         return None
-    return Notice(
-        "The Hub knows no way to pay for this account.",
-        "Jobs need credit; without any the Hub refuses the Job, and nothing is billed.",
-        "Add credit on the Hub's billing page.",
-    )
+    return message("hardware.unpaid")
 
 
 def _minutes(seconds: float) -> str:

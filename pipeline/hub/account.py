@@ -20,6 +20,7 @@ from huggingface_hub import constants, get_session
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import message
 from pipeline.hub import client
 from pipeline.hub.problems import HUB_ERRORS, explain, status
 
@@ -31,8 +32,6 @@ KEPT_S = 300.0  # the Hub limits whoami strictly
 TIMEOUT_S = 10.0
 AGAIN_S = {"unreachable": 30.0}  # until the token in use is looked at again
 LATER_S = 900.0  # the same in every other state
-_SIGN_IN = "Open “Account” at the top of the page and sign in with a token that may {do}."
-_TICK = "On the Hub's token page make one that may {do}, and sign in with it under “Account”."
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def require_write() -> Account:
     Raises:
         StudioError: Nobody is signed in, the token may only read, or it cannot be checked.
     """
-    return _require("write repositories", "may_write")
+    return _require("may_write", "write")
 
 
 def require_jobs() -> Account:
@@ -117,26 +116,21 @@ def require_jobs() -> Account:
     Raises:
         StudioError: Nobody is signed in, the token may not do it, or it cannot be checked.
     """
-    _require("write repositories and run Jobs", "may_write")
-    return _require("write repositories and run Jobs", "may_run_jobs")
+    _require("may_write", "write_and_jobs")
+    return _require("may_run_jobs", "write_and_jobs")
 
 
-def _require(do: str, permission: str) -> Account:
-    account = current()
+def _require(permission: str, do: str) -> Account:
+    """Return the account in use if it has a permission; `do` is what all of it is for."""
+    account, wanted = current(), message(f"account.may.{do}")
     if account is None:
-        raise StudioError(
-            "You are not signed in to Hugging Face.", f"This needs a token that may {do}.", _SIGN_IN.format(do=do)
-        )
+        raise StudioError("account.needed", do=wanted)
     if getattr(account, permission):
         return account
     if account.kind == "read":
-        raise StudioError("The token is read-only.", f"This needs one that may {do}.", _TICK.format(do=do))
-    missing = "write repositories" if permission == "may_write" else "run Jobs"
-    raise StudioError(
-        f"The token may not {missing}.",
-        f"Its permissions do not include it: this needs one that may {do}.",
-        _TICK.format(do=do),
-    )
+        raise StudioError("account.read_only", do=wanted)
+    lacks = message("account.may.write" if permission == "may_write" else "account.may.jobs")
+    raise StudioError("account.not_allowed", lacks=lacks, do=wanted)
 
 
 def token_page() -> str:
@@ -157,7 +151,7 @@ def _ask(token: str) -> Account:
         hf_raise_for_status(answer)
         said = answer.json()
     except (*HUB_ERRORS, ValueError) as error:
-        raise explain(error, "The Hub does not tell whose token this is.") from error
+        raise explain(error, "hub.cannot.whoami") from error
     return account_of(said, _offset(answer.headers.get("date"), (begun + time.time()) / 2))
 
 
@@ -288,11 +282,7 @@ class SignIn:
         """
         token = token.strip()
         if not token or not token.isascii() or not token.isprintable() or " " in token:
-            raise StudioError(
-                "That is not a token.",
-                "A token is one word that begins with hf_.",
-                "Copy it from the Hub's token page and paste it again.",
-            )
+            raise StudioError("account.no_token")
         with self._lock:
             self._typed = token
             self._choose()
@@ -372,4 +362,4 @@ class SignIn:
                 self._settled.set()
 
 
-_EXPIRED = StudioError("The token has expired.", "Its time is over by the Hub's clock.", "Sign in with a new one.")
+_EXPIRED = StudioError("account.expired")

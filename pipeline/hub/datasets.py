@@ -14,6 +14,7 @@ import pyarrow as pa
 from huggingface_hub import DatasetInfo
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import Message, message
 from pipeline.hub import client, look, parquet
 from pipeline.hub.look import Memory, Seen
 from pipeline.hub.problems import HUB_ERRORS, causes, explain, redact, status
@@ -151,7 +152,7 @@ def search(words: str, limit: int = FOUND) -> list[Found]:
     try:
         hits = _found.get(wanted, lambda: _search(wanted))
     except (*HUB_ERRORS, ValueError) as error:
-        raise explain(error, "Datasets on the Hub cannot be searched.") from error
+        raise explain(error, "hub.cannot.search_datasets") from error
     return list(hits[:limit])
 
 
@@ -215,14 +216,16 @@ def describe(name: str, revision: str = "") -> Described:
 
 def _refused(name: str, seen: Seen) -> StudioError:
     """Return why a dataset is not given, with names like it where there is none of this name."""
-    what = f"{name} could not be loaded from the Hugging Face Hub." if name else "No dataset is named."
-    error = explain(seen.error or ConnectionError(), what, name)
+    error = explain(seen.error or ConnectionError(), _cannot(name) if name else "hub.dataset.unnamed", name)
     if seen.state == "unreached" and not (seen.error and status(seen.error)):
-        return StudioError(what, error.why, "Check the connection, or load a file or the bundled sample.")
-    if seen.state != "missing" or "/" not in name:
-        return error
-    like = _like(name)
-    return StudioError(what, error.why, f"{error.next} Similar names: {', '.join(like)}." if like else error.next)
+        return StudioError("hub.dataset.unreached", problem=error.message)
+    like = _like(name) if seen.state == "missing" and "/" in name else []
+    return StudioError("hub.dataset.like", problem=error.message, names=like) if like else error
+
+
+def _cannot(name: str) -> Message:
+    """Return what is said first of a dataset that is not read."""
+    return message("hub.cannot.load", name=name)
 
 
 def _like(name: str) -> list[str]:
@@ -264,12 +267,9 @@ def _describe(name: str, seen: Seen) -> Described:
 def _check_no_script(name: str, seen: Seen, copies: tuple[str, ...]) -> None:
     if f"{name.rpartition('/')[2]}.py" not in seen.files:
         return
-    copy = f"Choose the revision {PARQUET_COPY}: the Hub's own copy of its rows."
-    raise StudioError(
-        f"{name} could not be loaded from the Hugging Face Hub.",
-        "It is loaded by a program in its repository, and programs of others are not run here.",
-        copy if PARQUET_COPY in copies else "Choose another dataset, or download its rows as a file and load that.",
-    )
+    if PARQUET_COPY in copies:
+        raise StudioError("hub.dataset.script_copied", what=_cannot(name), revision=PARQUET_COPY)
+    raise StudioError("hub.dataset.script", what=_cannot(name))
 
 
 def _configs(module: DatasetModule, columns: dict[str, tuple[str, ...]]) -> tuple[Config, ...]:
@@ -313,15 +313,13 @@ def choose(name: str, config: str = "", split: str = "", revision: str = "", lim
     """
     described = describe(name, revision)
     found = described.config(config.strip())
-    what = f"{described.name} could not be loaded from the Hugging Face Hub."
+    what = _cannot(described.name)
     if found is None:
-        names = ", ".join(each.name for each in described.configs[:20])
-        raise StudioError(what, f"It has no configuration “{config}”. It has {names or 'none'}.", "Choose another one.")
+        names = [each.name for each in described.configs[:20]]
+        raise StudioError("hub.dataset.no_config", what=what, config=config, names=names or message("list.none"))
     wanted = split.strip() or ("train" if "train" in found.splits or not found.splits else found.splits[0])
     if found.splits and wanted not in found.splits:
-        raise StudioError(
-            what, f"It has no split “{wanted}”. It has {', '.join(found.splits[:20])}.", "Choose another split."
-        )
+        raise StudioError("hub.dataset.no_split", what=what, split=wanted, names=list(found.splits[:20]))
     return Chosen(described.name, found.name, wanted, described.sha, limit, found.rows.get(wanted), described.format)
 
 
@@ -373,15 +371,14 @@ def problem(name: str, error: Exception, split: str = "") -> StudioError:
     from datasets.data_files import EmptyDatasetError  # noqa: PLC0415
     from datasets.exceptions import DataFilesNotFoundError  # noqa: PLC0415
 
-    what = f"{name} could not be loaded from the Hugging Face Hub."
+    what = _cannot(name)
     chain, said = causes(error), redact(str(error))[:300]
     if any(isinstance(cause, DataFilesNotFoundError | EmptyDatasetError) for cause in chain):
-        why = "It holds no files of rows: no parquet, JSON Lines, JSON, CSV or text."
-        return StudioError(what, why, "Choose another dataset, or another revision of it.")
+        return StudioError("hub.dataset.no_files", what=what)
     if "gated dataset" in said:  # datasets 5.2 says so in words where its own check comes first
-        return StudioError(what, "It is gated: its owner asks for consent first.", "Sign in, and accept on its page.")
+        return StudioError("hub.gated", what=what, subject=name)
     if isinstance(error, ValueError) and split and "split" in said.lower():
-        return StudioError(what, f"It has no split “{split}” ({said}).", "Choose another split.")
+        return StudioError("hub.dataset.no_split_saying", what=what, split=split, said=said)
     if status(error) or isinstance(error, HUB_ERRORS) and not isinstance(error, FileNotFoundError | ValueError):
         return explain(error, what, name)
-    return StudioError(what, f"{said or type(error).__name__}", "Download a file of it, and load that.")
+    return StudioError("hub.dataset.unreadable", what=what, detail=said or type(error).__name__)

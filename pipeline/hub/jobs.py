@@ -13,6 +13,7 @@ from huggingface_hub import HfApi, JobHardwareInfo, JobInfo, constants, get_sess
 from huggingface_hub.errors import HTTPError
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import message
 from pipeline.hub import client
 from pipeline.hub.problems import HUB_ERRORS, explain, status
 from pipeline.hub.retry import passing, retrying
@@ -81,7 +82,7 @@ def flavors() -> list[JobHardwareInfo]:
     try:
         return retrying(lambda: _api().list_jobs_hardware(), attempts=2)
     except HUB_ERRORS as error:
-        raise explain(error, "The Hub's hardware could not be listed.") from error
+        raise explain(error, "hub.cannot.hardware") from error
 
 
 def ours(namespace: str) -> list[JobInfo]:
@@ -93,7 +94,7 @@ def ours(namespace: str) -> list[JobInfo]:
     try:
         return _labelled(namespace, {"app": APP}, attempts=1)  # the library itself tries for 23 s
     except HUB_ERRORS as error:
-        raise explain(error, f"The Jobs of {namespace} could not be listed.") from error
+        raise explain(error, message("hub.cannot.jobs", namespace=namespace)) from error
 
 
 def of_run(namespace: str, run_id: str) -> JobInfo | None:
@@ -105,7 +106,7 @@ def of_run(namespace: str, run_id: str) -> JobInfo | None:
     try:
         return _of_run(namespace, run_id)
     except HUB_ERRORS as error:
-        raise explain(error, "The run's Job could not be looked for.") from error
+        raise explain(error, "hub.cannot.run_job") from error
 
 
 def start(launch: Launch) -> JobInfo:
@@ -119,7 +120,6 @@ def start(launch: Launch) -> JobInfo:
     Raises:
         StudioError: The Hub refuses or is not reached; then there is no Job of this run, as far as the Hub says.
     """
-    what = "The Job could not be started."
     try:
         found = _of_run(launch.namespace, launch.run)
         for attempt in range(TRIES):
@@ -137,7 +137,7 @@ def start(launch: Launch) -> JobInfo:
             else:
                 return _only(launch, job) if attempt else job
     except HUB_ERRORS as error:
-        raise _refused(error, what, launch) from error
+        raise _refused(error, launch) from error
     assert found is not None
     return found
 
@@ -172,7 +172,7 @@ def _arrived(launch: Launch) -> JobInfo | None:
 def _run(launch: Launch) -> JobInfo:
     script = base64.b64encode(launch.script.read_bytes()).decode()
     if len(script) > SCRIPT_BYTES:
-        raise StudioError("The Job's program is too large.", f"It has {len(script)} bytes of {SCRIPT_BYTES}.")
+        raise StudioError("hub.job_too_large", size=len(script), most=SCRIPT_BYTES)
     return _api().run_job(
         image=IMAGE,
         command=["bash", "-c", COMMAND],
@@ -204,7 +204,7 @@ def cancel(namespace: str, job_id: str) -> None:
     try:
         retrying(lambda: _cancel(namespace, job_id))
     except HUB_ERRORS as error:
-        raise explain(error, f"The Job {job_id} could not be stopped.") from error
+        raise explain(error, message("hub.cannot.stop_job", job=job_id)) from error
 
 
 def _cancel(namespace: str, job_id: str) -> None:
@@ -254,21 +254,9 @@ def _of_run(namespace: str, run_id: str) -> JobInfo | None:
     return found[-1] if found else None
 
 
-def _refused(error: Exception, what: str, launch: Launch) -> StudioError:
-    code = status(error)
-    if code == 402:
-        return StudioError(
-            what,
-            f"The credit of {launch.namespace} does not cover it, or there is no payment method.",
-            "Add credit on the Hub's billing page, then start again; nothing is billing.",
-        )
-    if code == 403:
-        return StudioError(
-            what,
-            f"The token may not run Jobs for {launch.namespace}.",
-            "Sign in with a token that may run Jobs (job.write), then start again.",
-        )
-    return explain(error, what)
+def _refused(error: Exception, launch: Launch) -> StudioError:
+    code = {402: "hub.job_unpaid", 403: "hub.job_forbidden"}.get(status(error))
+    return StudioError(code, namespace=launch.namespace) if code else explain(error, "hub.cannot.start_job")
 
 
 def _api() -> HfApi:

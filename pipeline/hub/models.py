@@ -11,7 +11,6 @@ from typing import Any
 from huggingface_hub import HfApi, ModelInfo, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError, NotASafetensorsRepoError, SafetensorsParsingError
 
-from pipeline.base.errors import StudioError
 from pipeline.hub import client, look
 from pipeline.hub.look import Found, Kind, Memory, Seen
 from pipeline.hub.problems import HUB_ERRORS, explain
@@ -53,24 +52,7 @@ def search(words: str, limit: int = FOUND) -> list[Found]:
     try:
         return list(_found.get(wanted, ask))[:limit]
     except (*HUB_ERRORS, ValueError) as error:
-        raise explain(error, "Models on the Hub cannot be searched.") from error
-
-
-def sha(name: str, revision: str = "") -> str:
-    """Return the commit that a revision of a model is now.
-
-    Args:
-        name: The model's id.
-        revision: Branch, tag or commit; empty: its default branch.
-
-    Raises:
-        StudioError: There is no such model or revision for this account, or the Hub is not reached.
-    """
-    seen = look.at("model", name, revision)
-    if seen.state == "there" and seen.sha:
-        return seen.sha
-    what = f"The revision of {name} cannot be told."
-    raise explain(seen.error, what, name) if seen.error else StudioError(what, "The Hub did not name a commit.")
+        raise explain(error, "hub.cannot.search_models") from error
 
 
 def cached(name: str, file: str, revision: str = "") -> Path | None:

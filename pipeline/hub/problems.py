@@ -1,4 +1,4 @@
-"""What went wrong with the Hub, in words: what happened, why, what to do."""
+"""What went wrong with the Hub: what happened, why, what to do."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from huggingface_hub import errors
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import Message, worded
 from pipeline.hub import client
 
 _SECRETS = re.compile(r"\bhf_[A-Za-z0-9_]{8,}|\beyJ[\w-]{8,}\.[\w-]+(\.[\w-]+)?|(?<=__sign=)[^&\s\"']+", re.ASCII)
@@ -41,54 +42,53 @@ def status(error: BaseException) -> int:
     return 0
 
 
-def explain(error: BaseException, what: str, subject: str = "") -> StudioError:
+def explain(error: BaseException, what: Message | str, subject: str = "") -> StudioError:
     """Turn an error of the Hub into one for the user.
 
     Args:
         error: What a library raised.
-        what: What did not work, one sentence.
+        what: What did not work: a message, or the code of one.
         subject: The repository it was about, for the advice.
 
     Returns:
         An error whose words hold no token.
     """
-    chain, code = causes(error), status(error)
-    page = f"the page of {subject}" if subject else "its page"
-    if any(isinstance(cause, errors.HFValidationError) for cause in chain):
-        return StudioError(what, "A repository's name looks like owner/name.", "Correct the name.")
-    if any(isinstance(cause, errors.GatedRepoError) for cause in chain):
-        return StudioError(what, "It is gated: its owner asks for consent first.", f"Sign in, and accept on {page}.")
-    if code == 401 and client.token():  # huggingface_hub 2.4 takes an expired token for a missing repository
-        return StudioError(what, *_answered(code, ""))
-    if any(isinstance(cause, errors.RepositoryNotFoundError) for cause in chain):
-        return StudioError(
-            what, "It does not exist, or it is private.", "Check the name, or sign in with an account that may see it."
-        )
-    if any(isinstance(cause, errors.RevisionNotFoundError) for cause in chain):
-        return StudioError(what, "It has no such revision.", "Choose a branch, tag or commit that is there.")
+    chain, code, what = causes(error), status(error), worded(what)
+    if code == 401 and client.token() and not _gated_or_misnamed(chain):
+        return _answered(code, "", what)  # huggingface_hub 2.4 takes an expired token for a missing repository
+    for kind, why in _CAUSES:
+        if any(isinstance(cause, kind) for cause in chain):
+            return StudioError(why, what=what, subject=subject)
     if code:
-        return StudioError(what, *_answered(code, redact(str(error))))
+        return _answered(code, redact(str(error)), what)
     if any(isinstance(cause, errors.OfflineModeIsEnabled) for cause in chain):
-        return StudioError(what, "HF_HUB_OFFLINE is set.", "Unset it, or work with local files.")
-    why = f"The Hub is not reached ({redact(str(error))[:150] or type(error).__name__})."
-    return StudioError(what, why, "Check the connection, then try again.")
+        return StudioError("hub.offline", what=what)
+    return StudioError("hub.unreached", what=what, detail=redact(str(error))[:150] or type(error).__name__)
 
 
-def _answered(code: int, said: str) -> tuple[str, str]:
-    """Return why and what next for a status the Hub answered with."""
-    if code == 401:
-        return "The Hub does not know the token: it is wrong, or it has expired.", "Sign in again."
-    if code == 402:
-        return "The account's credit or payment method does not cover it.", "Add credit on the Hub's billing page."
+# In this order: a gated repository's error is that of a missing one too.
+_CAUSES: tuple[tuple[type[Exception], str], ...] = (
+    (errors.HFValidationError, "hub.bad_name"),
+    (errors.GatedRepoError, "hub.gated"),
+    (errors.RepositoryNotFoundError, "hub.missing"),
+    (errors.RevisionNotFoundError, "hub.no_revision"),
+)
+_STATUS = {401: "hub.token", 402: "hub.credit", 429: "hub.busy"}
+
+
+def _gated_or_misnamed(chain: list[BaseException]) -> bool:
+    return any(isinstance(cause, errors.HFValidationError | errors.GatedRepoError) for cause in chain)
+
+
+def _answered(code: int, said: str, what: Message) -> StudioError:
+    """Return the error for a status the Hub answered with."""
+    if code in _STATUS:
+        return StudioError(_STATUS[code], what=what)
     if code == 403 and _STORAGE.search(said):
-        more = "Free some, or get more, in the account's storage settings on the Hub; or publish it openly."
-        return "The account's storage for private repositories is full.", more
+        return StudioError("hub.storage_full", what=what)
     if code == 403:
         words = said.partition("403 Forbidden:")[2].partition("Cannot access content")[0].strip()
-        why = f"The token may not do this ({words[:150]})." if words else "The token may not do this."
-        return why, "Sign in with a token that may."
-    if code == 429:
-        return "The Hub asks for patience: too many requests.", "Try again in a few minutes."
+        return StudioError("hub.forbidden_saying" if words else "hub.forbidden", what=what, said=words[:150])
     if code >= 500:
-        return f"The Hub answered with status {code}: it has a problem of its own.", "Try again in a few minutes."
-    return f"The Hub answered with status {code} ({said[:200]}).", "Correct what it names, then try again."
+        return StudioError("hub.broken", what=what, status=code)
+    return StudioError("hub.refused", what=what, status=code, said=said[:200])

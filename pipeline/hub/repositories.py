@@ -27,6 +27,7 @@ from huggingface_hub.utils import (
 )
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import Message, message, worded
 from pipeline.hub import client
 from pipeline.hub.problems import HUB_ERRORS, causes, explain, redact, status
 from pipeline.hub.retry import retrying
@@ -131,7 +132,7 @@ def info(name: str, kind: Kind, revision: str = "") -> Repository | None:
     Raises:
         StudioError: The Hub refuses, or is not reached.
     """
-    what = f"The Hub does not say whether {name} is there."
+    what = message("hub.cannot.say", name=name)
     with explained(what, name):
         try:
             said = retrying(
@@ -157,18 +158,13 @@ def _remote(sibling: Any) -> RemoteFile:
     return RemoteFile(int(sibling.size or 0), sha256, str(sibling.blob_id or ""))
 
 
-def exists(name: str, kind: Kind) -> bool:
-    """Return whether a repository is there for this account; see `info`."""
-    return info(name, kind) is not None
-
-
 def may_write(name: str, kind: Kind) -> None:
     """Check that this account and its token may write to a repository that is there.
 
     Raises:
         StudioError: They may not, or the Hub does not say.
     """
-    with explained(f"{name} cannot be written to.", name):
+    with explained(message("hub.cannot.write", name=name), name):
         retrying(lambda: _api().auth_check(name, repo_type=kind, write=True), attempts=2)
 
 
@@ -183,20 +179,18 @@ def create(name: str, kind: Kind, *, private: bool = True) -> Repository:
     Raises:
         StudioError: The Hub refuses, or is not reached.
     """
-    what = f"The {kind} repository {name} could not be made."
+    what = message("hub.cannot.make", kind=message(f"hub.kind.{kind}"), name=name)
     with explained(what, name):
         try:
             # With exist_ok a try whose answer was lost is no error at the next.
             retrying(lambda: _api().create_repo(name, repo_type=kind, private=private, exist_ok=True))
         except HUB_ERRORS as error:
             if status(error) == 403 and "namespace" in str(error):
-                owner = name.split("/")[0]
-                next_step = f"Ask {owner} for the right to write, or choose another owner."
-                raise StudioError(what, f"This account may not make repositories of {owner}.", next_step) from error
+                raise StudioError("hub.foreign_owner", what=what, owner=name.split("/")[0]) from error
             raise
     found = info(name, kind)
     if found is None:
-        raise StudioError(what, "The Hub made it and does not show it.", "Try again in a minute.")
+        raise StudioError("hub.not_shown", what=what)
     return found
 
 
@@ -283,7 +277,7 @@ def upload(
     total, done = sum(one.upload_info.size for one in additions), 0
     for one in additions:
         on_file(done, total)
-        with explained(f"{one.path_in_repo} could not be sent to {name}.", name):
+        with explained(message("hub.cannot.send", file=one.path_in_repo, name=name), name):
             retrying(lambda one=one: _send(name, kind, one), patience=PATIENCE_S)  # type: ignore[misc]
         done += one.upload_info.size
     on_file(done, total)
@@ -344,7 +338,7 @@ def commit(
         )
         return str(made.oid)
 
-    with explained(f"{name} could not be changed.", name):
+    with explained(Message("hub.cannot.change", {"name": name}), name):
         try:
             return retrying(once, patience=PATIENCE_S)
         except HUB_ERRORS as error:
@@ -365,19 +359,15 @@ def _arrived(name: str, kind: Kind, marker: str) -> str:
 
 def moved(name: str) -> Moved:
     """Return the error of a repository that changed after it was shown."""
-    return Moved(
-        f"{name} has changed since it was compared; nothing was written to it.",
-        "Somebody else has committed to it, or changed who may see it.",
-        "Compare again, then decide.",
-    )
+    return Moved("hub.moved", name=name)
 
 
 @contextmanager
-def explained(what: str, name: str) -> Iterator[None]:
+def explained(what: Message | str, name: str) -> Iterator[None]:
     """Turn the errors of the Hub's library within the block into one for the user.
 
     Args:
-        what: What did not work.
+        what: What did not work: a message, or the code of one.
         name: The repository it was about.
     """
     try:
@@ -387,7 +377,7 @@ def explained(what: str, name: str) -> Iterator[None]:
             raise  # this disk's
         raise explain(error, what, name) from error
     except ValueError as error:  # a card the Hub does not take; a name it would not give
-        raise StudioError(what, redact(str(error))[:300], "Correct what it names, then try again.") from error
+        raise StudioError("hub.not_taken", what=worded(what), detail=redact(str(error))[:300]) from error
 
 
 def _api() -> HfApi:

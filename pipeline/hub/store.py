@@ -20,6 +20,7 @@ from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import message
 from pipeline.hub import client
 from pipeline.hub.problems import HUB_ERRORS, explain, status
 from pipeline.hub.retry import retrying
@@ -60,15 +61,11 @@ def ensure(user: str) -> str:
         StudioError: It cannot be made, or somebody made it public.
     """
     store = name(user)
-    with _explained(f"The private repository {store} could not be made."):
+    with _explained("hub.cannot.make_store", store=store):
         retrying(lambda: _api().create_repo(store, repo_type="dataset", private=True, exist_ok=True))
         info = retrying(lambda: _api().dataset_info(store, timeout=30))
     if not info.private:
-        raise StudioError(
-            f"{store} is public.",
-            "Runs leave their specification, log and results there.",
-            "Make it private in its settings on the Hub, then start again.",
-        )
+        raise StudioError("hub.store_public", store=store)
     if not any(sibling.rfilename == "README.md" for sibling in info.siblings or ()):
         _commit(store, {"README.md": CARD.encode()}, "Describe the run store")
     return store
@@ -98,7 +95,7 @@ def _commit(store: str, files: Mapping[str, bytes], message: str) -> str:
         operations = [CommitOperationAdd(path, data) for path, data in files.items()]
         return str(_api().create_commit(store, operations, commit_message=message, repo_type="dataset").oid)
 
-    with _explained(f"The run's files could not be sent to {store}."):
+    with _explained("hub.cannot.send_run", store=store):
         for last in [False] * (CONFLICT_TRIES - 1) + [True]:
             try:
                 return retrying(commit)
@@ -114,7 +111,7 @@ def read(user: str, run_id: str, path: str) -> bytes | None:
     Raises:
         StudioError: The Hub refuses, or is not reached.
     """
-    with _explained(f"{path} of the run could not be read."):
+    with _explained("hub.cannot.read", file=path):
         try:
             return retrying(lambda: _get(name(user), f"{folder(run_id)}/{path}", "main"))
         except RemoteEntryNotFoundError:
@@ -164,7 +161,7 @@ def fetch_output(user: str, run_id: str, into: Path) -> None:
     store, inside = name(user), PurePosixPath(folder(run_id)) / "output"
     into.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}-") as place:
-        with _explained("The run's results could not be fetched."):
+        with _explained("hub.cannot.fetch"):
             info = retrying(lambda: _api().dataset_info(store, timeout=TIMEOUT_S))
             for path in (PurePosixPath(sibling.rfilename) for sibling in info.siblings or ()):
                 if path.is_relative_to(inside) and ".." not in path.parts:
@@ -175,13 +172,13 @@ def fetch_output(user: str, run_id: str, into: Path) -> None:
 
 
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
+def _explained(code: str, **values: str) -> Iterator[None]:
     try:
         yield
     except HUB_ERRORS as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EDQUOT):
             raise  # this disk's
-        raise explain(error, what) from error
+        raise explain(error, message(code, **values)) from error
 
 
 def _api() -> HfApi:

@@ -12,7 +12,7 @@ from typing import Any
 
 from huggingface_hub.errors import HfHubHTTPError
 
-from pipeline.base.preflight import Notice
+from pipeline.base.message import Message, Option, message, worded
 from pipeline.hub import look, models
 from pipeline.hub.look import Kind, Seen
 from pipeline.hub.problems import causes, explain
@@ -109,7 +109,7 @@ def path_for_worker(name: str) -> str:
     return refer(name).path
 
 
-def problem(name: str) -> Notice | None:
+def problem(name: str) -> Message | None:
     """Say why a model cannot be loaded, or None when it can.
 
     Args:
@@ -117,13 +117,11 @@ def problem(name: str) -> Notice | None:
     """
     model = refer(name)
     if not name.strip():
-        return Notice("No model is chosen.", "", "Choose a folder, or a model's id on the Hub.")
+        return message("model.none")
     if model.local:
         return _incomplete(name, _files(Path(model.path)), "folder")
     if not model.on_hub:
-        return Notice(
-            f"There is no model folder {name}.", "It is no id on the Hub either.", "Choose a folder that is there."
-        )
+        return message("model.no_folder", name=name)
     seen = look.at("model", model.path, model.revision)
     if seen.state == "unreached":
         snapshot = locate(name)
@@ -131,10 +129,10 @@ def problem(name: str) -> Notice | None:
             return None
     if seen.state == "there":
         return _incomplete(name, seen.files, "model")
-    return _hub_problem(name, "model", seen, "name the folder of a model that is on this machine")
+    return _hub_problem(name, "model", seen, message("model.instead.folder"))
 
 
-def missing(folder: Path) -> list[str]:
+def missing(folder: Path) -> list[Message]:
     """Return what a model's folder lacks: config.json, weights, a tokenizer."""
     return _lacks(_files(folder))
 
@@ -143,71 +141,50 @@ def _files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.is_file()} if folder.is_dir() else set()
 
 
-def _lacks(files: Iterable[str]) -> list[str]:
+def _lacks(files: Iterable[str]) -> list[Message]:
     there = set(files)
-    lacks = [] if "config.json" in there else ["config.json"]
+    lacks = [] if "config.json" in there else [message("model.lacks.config")]
     if not there.intersection(WEIGHTS):
-        lacks.append(f"weights ({WEIGHTS[0]})")
+        lacks.append(message("model.lacks.weights", file=WEIGHTS[0]))
     if not there.intersection(TOKENIZERS):
-        lacks.append(f"a tokenizer ({TOKENIZERS[0]})")
+        lacks.append(message("model.lacks.tokenizer", file=TOKENIZERS[0]))
     return lacks
 
 
-def _incomplete(name: str, files: Iterable[str], kind: str) -> Notice | None:
+def _incomplete(name: str, files: Iterable[str], kind: str) -> Message | None:
     there = set(files)
-    title = Path(name).name if kind == "folder" else name
     if ADAPTER in there:  # transformers takes such a folder for an adapter, whatever else it holds
-        return Notice(
-            f"{title} is an adapter, not a whole model.",
-            "It holds the changes to a base model, without the model's own weights.",
-            f"Choose the {kind} with the merged weights, or train with merge_adapter on.",
-        )
+        title = Path(name).name if kind == "folder" else name
+        return message(f"model.adapter.{kind}", name=title, option=Option("merge_adapter", "train"))
     lacks = _lacks(there)
-    if not lacks:
-        return None
-    return Notice(
-        f"The folder {name} is not a whole model." if kind == "folder" else f"{name} on the Hub is not a whole model.",
-        f"It lacks {' and '.join(lacks)}.",
-        f"Choose a {kind} that was saved together with its tokenizer.",
-    )
+    return message(f"model.incomplete.{kind}", name=name, lacks=lacks) if lacks else None
 
 
-def dataset_problem(name: str, instead: str) -> Notice | None:
+def dataset_problem(name: str, instead: Message | str) -> Message | None:
     """Say why a data set on the Hub cannot be loaded, or None when it can.
 
     Args:
         name: Its id.
-        instead: What else the user can do.
+        instead: What else the user can do: a message, or the code of one.
     """
     seen = look.at("dataset", name)
     if seen.state == "there" or (seen.state == "unreached" and models.is_cached("dataset", name, "README.md")):
         return None
-    return _hub_problem(name, "dataset", seen, instead)
+    return _hub_problem(name, "dataset", seen, worded(instead))
 
 
-def _hub_problem(name: str, kind: Kind, seen: Seen, instead: str) -> Notice:
+def _hub_problem(name: str, kind: Kind, seen: Seen, instead: Message) -> Message:
     if seen.state == "gated":
-        return Notice(
-            f"{name} is given only to those who accepted its terms.",
-            "The Hub does not give it to this account.",
-            f"Sign in and accept the terms on its page, or {instead}.",
-        )
+        return message("model.gated", name=name, instead=instead)
     if seen.state == "missing":
-        return Notice(
-            f"There is no {kind} {name} on the Hub that this account can see.",
-            "No folder of this name is here either." if kind == "model" else "",
-            f"Check the spelling (sign in for a private {kind}), or {instead}.",
-        )
+        return message(f"model.missing.{kind}", name=name, instead=instead)
     if seen.error is not None and (
         seen.state != "unreached" or any(isinstance(cause, HfHubHTTPError) for cause in causes(seen.error))
     ):
-        said = explain(seen.error, f"The Hub does not give {name}.", name)
-        return Notice(said.what, said.why, f"{said.next.removesuffix('.')}, or {instead}.")
-    return Notice(
-        f"{name} is not on this machine, and the Hub cannot be reached.",
-        "",  # the library's own words ("[Errno -2] Name or service not known") say nothing more
-        f"Check the network connection, or {instead}.",
-    )
+        said = explain(seen.error, message("model.not_given", name=name), name)
+        return message("model.refused", problem=said.message, instead=instead)
+    # The library's own words ("[Errno -2] Name or service not known") say nothing more.
+    return message("model.unreached", name=name, instead=instead)
 
 
 def template_of(name: str) -> str | None:

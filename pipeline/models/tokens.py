@@ -12,6 +12,7 @@ from typing import Protocol
 from tokenizers import Tokenizer
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import Message, message
 from pipeline.base.pair import Pair, text_of
 from pipeline.hub import models
 from pipeline.hub.look import Memory
@@ -30,7 +31,7 @@ class TokenCounter(Protocol):
 
     Attributes:
         name: Model whose tokenizer counts, or "words (estimate)".
-        unit: "tokens" or "words (estimate)": what a page writes behind the numbers.
+        unit: "tokens" or "words (estimate)"; `unit_of` has words for it.
     """
 
     @property
@@ -39,7 +40,7 @@ class TokenCounter(Protocol):
 
     @property
     def unit(self) -> str:
-        """What a page writes behind the numbers."""
+        """What is counted; see `unit_of`."""
 
     def count(self, text: str) -> int:
         """Return the length of one text."""
@@ -136,19 +137,16 @@ def check(base_model: str) -> str:
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         if not isinstance(counter(str(folder.resolve())), ModelTokens):
-            raise StudioError(
-                f"The tokenizer of {name} cannot be used.",
-                "The folder has no tokenizer.json, or one that cannot be read.",
-                "Choose the folder of a model that was saved together with its tokenizer.",
-            )
+            raise StudioError("model.tokenizer", name=name)
         return str(folder.resolve())
     if not reference.refer(name).on_hub:
-        raise StudioError(
-            f"There is no model “{name}”." if name else "No model is named.",
-            "It is no folder on this machine, and a model's id on the Hub looks like owner/name.",
-            "Correct it, then try again.",
-        )
+        raise StudioError("model.unknown", name=name) if name else StudioError("model.unnamed")
     return name
+
+
+def unit_of(unit: str) -> Message:
+    """Return what people call a counter's unit; see `TokenCounter.unit`."""
+    return message("unit.tokens" if unit == ModelTokens.unit else "unit.words")
 
 
 def pair_counts(pairs: Iterable[Pair], counter: TokenCounter) -> list[PairCounts]:

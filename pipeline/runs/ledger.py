@@ -64,11 +64,6 @@ CREATE TABLE IF NOT EXISTS runs (
     owner TEXT NOT NULL DEFAULT 'local'
 )
 """
-_ADDED = {  # columns an older ledger lacks
-    "place": "TEXT NOT NULL DEFAULT 'local'",
-    "user": "TEXT NOT NULL DEFAULT ''",
-    "owner": "TEXT NOT NULL DEFAULT 'local'",
-}
 
 
 class LedgerFull(StudioError):
@@ -165,7 +160,6 @@ class Ledger:
         with self._connect() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(_SCHEMA)
-            _migrate(connection)
         # Held open: the end of the last connection removes the write-ahead log, and without space for a new one SQLite
         # cannot even read.
         held = sqlite3.connect(home.ledger, timeout=30, isolation_level=None, check_same_thread=False)
@@ -418,20 +412,6 @@ def _reserve(connection: sqlite3.Connection, ledger: Path) -> None:
         connection.execute("CREATE TABLE IF NOT EXISTS space (filler BLOB)")
         connection.execute(f"INSERT INTO space VALUES (zeroblob({_RESERVE}))")
         connection.execute("DELETE FROM space")
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Add the columns that a ledger of an earlier version lacks."""
-
-    def missing() -> dict[str, str]:
-        there = {row["name"] for row in connection.execute("PRAGMA table_info(runs)")}
-        return {name: kind for name, kind in _ADDED.items() if name not in there}
-
-    if missing():
-        connection.execute("BEGIN IMMEDIATE")  # another process may be at it
-        for name, kind in missing().items():
-            connection.execute(f"ALTER TABLE runs ADD COLUMN {name} {kind}")
-        connection.commit()
 
 
 def _marks() -> str:

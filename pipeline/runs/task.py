@@ -39,15 +39,15 @@ class Reporter:
         """Append an event."""
         events.append(self._events, event, **values)
 
-    def stage(self, stage: str, what: Message | str, **values: Any) -> None:
+    def stage(self, stage: str, what: Message | str, /, **values: Any) -> None:
         """Say what is being done now: a message, or a code and its values."""
         events.tell(self._events, "stage", worded(what, **values), stage=stage)
 
-    def warn(self, what: Message | str, **values: Any) -> None:
+    def warn(self, what: Message | str, /, **values: Any) -> None:
         """Say what people should know: a message, or a code and its values."""
         events.tell(self._events, "warning", worded(what, **values))
 
-    def fail(self, why: Message, **values: Any) -> None:
+    def fail(self, why: Message, /, **values: Any) -> None:
         """Say why it did not succeed; the last event."""
         events.tell(self._events, "error", why, **values)
 

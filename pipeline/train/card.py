@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.train.orpo import OrpoParams, TrainOptions
+from pipeline.base import words
+from pipeline.train.algorithm import algorithm_of
+from pipeline.train.options import TrainOptions
+from pipeline.train.params import TrainParams
 
 # The program that uploads the model puts the table of its last metrics in place of this line.
 RESULTS = "<!-- align-studio:results -->"
@@ -30,7 +33,13 @@ class Origin:
     public: bool
 
 
-def render(options: TrainOptions, params: OrpoParams, repository: str, origin: Origin) -> str:
+def _said(name: str, **values: object) -> str:
+    return words.say(f"card.model.{name}", **values)
+
+
+def render(
+    options: TrainOptions, params: TrainParams, repository: str, origin: Origin, language: str = words.ENGLISH
+) -> str:
     """Return the model card: front matter that the Hub reads, then what a person wants to know.
 
     Args:
@@ -38,52 +47,59 @@ def render(options: TrainOptions, params: OrpoParams, repository: str, origin: O
         params: The hyperparameters.
         repository: Where the model goes, owner/name.
         origin: What it is made from.
+        language: Language of its sentences.
     """
     whole = not params.lora or params.merge_adapter
-    return "\n\n".join(
-        [
-            _front_matter(options, origin),
-            f"# {options.project_name}",
-            f"`{options.base_model}` after one run of ORPO (odds ratio preference optimization, "
-            "[arXiv 2403.07691](https://arxiv.org/abs/2403.07691)) on reviewed preference pairs. Made with Align "
-            "Studio, by AutoTrain 0.8.36's training code.",
-            "## Origin",
-            _table(
-                ["", ""],
-                [
-                    ("Base model", f"`{options.base_model}`"),
-                    ("Its newest revision when the training was started", f"`{origin.base_revision or 'not known'}`"),
-                    ("Pairs", f"`{origin.dataset}`, train split"),
-                    ("Revision of the pairs", f"`{origin.revision}`"),
-                ],
-            ),
-            "## Last values of the training",
-            RESULTS,
-            "They are measured on the training pairs themselves. A comparison with the base model needs an evaluation "
-            "on pairs that were held out.",
-            "## Parameters",
-            parameters(params),
-            "## How to load it",
-            f"```python\n{snippet(repository, '' if whole else 'merged')}```",
-            "## Limits",
-            "What the reviewers preferred is what the model was taught, with their tastes and their mistakes. It can "
-            "be wrong, and it inherits the limits of its base model. The licenses of the base model and of the pairs "
-            "apply.",
-            "",
-        ]
-    )
+    algorithm = algorithm_of(options.algorithm)
+    with words.speaking(language):
+        about = {"model": options.base_model, "method": algorithm.called, "citation": algorithm.citation}
+        return "\n\n".join(
+            [
+                _front_matter(options, origin, algorithm.tags),
+                f"# {options.project_name}",
+                _said("about", **about),
+                f"## {_said('origin')}",
+                _table(["", ""], _origin(options, origin)),
+                f"## {_said('values')}",
+                RESULTS,
+                _said("values.note"),
+                f"## {_said('parameters')}",
+                parameters(params),
+                f"## {_said('load')}",
+                f"```python\n{snippet(repository, '' if whole else 'merged')}```",
+                f"## {_said('limits')}",
+                _said("limits.text"),
+                "",
+            ]
+        )
 
 
-def parameters(params: OrpoParams) -> str:
+def result_words() -> dict[str, str]:
+    """Return the words of the table of last metrics, which the program that uploads the model writes."""
+    return {name: _said(f"result.{name}") for name in ("metric", "value", "steps", "seconds", "none")}
+
+
+def _origin(options: TrainOptions, origin: Origin) -> list[tuple[str, str]]:
+    return [
+        (_said("base"), f"`{options.base_model}`"),
+        (_said("base.revision"), f"`{origin.base_revision}`" if origin.base_revision else _said("unknown")),
+        (_said("pairs"), _said("pairs.split", repository=origin.dataset)),
+        (_said("pairs.revision"), f"`{origin.revision}`"),
+    ]
+
+
+def parameters(params: TrainParams) -> str:
     """Return the table of the hyperparameters, from their declaration."""
     rows = []
-    for name, info in OrpoParams.model_fields.items():
+    for name, info in type(params).model_fields.items():
         if name.startswith("lora_") and not params.lora:
             continue
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        unit = str(extra.get("unit", ""))
-        rows.append((f"`{name}`", f"{_shown(getattr(params, name))} {unit}".strip(), info.description or ""))
-    return _table(["Parameter", "Value", "Meaning"], rows)
+        unit, meaning = str(extra.get("unit", "")), info.description or ""
+        if words.spoken() != words.ENGLISH and words.has(f"train.{name}.help"):
+            unit, meaning = "", words.say(f"train.{name}.help")  # with its unit
+        rows.append((f"`{name}`", f"{_shown(getattr(params, name))} {unit}".strip(), meaning))
+    return _table([_said("parameter"), _said("value"), _said("meaning")], rows)
 
 
 def snippet(name: str, subfolder: str = "", revision: str = "") -> str:
@@ -108,7 +124,7 @@ print(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_t
 """
 
 
-def _front_matter(options: TrainOptions, origin: Origin) -> str:
+def _front_matter(options: TrainOptions, origin: Origin, tags: Sequence[str]) -> str:
     """Return the YAML block; strings are written as JSON, which is YAML."""
     base = [f"base_model: {json.dumps(options.base_model)}", "base_model_relation: finetune"] if origin.public else []
     return "\n".join(
@@ -118,7 +134,7 @@ def _front_matter(options: TrainOptions, origin: Origin) -> str:
             f"datasets: [{json.dumps(origin.dataset)}]",
             "library_name: transformers",
             "pipeline_tag: text-generation",
-            "tags: [orpo, trl, autotrain, preference, align-studio]",
+            f"tags: [{', '.join([*tags, 'preference', 'align-studio'])}]",
             "---",
         ]
     )
@@ -126,7 +142,7 @@ def _front_matter(options: TrainOptions, origin: Origin) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
-        return "on" if value else "off"
+        return _said("on" if value else "off")
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

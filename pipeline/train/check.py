@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import StudioError
-from pipeline.base.message import Message
-from pipeline.base.preflight import Notice, Preflight
+from pipeline.base.message import Message, Option, message
+from pipeline.base.preflight import Preflight
 from pipeline.base.project import Project
 from pipeline.export import exported
 from pipeline.hardware import machine as hardware_machine
@@ -25,8 +25,10 @@ from pipeline.runs import events
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.runs.spec import spec_of
 from pipeline.train import job
+from pipeline.train.algorithm import Algorithm, algorithm_of
 from pipeline.train.job import JobPlan
-from pipeline.train.orpo import OrpoParams, TrainOptions, cuts, steps_per_epoch
+from pipeline.train.options import TrainOptions
+from pipeline.train.params import TrainParams, cuts, steps_per_epoch
 
 _ADAPTER_FIELDS = ("lora_r", "lora_alpha", "lora_dropout")
 # What a step's time depends on, beside the data and the model.
@@ -79,7 +81,9 @@ class TrainNumbers:
     job: JobPlan | None = None
 
 
-def spec(project: Project, options: TrainOptions, params: OrpoParams, planned: JobPlan | None = None) -> dict[str, Any]:
+def spec(
+    project: Project, options: TrainOptions, params: TrainParams, planned: JobPlan | None = None
+) -> dict[str, Any]:
     """Return the spec of a run, as `pipeline/engines/autotrain/worker.py` reads it.
 
     Args:
@@ -88,11 +92,14 @@ def spec(project: Project, options: TrainOptions, params: OrpoParams, planned: J
         params: The hyperparameters.
         planned: What the run is going to be on a Job; None: it runs here.
     """
+    algorithm = algorithm_of(options.algorithm)
     who = "" if planned else _reader(options)
     return {
         "base_model": reference.path_for_worker(options.base_model),
         "project_name": options.project_name,
-        "trainer": options.trainer,
+        "algorithm": algorithm.name,
+        "engine": algorithm.engine,
+        **algorithm.told,
         "dataset": options.dataset,
         "data_dir": str(project.exports / options.dataset),
         "output_dir": str(project.models),
@@ -115,7 +122,7 @@ def preflight(
     ledger: Ledger,
     project: Project,
     options: TrainOptions,
-    params: OrpoParams,
+    params: TrainParams,
     machine: Hardware | None = None,
     where: JobOptions | None = None,
 ) -> Preflight[TrainNumbers]:
@@ -134,7 +141,7 @@ def preflight(
     shape = reference.shape(options.base_model)
     counter = tokens.counter(options.base_model)
     counts, dataset_problem = _counts(project, options, counter)
-    numbers = _numbers(counts, counter.unit, params, shape)
+    numbers = _numbers(counts, counter.unit, params, shape, algorithm_of(options.algorithm))
     seconds = _former_pace(ledger, project, options, params, numbers.steps, where)
     numbers = replace(numbers, seconds=seconds)
     blockers: list[Message | None] = [
@@ -159,7 +166,7 @@ def preflight(
 def _on_job(
     project: Project,
     options: TrainOptions,
-    params: OrpoParams,
+    params: TrainParams,
     numbers: TrainNumbers,
     where: JobOptions,
     shape: ModelShape | None,
@@ -170,7 +177,7 @@ def _on_job(
     try:
         planned = job.plan(project, options, where, estimate)
     except StudioError as error:
-        return numbers, Preflight(None, [Notice(error.what, error.why, error.next)])
+        return numbers, Preflight(None, [error.message])
     if planned.offer.estimate is None and numbers.steps:
         batches = numbers.steps * params.gradient_accumulation
         longest = (min(params.block_size, one.prompt + max(one.chosen, one.rejected)) for one in counts)
@@ -202,25 +209,27 @@ def lengths(file: Path, counter: tokens.TokenCounter) -> list[PairCounts]:
 
 def _counts(
     project: Project, options: TrainOptions, counter: tokens.TokenCounter
-) -> tuple[Sequence[PairCounts], Notice | None]:
+) -> tuple[Sequence[PairCounts], Message | None]:
     """Return the lengths of the export's train split, and what is wrong with it."""
     if not options.dataset:
-        return [], Notice("No dataset is chosen.", "", "Choose an export, or make one in the Export tab.")
+        return [], message("training.no_dataset")
     file = exported.split_file(project, options.dataset, "train")
     if file is None:
-        return [], Notice(f"There is no export “{options.dataset}” with a train split.", "", "Choose another export.")
+        return [], message("training.no_export", export=options.dataset)
     try:
         return lengths(file, counter), None
     except StudioError as error:
-        return [], Notice(error.what, error.why, error.next)
+        return [], error.message
 
 
-def _numbers(counts: Sequence[PairCounts], unit: str, params: OrpoParams, shape: ModelShape | None) -> TrainNumbers:
+def _numbers(
+    counts: Sequence[PairCounts], unit: str, params: TrainParams, shape: ModelShape | None, algorithm: Algorithm
+) -> TrainNumbers:
     found = cuts(counts, params)
     per_epoch = steps_per_epoch(len(counts), params.batch_size, params.gradient_accumulation)
     memory = None
     if shape is not None:
-        memory = hardware_machine.training_memory(
+        memory = algorithm.footprint.peak(
             shape,
             batch_size=params.batch_size,
             tokens=min(params.block_size, found.longest),
@@ -243,7 +252,7 @@ def _numbers(counts: Sequence[PairCounts], unit: str, params: OrpoParams, shape:
 
 
 def _former_pace(
-    ledger: Ledger, project: Project, options: TrainOptions, params: OrpoParams, steps: int, where: JobOptions
+    ledger: Ledger, project: Project, options: TrainOptions, params: TrainParams, steps: int, where: JobOptions
 ) -> float | None:
     """Return the seconds that many steps take by the last finished run of the same data, model, sizes and hardware.
 
@@ -271,19 +280,15 @@ def _seconds(run: Run) -> float:
     return spent.seconds if spent else float((run.result or {}).get("seconds") or 0)
 
 
-def _name_in_use(ledger: Ledger, project: Project, options: TrainOptions, where: JobOptions) -> Notice | None:
+def _name_in_use(ledger: Ledger, project: Project, options: TrainOptions, where: JobOptions) -> Message | None:
     """Say who has the model's name here; what a run that came to nothing left there does not count."""
-    what = f"The name “{options.project_name}” is in use."
+    name = options.project_name
     folder = project.models / options.project_name
     for run in ledger.list(project=project.name, kind="train"):
         if spec_of(run).get("project_name") != options.project_name:
             continue
         if run.active:
-            return Notice(
-                what,
-                f"“{run.title}” is training a model of this name.",
-                "Wait for its end, stop it, or choose another project_name.",
-            )
+            return message("training.name_training", name=name, run=run.named, option=_option("project_name"))
         if run.place == "job":
             continue  # its model is on the Hub, whatever became of it
         if run.state is not State.SUCCEEDED:
@@ -291,108 +296,101 @@ def _name_in_use(ledger: Ledger, project: Project, options: TrainOptions, where:
         break
     if where.remote or not folder.exists():
         return None
-    return Notice(what, "A model of this name is there already.", "Choose another project_name.")
+    return message("training.name_taken", name=name, option=_option("project_name"))
 
 
-def _too_few(numbers: TrainNumbers, params: OrpoParams) -> Notice | None:
+def _option(name: str) -> Option:
+    return Option(name, "train")
+
+
+def _too_few(numbers: TrainNumbers, params: TrainParams) -> Message | None:
     """Refuse what fills no step; the worker does too."""
-    step = params.batch_size * params.gradient_accumulation
-    if not numbers.pairs or numbers.pairs >= step:
+    batch, accumulation = params.batch_size, params.gradient_accumulation
+    if not numbers.pairs or numbers.pairs >= batch * accumulation:
         return None
-    fewer = max(1, numbers.pairs // params.batch_size)
-    smaller = "" if params.batch_size <= numbers.pairs else f"batch_size to {numbers.pairs} or less and "
-    return Notice(
-        f"{numbers.pairs} pairs are too few for one training step.",
-        f"A step takes batch_size × gradient_accumulation = {params.batch_size} × {params.gradient_accumulation} = "
-        f"{step} pairs.",
-        f"Set {smaller}gradient_accumulation to {fewer}{' or less' if fewer > 1 else ''}, or export more pairs.",
+    fewer = max(1, numbers.pairs // batch)
+    return message(
+        "training.too_few" if batch <= numbers.pairs else "training.too_few_for_a_batch",
+        pairs=numbers.pairs,
+        batch=batch,
+        accumulation=accumulation,
+        step=batch * accumulation,
+        batch_size=_option("batch_size"),
+        gradient_accumulation=_option("gradient_accumulation"),
+        fewer=message("training.or_less" if fewer > 1 else "training.exactly", number=fewer),
     )
 
 
-def _revision_problem(options: TrainOptions) -> Notice | None:
+def _revision_problem(options: TrainOptions) -> Message | None:
     """Refuse a revision: AutoTrain loads a model's default branch, whatever was asked for."""
     model = reference.refer(options.base_model)
     if not model.revision:
         return None
-    return Notice(
-        "A training starts from the newest version of a model.",
-        f"“@{model.revision}” would have no effect.",
-        f"Choose {model.path}.",
-    )
+    return message("training.revision", revision=model.revision, model=model.path)
 
 
-def _context_problem(options: TrainOptions, params: OrpoParams) -> Notice | None:
+def _context_problem(options: TrainOptions, params: TrainParams) -> Message | None:
     limit = reference.context(options.base_model)
     if limit is None or params.block_size <= limit:
         return None
-    return Notice(
-        f"block_size ({params.block_size} tokens) is beyond what the base model reads.",
-        f"Its context is {limit} tokens.",
-        f"Set block_size to {limit} or less.",
-    )
+    return message("training.beyond_context", option=_option("block_size"), given=params.block_size, limit=limit)
 
 
-def _precision_problem(params: OrpoParams, machine: Hardware) -> Notice | None:
+def _precision_problem(params: TrainParams, machine: Hardware) -> Message | None:
     if params.mixed_precision != "fp16" or machine.gpus:
         return None
-    return Notice(
-        "fp16 needs a GPU, and this machine has none.", "", "Set mixed_precision to bf16, or to none for float32."
-    )
+    return message("training.fp16", option=_option("mixed_precision"))
 
 
-def _cut_warnings(numbers: TrainNumbers, params: OrpoParams) -> list[Notice]:
+def _cut_warnings(numbers: TrainNumbers, params: TrainParams) -> list[Message]:
     """Say what is cut, in the unit that was counted."""
-    counted = f"Counted in {numbers.unit}, without the few that the chat template adds to each turn"
-    found = []
-    for count, what, raise_ in (
-        (
-            numbers.prompts_cut,
-            f"lose the beginning of their prompt (max_prompt_length is {params.max_prompt_length})",
-            "max_prompt_length",
-        ),
-        (
-            numbers.completions_cut,
-            f"lose the end of a completion (max_completion_length is {params.max_completion_length})",
-            "max_completion_length",
-        ),
-        (numbers.sequences_cut, f"are longer than block_size ({params.block_size}) even so", "block_size"),
-    ):
-        if count:
-            found.append(
-                Notice(
-                    f"{count} of {numbers.pairs} pairs ({count / numbers.pairs:.0%}) {what}.",
-                    f"{counted}; the longest sequence has {numbers.longest}.",
-                    f"Raise {raise_}, or filter long pairs out.",
-                )
-            )
-    return found
+    unit = message("training.unit.tokens" if numbers.unit == "tokens" else "training.unit.words")
+    cut = {
+        "max_prompt_length": ("training.prompts_cut", numbers.prompts_cut),
+        "max_completion_length": ("training.completions_cut", numbers.completions_cut),
+        "block_size": ("training.sequences_cut", numbers.sequences_cut),
+    }
+    return [
+        message(
+            code,
+            count=count,
+            pairs=numbers.pairs,
+            share=f"{count / numbers.pairs:.0%}",
+            option=_option(name),
+            limit=getattr(params, name),
+            unit=unit,
+            longest=numbers.longest,
+        )
+        for name, (code, count) in cut.items()
+        if count
+    ]
 
 
-def _idle_settings(params: OrpoParams) -> Notice | None:
-    fields = OrpoParams.model_fields
-    idle = [name for name in _ADAPTER_FIELDS if getattr(params, name) != fields[name].default]
+def _idle_settings(params: TrainParams) -> Message | None:
+    fields = type(params).model_fields
+    idle = [_option(name) for name in _ADAPTER_FIELDS if getattr(params, name) != fields[name].default]
     if params.lora or not idle:
         return None
-    return Notice(f"{', '.join(idle)} will have no effect.", "They belong to lora, which is off.", "Turn lora on.")
+    return message("training.idle", options=idle, lora=_option("lora"))
 
 
-def _memory_warning(numbers: TrainNumbers, machine: Hardware) -> Notice | None:
+def _memory_warning(numbers: TrainNumbers, machine: Hardware) -> Message | None:
     if numbers.memory is None or numbers.memory <= machine.training_memory:
         return None
-    return Notice(
-        f"The run may need {hardware_machine.size(numbers.memory)} of memory.",
-        f"This machine has {hardware_machine.size(machine.training_memory)}; the estimate was fitted to runs on a CPU.",
-        "Set a smaller batch_size and a larger gradient_accumulation, or a smaller block_size, or turn lora on.",
+    return message(
+        "training.memory",
+        need=hardware_machine.size(numbers.memory),
+        has=hardware_machine.size(machine.training_memory),
+        batch_size=_option("batch_size"),
+        gradient_accumulation=_option("gradient_accumulation"),
+        block_size=_option("block_size"),
+        lora=_option("lora"),
     )
 
 
-def _disk_warning(project: Project, shape: ModelShape | None) -> Notice | None:
+def _disk_warning(project: Project, shape: ModelShape | None) -> Message | None:
     free = shutil.disk_usage(project.folder).free
     need = 8 * shape.parameters if shape else 0
     if free >= need:
         return None
-    return Notice(
-        f"The disk has {hardware_machine.size(free)} left.",
-        f"The run may write {hardware_machine.size(need)}: the model's weights in float32 and a checkpoint of them.",
-        "Free some space.",
-    )
+    return message("training.disk", free=hardware_machine.size(free), need=hardware_machine.size(need))

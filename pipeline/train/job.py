@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.base.errors import StudioError
-from pipeline.base.preflight import Notice
+from pipeline.base.message import Message, Option, message
 from pipeline.base.project import Project
 from pipeline.export import exported
 from pipeline.hardware import pace, remote
@@ -16,7 +16,9 @@ from pipeline.hub import account, look
 from pipeline.models import reference
 from pipeline.models.shape import ModelShape
 from pipeline.train import card
-from pipeline.train.orpo import OrpoParams, TrainOptions
+from pipeline.train.algorithm import algorithm_of
+from pipeline.train.options import TrainOptions
+from pipeline.train.params import TrainParams
 
 # Where the program that runs in the Job (pipeline/engines/job/run.py) puts things, within its work folder.
 DATA, OUTPUT = "data", "output"
@@ -55,21 +57,8 @@ class JobPlan:
     base_revision: str = ""
     public: bool = True
 
-    def __str__(self) -> str:
-        """Return the plan as one line for a terminal."""
-        offer = self.offer
-        price, most = remote.money(offer.flavor.price_per_hour), remote.money(offer.at_most)
-        parts = [f"{offer.flavor.name} at {price} per hour"]
-        parts.append(f"stopped after {offer.hard_stop // 60} min, at most {most}")
-        if offer.estimate and offer.cost is not None:
-            kind = "by a former run" if offer.estimate.source == "former" else "rough"
-            parts.append(f"about {offer.estimate.seconds / 60:.0f} min, {remote.money(offer.cost)} ({kind})")
-        if self.destination:
-            parts.append(f"model to {self.destination.repository} ({self.destination.state})")
-        return "; ".join(parts)
 
-
-def need(params: OrpoParams, memory: int | None) -> Need:
+def need(params: TrainParams, memory: int | None) -> Need:
     """Return what a training asks of hardware.
 
     Args:
@@ -80,7 +69,7 @@ def need(params: OrpoParams, memory: int | None) -> Need:
 
 
 def formula(
-    shape: ModelShape | None, flavor: Flavor, params: OrpoParams, *, tokens: int, batches: int
+    shape: ModelShape | None, flavor: Flavor, params: TrainParams, *, tokens: int, batches: int
 ) -> Estimate | None:
     """Return the time of a training by calculation; None where model or hardware are not known.
 
@@ -124,7 +113,7 @@ def plan(project: Project, options: TrainOptions, job: JobOptions, estimate: Est
     )
 
 
-def blockers(planned: JobPlan, options: TrainOptions, wanted: Need) -> list[Notice]:
+def blockers(planned: JobPlan, options: TrainOptions, wanted: Need) -> list[Message]:
     """Return what stops a training on a Job, before anything is sent or paid.
 
     Args:
@@ -136,7 +125,7 @@ def blockers(planned: JobPlan, options: TrainOptions, wanted: Need) -> list[Noti
     return [notice for notice in found if notice]
 
 
-def warnings(planned: JobPlan, params: OrpoParams, memory: int | None) -> list[Notice]:
+def warnings(planned: JobPlan, params: TrainParams, memory: int | None) -> list[Message]:
     """Return what to beware of in a training on a Job.
 
     Args:
@@ -146,17 +135,11 @@ def warnings(planned: JobPlan, params: OrpoParams, memory: int | None) -> list[N
     """
     found = [*remote.warnings(planned.offer), _destination_warning(planned.destination), _adapter_warning(params)]
     if memory is None:
-        found.append(
-            Notice(
-                "The memory this run needs is not known.",
-                "The base model's files do not say how large it is.",
-                "Choose hardware with plenty of it.",
-            )
-        )
+        found.append(message("training.memory_unknown"))
     return [notice for notice in found if notice]
 
 
-def spec(planned: JobPlan, options: TrainOptions, params: OrpoParams) -> dict[str, Any]:
+def spec(planned: JobPlan, options: TrainOptions, params: TrainParams) -> dict[str, Any]:
     """Return what a run's spec says of its Job, see the notes of `pipeline/carriers/job.py`.
 
     Args:
@@ -164,7 +147,7 @@ def spec(planned: JobPlan, options: TrainOptions, params: OrpoParams) -> dict[st
         options: What is trained on what.
         params: The hyperparameters.
     """
-    who = account.require_jobs()
+    who, algorithm = account.require_jobs(), algorithm_of(options.algorithm)
     assert planned.destination is not None
     repository = planned.destination.repository
     origin = card.Origin(planned.dataset, planned.revision, planned.base_revision, planned.public)
@@ -172,7 +155,7 @@ def spec(planned: JobPlan, options: TrainOptions, params: OrpoParams) -> dict[st
     return {
         **remote.placed(planned.offer, who),
         "remote": {
-            "engine": "autotrain",
+            "engine": algorithm.engine,
             "overrides": {"data_dir": DATA, "output_dir": OUTPUT},
             "downloads": [
                 {
@@ -189,7 +172,8 @@ def spec(planned: JobPlan, options: TrainOptions, params: OrpoParams) -> dict[st
                 "type": "model",
                 "private": True,
                 "card": text,
-                "message": f"Train {options.base_model} by ORPO on {planned.dataset}",
+                "words": card.result_words(),
+                "message": f"Train {options.base_model} by {algorithm.name} on {planned.dataset}",
             },
             "fetch": None,
         },
@@ -211,53 +195,33 @@ def _destination(options: TrainOptions) -> Destination | None:
     return Destination(repository, "public" if seen.state == "there" and not seen.private else "private")
 
 
-def _base_problem(options: TrainOptions) -> Notice | None:
+def _base_problem(options: TrainOptions) -> Message | None:
     if not reference.refer(options.base_model).local:
         return None
-    return Notice(
-        "A Job cannot read the base model: it is a folder on this machine.",
-        "",
-        "Choose a model on the Hub, or train on this machine.",
-    )
+    return message("training.job_base")
 
 
-def _dataset_problem(planned: JobPlan, options: TrainOptions) -> Notice | None:
+def _dataset_problem(planned: JobPlan, options: TrainOptions) -> Message | None:
     """Refuse an export that the Job cannot read; one that is missing altogether is said elsewhere."""
     if not options.dataset:
         return None
     if not planned.dataset:
-        return Notice(
-            f"The export “{options.dataset}” is not published.",
-            "A Job reads the pairs from the Hub.",
-            "Publish it in the Export tab, then come back.",
-        )
+        return message("training.job_unpublished", export=options.dataset)
     if planned.destination is None:  # who may read it is known after the sign-in
         return None
     if look.at("dataset", planned.dataset, planned.revision).state in ("missing", "no revision", "gated"):
-        return Notice(
-            f"The published pairs are not at {planned.dataset} any more, or this account may not read them.",
-            "",
-            "Publish the export again, or sign in with the account that published it.",
-        )
+        return message("training.job_pairs_gone", repository=planned.dataset)
     return None
 
 
-def _destination_warning(destination: Destination | None) -> Notice | None:
+def _destination_warning(destination: Destination | None) -> Message | None:
     if destination is None or destination.state == "new":
         return None
-    seen = "Everybody can see it, and it stays so. " if destination.state == "public" else ""
-    return Notice(
-        f"There is a model {destination.repository} already.",
-        f"{seen}It gets a new version; the present one stays in its history.",
-        "Choose another project_name to leave it alone.",
-    )
+    code = "training.job_public_there" if destination.state == "public" else "training.job_there"
+    return message(code, repository=destination.repository, option=Option("project_name", "train"))
 
 
-def _adapter_warning(params: OrpoParams) -> Notice | None:
+def _adapter_warning(params: TrainParams) -> Message | None:
     if not params.lora or params.merge_adapter:
         return None
-    return Notice(
-        "The Evaluate tab will not find this model.",
-        "With merge_adapter off the repository holds the adapter, and the whole model in a folder inside.",
-        "Turn merge_adapter on.",
-    )
+    return message("training.job_adapter", option=Option("merge_adapter", "train"))

@@ -1,4 +1,4 @@
-"""ORPO training: check, start, and the models it made."""
+"""Training: check, start, and the models it made."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.message import message
 from pipeline.base.project import Project
 from pipeline.hardware.remote import JobOptions
 from pipeline.models import reference
@@ -15,7 +16,8 @@ from pipeline.runs import launch
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.runs.spec import spec_of, twin
 from pipeline.train.check import preflight, spec
-from pipeline.train.orpo import OrpoParams, TrainOptions
+from pipeline.train.options import TrainOptions
+from pipeline.train.params import TrainParams
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class TrainedModel:
 
 
 def start(
-    ledger: Ledger, project: Project, options: TrainOptions, params: OrpoParams, where: JobOptions | None = None
+    ledger: Ledger, project: Project, options: TrainOptions, params: TrainParams, where: JobOptions | None = None
 ) -> Run:
     """Check a run and start it; asked for the same again while it is active, return the one there is.
 
@@ -73,11 +75,11 @@ def start(
             shutil.rmtree(remains)
         project.models.mkdir(mode=0o700, exist_ok=True)
     wanted = spec(project, options, params, found.numbers.job)
-    return launch.start(ledger, "train", project.name, f"Train {options.project_name}", wanted)
+    return launch.start(ledger, "train", project.name, message("training.title", name=options.project_name), wanted)
 
 
 def asked_already(
-    ledger: Ledger, project: Project, options: TrainOptions, params: OrpoParams, where: JobOptions
+    ledger: Ledger, project: Project, options: TrainOptions, params: TrainParams, where: JobOptions
 ) -> Run | None:
     """Return the active run of the same training, None when there is none.
 

@@ -27,8 +27,6 @@ from pipeline.web.proxy import ServiceProxy, Target
 PREFIX = "/annotate"
 Reach = Literal["this machine only", "network"]
 
-_EXAMPLE = "Give it as HOST:PORT, for example 0.0.0.0:7861."
-
 
 def build_annotators_app(target: Target) -> Starlette:
     """Return the application for annotators: the review server under /annotate, everything else 404.
@@ -65,11 +63,11 @@ def parse_listener(value: str) -> tuple[str, int]:
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise StudioError(f"{value!r} is no address to listen on.", "An IPv6 host needs brackets.", "Write [::]:7861.")
+        raise StudioError("listen.brackets", address=value)
     if not separator or not host:
-        raise StudioError(f"{value!r} is no address to listen on.", "The host or the port is missing.", _EXAMPLE)
+        raise StudioError("listen.incomplete", address=value)
     if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
-        raise StudioError(f"{value!r} is no address to listen on.", "Ports are numbers from 1 to 65535.", _EXAMPLE)
+        raise StudioError("listen.port", address=value)
     return host, int(port)
 
 
@@ -128,18 +126,18 @@ def serve_annotators(app: ASGIApp, host: str, port: int) -> Listener:
     except OSError as error:
         if sock is not None:
             sock.close()
-        raise StudioError(f"Annotators cannot be served on {host}:{port}.", *_bind_trouble(error, port)) from error
+        raise StudioError(_bind_trouble(error), host=host, port=port, detail=error.strerror or str(error)) from error
     return Listener(app, sock)
 
 
-def _bind_trouble(error: OSError, port: int) -> tuple[str, str]:
+def _bind_trouble(error: OSError) -> str:
+    """Return the code of what is said when an address cannot be listened on."""
     if error.errno == errno.EADDRINUSE:
-        return f"Another program uses port {port}.", "Choose another port, or stop that program."
+        return "listen.in_use"
     if error.errno == errno.EACCES:
-        return f"This user may not listen on port {port}.", "Choose a port above 1023."
-    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return "The host is not an address of this machine.", "Use 0.0.0.0 for every network the machine is in."
-    return f"The system says: {error.strerror or error}.", _EXAMPLE
+        return "listen.not_allowed"
+    foreign = error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror)
+    return "listen.foreign" if foreign else "listen.refused"
 
 
 def annotation_link(base_url: str, dataset_id: str, prefix: str = PREFIX) -> str:

@@ -8,6 +8,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pipeline.base import words
+
 NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -33,4 +35,6 @@ class LocalOnly:
         if known:
             await self._app(scope, receive, send)
         else:
-            await PlainTextResponse("This address is not the studio's.", 403)(scope, receive, send)
+            with words.speaking(headers.get("accept-language", "")):
+                refusal = PlainTextResponse(words.say("serve.foreign_address"), 403)
+            await refusal(scope, receive, send)

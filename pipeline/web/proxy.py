@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import html
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -20,6 +21,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
+
+from pipeline.base import words
+from pipeline.base.message import message
 
 Target = Callable[[], str | None]
 RawHeaders = list[tuple[bytes, bytes]]
@@ -48,12 +52,12 @@ _OURS = frozenset({"server", "date", "content-security-policy", "x-content-type-
 _INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
 _LONGEST_PAGE = 1 << 20  # bytes; Argilla's pages are a few thousand
 
-_UNAVAILABLE_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
+_UNAVAILABLE_PAGE = """<!doctype html><html lang="{language}"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta http-equiv="refresh" content="5">
-<title>Annotation</title>
-<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:20vh auto;padding:0 1rem;color-scheme:light dark}
-</style><h1>The annotation server is not ready</h1>
-<p>It is starting or has been stopped. This page tries again every 5 seconds; your saved answers are safe.</p>"""
+<title>{title}</title>
+<style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:20vh auto;padding:0 1rem;
+color-scheme:light dark}}</style><h1>{what}</h1>
+<p>{why}</p>"""
 
 
 class _TooLarge(Exception):
@@ -119,7 +123,7 @@ class ServiceProxy:
         try:
             upstream = self._upstream_request(request, target)
         except httpx.InvalidURL:
-            return JSONResponse({"detail": "This address cannot be passed on."}, 400)
+            return JSONResponse({"detail": {"code": "bad_address"}}, 400)
         try:
             answer = await self._send(upstream, request)
         except _TooLarge:
@@ -282,7 +286,7 @@ async def _disconnected(request: Request) -> None:
 
 
 def _too_large(limit: int) -> Response:
-    detail = {"code": "request_too_large", "reason": f"The request is larger than {limit >> 20} MB."}
+    detail = {"code": "request_too_large", "limit_mb": limit >> 20}
     # The rest of the body is not read: without closing, uvicorn would take it for the next request's time.
     return JSONResponse({"detail": detail}, 413, {"connection": "close"})
 
@@ -294,5 +298,9 @@ def _unavailable(request: Request, reason: str) -> Response:
         "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     }
     if "text/html" in request.headers.get("accept", ""):
-        return HTMLResponse(_UNAVAILABLE_PAGE, 503, headers)
+        with words.speaking(request.headers.get("accept-language", "")):
+            said = message("serve.annotation_away")
+            parts = {"what": said.what, "why": said.why, "title": words.say("serve.annotation")}
+            filled = {name: html.escape(text) for name, text in parts.items()}
+            return HTMLResponse(_UNAVAILABLE_PAGE.format(language=words.spoken(), **filled), 503, headers)
     return JSONResponse({"detail": {"code": "annotation_unavailable", "reason": reason}}, 503, headers)

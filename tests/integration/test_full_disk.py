@@ -36,7 +36,8 @@ from pipeline.runs import events, launch
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.train import check as train_check
 from pipeline.train import trainings
-from pipeline.train.orpo import OrpoParams, TrainOptions
+from pipeline.train.algorithms.orpo import OrpoParams
+from pipeline.train.options import TrainOptions
 from tests.conftest import ENGINES
 from tests.tiny_model import make_pairs, make_tiny_model
 

@@ -28,8 +28,9 @@ from pipeline.hardware.remote import JobOptions
 from pipeline.hub import look
 from pipeline.runs import events
 from pipeline.runs.ledger import Ledger, Run, State
+from pipeline.train.algorithms.orpo import OrpoParams
 from pipeline.train.check import spec as train_spec
-from pipeline.train.orpo import OrpoParams, TrainOptions
+from pipeline.train.options import TrainOptions
 from tests.tiny_model import CHATML, make_pairs, make_tiny_model
 
 CPU = Hardware(cpus=2, memory=16 << 30)

@@ -36,6 +36,10 @@ def greeted(visit: Visit, given: Given) -> Update:
     return {"note": f"{visit.who} {given['name']} {under(given, 'form.')}"}
 
 
+def idle(visit: Visit, given: Given) -> Update:
+    return {}
+
+
 def careless(visit: Visit, given: Given) -> Update:
     return {"name": "x"}
 
@@ -71,6 +75,16 @@ def test_a_handler_gets_values_by_name_and_updates_by_name(studio: Studio) -> No
     updates = call(request(), "Ada", 0.5, 4)
     assert list(updates.values()) == ["local Ada {'rate': 0.5, 'size': 4}"]
     assert list(updates) == [wiring.parts["note"]]
+
+
+def test_nothing_to_update_updates_nothing_and_a_handler_may_follow_another(studio: Studio) -> None:
+    with gr.Blocks() as demo:
+        tab = Tab(gr.Textbox(), gr.HTML(), Form({}))
+        wiring = Wiring(lambda request: Visit(studio)).within(_=tab)
+        wiring.on(wiring.on(tab.name.change, idle, "name", "note"), greeted, "name", "note")
+    first, then = demo.fns.values()
+    assert first.fn is not None and first.fn(request(), "Ada") == gr.skip()
+    assert then.targets == [(None, "then")]
 
 
 def test_an_error_is_said_in_the_visitors_language_and_as_text(studio: Studio) -> None:

@@ -234,25 +234,6 @@ def test_a_queued_run_is_cancelled_by_its_stop_file(ledger: Ledger) -> None:
     assert seen.started is None
 
 
-def test_a_ledger_of_an_earlier_version_gains_its_columns(home: Home) -> None:
-    with sqlite3.connect(home.ledger) as old:
-        old.execute(
-            "CREATE TABLE runs (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, request TEXT NOT NULL,"
-            " kind TEXT NOT NULL, project TEXT NOT NULL, title TEXT NOT NULL, state TEXT NOT NULL, created REAL NOT NULL,"
-            " started REAL, ended REAL, worker TEXT, problem TEXT, result TEXT)"
-        )
-        old.execute(
-            "INSERT INTO runs (id, request, kind, project, title, state, created) VALUES ('a','r','train','p','t',?, 1)",
-            (State.SUCCEEDED,),
-        )
-    old.close()
-    for _ in range(2):
-        ledger = Ledger(home)
-    (run,) = ledger.list()
-    assert (run.id, run.place, run.user) == ("a", "local", "")
-    assert add(ledger, place="job", user="ada").place == "job"
-
-
 def test_a_run_from_another_disk_is_taken_in_once(ledger: Ledger) -> None:
     run_id, worker = "train-20261122-120000-abcd", {"job": "1", "namespace": "ada"}
     spec: dict[str, object] = {"place": "job", "user": "ada", "project_name": "x"}

@@ -19,12 +19,16 @@ from pipeline.export import exported
 from pipeline.hardware.machine import Gpu, Hardware
 from pipeline.hardware.remote import JobOptions
 from pipeline.models import reference
+from pipeline.models.shape import ModelShape
 from pipeline.models.tokens import PairCounts
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.train import card, check, trainings
+from pipeline.train.algorithm import Algorithm, algorithm_of, algorithms
+from pipeline.train.algorithms.orpo import ORPO, OrpoParams
 from pipeline.train.card import Origin
 from pipeline.train.check import spec
-from pipeline.train.orpo import Cuts, OrpoParams, TrainOptions, cuts, steps_per_epoch
+from pipeline.train.options import TrainOptions
+from pipeline.train.params import Cuts, cuts, steps_per_epoch
 from tests.tiny_model import make_pairs, make_tiny_model
 
 TUTORIAL = {
@@ -107,7 +111,7 @@ def test_options_default_to_the_tutorials_model_and_name() -> None:
         "base_model": "HuggingFaceTB/SmolLM2-135M",
         "project_name": "my-autotrain-llm",
         "dataset": "",
-        "trainer": "orpo",
+        "algorithm": "orpo",
     }
 
 
@@ -127,7 +131,7 @@ def test_every_field_says_what_it_is() -> None:
         ({"mixed_precision": "int4"}, "mixed_precision must be 'bf16', 'fp16' or 'none'; it is “int4”."),
         ({"epochs": None}, "epochs must be a whole number; it is empty."),
         ({"warmup": 1}, "warmup is no option here."),
-        ({"max_prompt_length": 512}, "max_prompt_length (512) must be smaller than block_size (512)"),
+        ({"max_prompt_length": 512}, "“Longest prompt” (512) must be smaller than “Block size” (512)"),
     ],
 )
 def test_a_wrong_value_is_said_in_plain_words(values: dict[str, Any], said: str) -> None:
@@ -197,7 +201,7 @@ def test_preflight_counts_with_the_models_tokenizer(ledger: Ledger, work: Projec
     assert numbers.seconds is None
     assert 0 < numbers.completions_cut <= 32
     (warning,) = [notice for notice in found.warnings if "completion" in notice.what]
-    assert warning.what.startswith(f"{numbers.completions_cut} of 32 pairs") and "max_completion_length" in warning.next
+    assert warning.what.startswith(f"{numbers.completions_cut} of 32 pairs") and "“Longest answer”" in warning.next
 
 
 def test_too_few_pairs_stop_the_run_and_say_what_to_change(ledger: Ledger, work: Project, tiny: Path) -> None:
@@ -205,10 +209,10 @@ def test_too_few_pairs_stop_the_run_and_say_what_to_change(ledger: Ledger, work:
     options = TrainOptions(base_model=str(tiny), dataset="small")
     (notice,) = check.preflight(ledger, work, options, OrpoParams(), MACHINE).blockers
     assert notice.what == "9 pairs are too few for one training step."
-    assert notice.next == "Set gradient_accumulation to 2 or less, or export more pairs."
+    assert notice.next == "Set “Gradient accumulation” to 2 or less, or export more pairs."
     assert blockers(ledger, work, options, gradient_accumulation=2) == []
     (notice,) = check.preflight(ledger, work, options, OrpoParams(batch_size=16), MACHINE).blockers
-    assert notice.next.startswith("Set batch_size to 9 or less and gradient_accumulation to 1,")
+    assert notice.next.startswith("Set “Batch size” to 9 or less and “Gradient accumulation” to 1,")
     assert blockers(ledger, work, options, batch_size=9, gradient_accumulation=1) == []
 
 
@@ -244,7 +248,7 @@ def test_an_adapter_is_not_a_base_model(ledger: Ledger, work: Project, tmp_path:
 def test_a_block_beyond_the_context_stops_the_run(ledger: Ledger, work: Project, options: TrainOptions) -> None:
     assert blockers(ledger, work, options, block_size=1024) == []
     assert blockers(ledger, work, options, block_size=1025) == [
-        "block_size (1025 tokens) is beyond what the base model reads."
+        "“Block size” (1025 tokens) is beyond what the base model reads."
     ]
 
 
@@ -258,7 +262,7 @@ def test_warnings_about_memory_and_idle_settings(ledger: Ledger, work: Project, 
     small = Hardware(cpus=1, memory=256 << 20)
     found = check.preflight(ledger, work, options, OrpoParams(lora=False, lora_r=8), small)
     said = [notice.what for notice in found.warnings]
-    assert "lora_r will have no effect." in said
+    assert "“LoRA r” will have no effect." in said
     assert any(what.startswith("The run may need") for what in said)
 
 
@@ -421,3 +425,86 @@ def test_shape_and_context_are_read_without_loading(tiny: Path) -> None:
     assert shape.parameters == shape.vocabulary * 64 + 64 + 2 * layer
     assert shape.adaptable == 2 * (2 * (64 + 64) + 2 * (32 + 64) + 3 * (64 + 128))
     assert reference.context(tiny) == 1024
+
+
+# SmolLM2-135M: 134,515,008 parameters, hidden 576, 30 layers, intermediate 1536, 192 for keys and values.
+_LAYER = 4 * 576 + 2 * (576 + 192) + 3 * (576 + 1536)
+SMOLLM2 = ModelShape(134_515_008, 30 * _LAYER, 576, 30, 49_152)
+
+
+@pytest.mark.parametrize(
+    ("batch", "tokens", "rank", "precision", "measured"),
+    [
+        (4, 126, 16, "bf16", 2.3),
+        (4, 254, 16, "bf16", 3.1),
+        (4, 254, None, "bf16", 4.8),
+        (1, 254, 16, "none", 2.3),
+        (4, 254, 16, "none", 5.35),
+        (4, 508, 16, "none", 9.8),
+    ],
+)
+def test_the_memory_of_a_run_agrees_with_what_was_measured(
+    batch: int, tokens: int, rank: int | None, precision: str, measured: float
+) -> None:
+    estimate = ORPO.footprint.peak(SMOLLM2, batch_size=batch, tokens=tokens, lora_rank=rank, mixed_precision=precision)
+    assert estimate / 1e9 == pytest.approx(measured, rel=0.1)
+
+
+def test_training_all_weights_takes_more_than_an_adapter() -> None:
+    adapter, full = (
+        ORPO.footprint.peak(SMOLLM2, batch_size=4, tokens=512, lora_rank=rank, mixed_precision="bf16")
+        for rank in (16, None)
+    )
+    assert full - adapter == 12 * (SMOLLM2.parameters - 16 * SMOLLM2.adaptable)
+
+
+FAKE = """
+from pydantic import Field
+from pipeline.train.algorithm import Algorithm, Curve, Footprint
+from pipeline.train.params import OPTIMIZER, TrainParams
+
+class FakeParams(TrainParams):
+    delta: float = Field(0.7, gt=0, le=2, description="How far apart.", json_schema_extra=OPTIMIZER)
+
+FAKE = Algorithm(
+    name="fake",
+    title="algorithm.fake",
+    params=FakeParams,
+    curves=(Curve("loss", ("loss",)), Curve("apart", ("apart",))),
+    footprint=Footprint(sequences=1, logit_bytes={"none": 8, "bf16": 4, "fp16": 4}, models=1),
+    told={"trainer": "fake"},
+    engine="trl",
+)
+"""
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Algorithm:
+    """An algorithm from one file outside the tree."""
+    (tmp_path / "extensions").mkdir()
+    (tmp_path / "extensions" / "fake.py").write_text(FAKE)
+    monkeypatch.setenv("ALIGN_STUDIO_EXTENSIONS", str(tmp_path / "extensions"))
+    return algorithms()["fake"]
+
+
+def test_an_algorithm_is_one_file(fake: Algorithm, ledger: Ledger, work: Project, options: TrainOptions) -> None:
+    chosen = options.model_copy(update={"algorithm": "fake"})
+    assert TrainOptions.model_validate(chosen.model_dump()).algorithm == "fake"
+    assert "| `delta` | 0.7 | > 0, ≤ 2 |  | How far apart. |" in table(fake.params)
+    wanted = spec(work, chosen, fake.params.model_validate({"delta": 1.5}))
+    assert (wanted["algorithm"], wanted["trainer"], wanted["engine"]) == ("fake", "fake", "trl")
+    assert wanted["params"] == OrpoParams().model_dump(exclude={"beta"}) | {"delta": 1.5}
+    assert fake.called == "fake"  # nobody has given it words
+    found = check.preflight(ledger, work, chosen, fake.params(), MACHINE)
+    less = check.preflight(ledger, work, options, OrpoParams(), MACHINE)
+    assert found.blockers == [] and found.numbers.memory != less.numbers.memory
+    assert "| `delta` | 0.7 | How far apart. |" in card.render(
+        chosen, fake.params(), "a/b", Origin("d", "r", "", False)
+    )
+
+
+def test_only_an_algorithm_that_is_there_can_be_chosen() -> None:
+    with pytest.raises(ValidationError) as caught:
+        TrainOptions(algorithm="fake")
+    assert "choose one of: orpo" in readable(caught.value).why
+    assert algorithm_of("gone").name == "orpo"

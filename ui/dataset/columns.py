@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from pipeline.dataset import sources
 from pipeline.dataset.rows import Rows
 from pipeline.dataset.sources import Source
 from ui.dataset.facts import short
 from ui.dataset.preview import table
+from ui.handlers import Update
 from ui.text import say, t
 
 RAW_ROWS = 5
+ASKED = ("box", "held", "raw", "prompt", "chosen", "rejected", "source")  # what `ask` and `leave` may update
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,6 @@ class ColumnPickers:
     source: gr.Dropdown
     use: gr.Button
     cancel: gr.Button
-
-    @property
-    def outputs(self) -> list[Component]:
-        """Components that `ask` and `leave` return updates for."""
-        return [self.box, self.held, self.raw, self.prompt, self.chosen, self.rejected, self.source]
 
 
 def build() -> ColumnPickers:
@@ -66,26 +61,27 @@ def build() -> ColumnPickers:
     return ColumnPickers(box, held, raw, *pickers, use, cancel)
 
 
-def ask(source: Source) -> list[Any]:
+def ask(source: Source) -> Update:
     """Hold a source and return updates that ask for its columns, with a guess where there is one."""
     rows, proposed = source.rows, sources.guess(source.rows)
     names = list(rows.columns)
+    columns = [(name, name) for name in names]
     none = [(say("dataset.columns.none"), "")]
     inside = [(say("dataset.columns.inside"), "")]
-    return [
-        gr.update(visible=True),
-        sources.hold(source),
-        gr.update(value={"headers": names, "data": _raw(rows)}, column_widths=_even(len(names))),
-        gr.update(choices=inside + [(name, name) for name in names], value=proposed.prompt if proposed else ""),
-        gr.update(choices=names, value=proposed.chosen if proposed else None),
-        gr.update(choices=names, value=proposed.rejected if proposed else None),
-        gr.update(choices=none + [(name, name) for name in names], value=proposed.source if proposed else ""),
-    ]
+    return {
+        "box": gr.update(visible=True),
+        "held": sources.hold(source),
+        "raw": gr.update(value={"headers": names, "data": _raw(rows)}, column_widths=_even(len(names))),
+        "prompt": gr.update(choices=inside + columns, value=proposed.prompt if proposed else ""),
+        "chosen": gr.update(choices=names, value=proposed.chosen if proposed else None),
+        "rejected": gr.update(choices=names, value=proposed.rejected if proposed else None),
+        "source": gr.update(choices=none + columns, value=proposed.source if proposed else ""),
+    }
 
 
-def leave() -> list[Any]:
+def leave() -> Update:
     """Return updates for when no source waits for its columns."""
-    return [gr.update(visible=False), "", *(gr.skip() for _ in range(5))]
+    return {"box": gr.update(visible=False), "held": ""}
 
 
 def _even(columns: int) -> list[str]:

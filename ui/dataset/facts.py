@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
+from markupsafe import Markup
 
 from pipeline.base.project import DatasetRecord
 from pipeline.dataset.project import Counted, recognised_of
 from pipeline.dataset.summary import Lengths, Summary
+from ui.parts import notice
 from ui.parts.pair_view import PARTS, unit_name
 from ui.text import has, say
 
@@ -19,7 +20,7 @@ def short(text: str, length: int) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
-def facts(record: DatasetRecord, summary: Summary, lengths: str = "") -> str:
+def facts(record: DatasetRecord, summary: Summary, lengths: str = "") -> Markup:
     """Return what was recognised and what the dataset holds, as HTML.
 
     Args:
@@ -38,8 +39,7 @@ def facts(record: DatasetRecord, summary: Summary, lengths: str = "") -> str:
         (say("dataset.fact.turns"), _turns(summary)),
         (say("dataset.fact.lengths"), lengths or say("dataset.fact.counting")),
     ]
-    inside = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in items if value)
-    return f'<dl class="facts">{inside}</dl>'
+    return notice.facts({name: value for name, value in items if value})
 
 
 def _part(record: DatasetRecord) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from pipeline.base.errors import StudioError
 from pipeline.dataset import loading
@@ -15,10 +16,13 @@ from pipeline.dataset.reading import DEFAULT_DATASET
 from pipeline.hub import datasets as hub
 from pipeline.hub import look
 from pipeline.hub.datasets import Described, Found
-from ui.handlers import QUIET, handle
+from pipeline.visit import Visit
+from ui.handlers import Given, Update, Wiring
+from ui.parts.notice import link
 from ui.text import say, t
 
 POLL_S = 0.5
+PICKERS = ("about", "config", "split", "revision", "described")  # what describing a dataset may update
 _COLUMNS = 12  # columns of a dataset named one by one
 # Asked when typing has paused, with what stands there by then: one search for a word, not one for every letter.
 _PAUSED = """async (...values) => {
@@ -52,11 +56,6 @@ class HubForm:
     limit: gr.Number
     described: gr.State
 
-    @property
-    def inputs(self) -> list[Any]:
-        """Components that `chosen_by` takes the values of."""
-        return [self.name, self.config, self.split, self.revision, self.limit, self.described]
-
 
 @dataclass(frozen=True)
 class LoadView:
@@ -71,11 +70,6 @@ class LoadView:
     box: gr.Column
     progress: gr.HTML
     stop: gr.Button
-
-    @property
-    def outputs(self) -> list[Any]:
-        """Components that `running` and `over` return updates for."""
-        return [self.key, self.timer, self.box, self.progress]
 
 
 def build() -> HubForm:
@@ -120,58 +114,76 @@ def build_load() -> LoadView:
     return LoadView(key, timer, box, progress, stop)
 
 
-def wire(form: HubForm, kind: gr.Radio) -> None:
-    """Connect search, choice and pickers."""
-    pickers = [form.about, form.config, form.split, form.revision, form.described]
-    asked = [form.name, form.revision, form.described]
-
-    def search(words: str, hit: str | None) -> list[Any]:
-        return find(words, hit)
-
-    def take(hit: str | None) -> list[Any]:
-        return [hit or gr.skip(), gr.update(visible=False)]
-
-    def typed(name: str, revision: str | None, before: list[str], *, request: gr.Request) -> list[Any]:
-        return described(name, revision, before, request, final=False)
-
-    def entered(name: str, revision: str | None, before: list[str], *, request: gr.Request) -> list[Any]:
-        return described(name, revision, before, request, final=True)
-
-    def opened(chosen: str, name: str, revision: str | None, before: list[str], *, request: gr.Request) -> list[Any]:
-        if chosen != "hub":
-            return [gr.skip()] * len(pickers)
-        return described(name, revision, before, request, final=True)
-
-    found = form.name.change(
-        handle(search), [form.name, form.hits], [form.hits, form.about], js=_PAUSED, trigger_mode="always_last", **QUIET
-    )
-    found.then(handle(typed), asked, pickers, **QUIET)
-    form.hits.input(handle(take), [form.hits], [form.name, form.hits], **QUIET)
-    form.name.submit(handle(entered), asked, pickers, **QUIET)
-    form.revision.input(handle(entered), asked, pickers, **QUIET)
-    form.config.input(handle(splits_of), [form.name, form.revision, form.config], [form.split], **QUIET)
-    kind.change(handle(opened), [kind, *asked], pickers, **QUIET)
-
-
-def find(words: str, hit: str | None) -> list[Any]:
-    """Return updates for the hits and the line about them.
+def wire(form: HubForm, kind: gr.Radio, wiring: Wiring) -> None:
+    """Connect search, choice and pickers.
 
     Args:
-        words: What stands in the box.
-        hit: The hit chosen last: then nothing is searched for.
+        form: The components.
+        kind: The kind of source that is chosen.
+        wiring: Knows the page.
     """
+    wiring = wiring.within(_=form, form={"kind": kind})
+    asked = ["name", "revision", "described"]
+    found = wiring.on(
+        form.name.change, search, ["name", "hits"], ["hits", "about"], js=_PAUSED, trigger_mode="always_last"
+    )
+    wiring.on(found, typed, asked, PICKERS)
+    wiring.on(form.hits.input, take, "hits", ["name", "hits"])
+    wiring.on([form.name.submit, form.revision.input], entered, asked, PICKERS)
+    wiring.on(form.config.input, splits, ["name", "revision", "config"], "split")
+    wiring.on(kind.change, opened, ["form.kind", *asked], PICKERS)
+
+
+def search(visit: Visit, given: Given) -> Update:
+    """Search the Hub for what stands in the box, unless that is a hit already."""
+    words, hit = given["name"], given["hits"]
     if hit and hit == words:
-        return [gr.update(visible=False), gr.skip()]
+        return {"hits": gr.update(visible=False)}
     try:
         hits = hub.search(words)
     except StudioError as error:
-        return [_no_hits(), problem(error)]
+        return {"hits": _no_hits(), "about": problem(error)}
     if not hits:
-        text = html.escape(say("dataset.hub.none", words=words.strip()))
-        return [_no_hits(), f'<div class="subdued" role="status">{text}</div>']
+        return {"hits": _no_hits(), "about": _subdued(say("dataset.hub.none", words=words.strip()))}
     choices = [(_line(each), each.name) for each in hits]
     exact = next((each.name for each in hits if each.name == words.strip()), None)
-    return [gr.update(choices=choices, value=exact, visible=exact is None or len(hits) > 1), gr.skip() if exact else ""]
+    shown = {"hits": gr.update(choices=choices, value=exact, visible=exact is None or len(hits) > 1)}
+    return shown if exact else {**shown, "about": ""}
+
+
+def take(visit: Visit, given: Given) -> Update:
+    """Put the hit that is chosen into the box."""
+    away = {"hits": gr.update(visible=False)}
+    return {**away, "name": given["hits"]} if given["hits"] else away
+
+
+def typed(visit: Visit, given: Given) -> Update:
+    """Describe what is being typed: half a name is no mistake."""
+    return _described(given, final=False)
+
+
+def entered(visit: Visit, given: Given) -> Update:
+    """Describe what was entered."""
+    return _described(given, final=True)
+
+
+def opened(visit: Visit, given: Given) -> Update:
+    """Describe what stands in the box when the Hub is chosen."""
+    return _described(given, final=True) if given["form.kind"] == "hub" else {}
+
+
+def splits(visit: Visit, given: Given) -> Update:
+    """Offer the splits of another configuration."""
+    try:
+        found = hub.describe(given["name"], given["revision"] or "").config(given["config"] or "")
+    except StudioError:
+        return {}
+    names = list(found.splits) if found else []
+    return {"split": gr.update(choices=names, value="train" if "train" in names else next(iter(names), None))}
+
+
+def _subdued(text: str) -> Markup:
+    return Markup('<div class="subdued" role="status">{}</div>').format(text)
 
 
 def _no_hits() -> Any:
@@ -184,141 +196,127 @@ def _line(found: Found) -> str:
     return " · ".join([found.name, *marks, counts])
 
 
-# The dataset each page asked for last, by Gradio's session: an answer that comes after a newer question is not shown.
+# The dataset each page asked for last: an answer that comes after a newer question is not shown.
 _asked: OrderedDict[str, tuple[str, str]] = OrderedDict()
 
 
-def described(name: str, revision: str | None, before: list[str], request: gr.Request, *, final: bool) -> list[Any]:
+def _described(given: Given, *, final: bool) -> Update:
     """Return updates for what a dataset is and for its pickers.
 
     Args:
-        name: Its id as it stands in the box.
-        revision: The revision in its picker.
-        before: Id and revision that the pickers belong to.
-        request: Tells the page.
+        given: The box, the revision in its picker, and id and revision that the pickers belong to.
         final: Whether the id is meant as it is; while typing, half a name is no mistake.
     """
-    wanted = name.strip()
-    revised = (revision or "").strip() if before[0] == wanted else ""
-    session, question = str(request.session_hash), (wanted, revised)
-    _asked[session] = question
-    _asked.move_to_end(session)
-    while len(_asked) > 1000:
-        _asked.popitem(last=False)
-    nothing = [gr.skip()] * 5
+    wanted, before = given["name"].strip(), given["described"]
+    revised = (given["revision"] or "").strip() if before[0] == wanted else ""
+    page, question = given["asked"].page, (wanted, revised)
+    _ask(page, question)
     # The pickers of another dataset say nothing of this one.
-    emptied = [*(gr.update(choices=[], value="") for _ in range(3)), ["", ""]]
+    emptied: Update = {name: gr.update(choices=[], value="") for name in ("config", "split", "revision")}
+    emptied["described"] = ["", ""]
     if not final and (wanted.count("/") != 1 or not all(wanted.split("/"))):
-        return [gr.skip(), *emptied] if before[0] else nothing
+        return emptied if before[0] else {}
     try:
         found = hub.describe(wanted, revised)
     except StudioError as error:
-        if _asked.get(session) != question:
-            return nothing
+        if _asked.get(page) != question:
+            return {}
         half = not final and look.at("dataset", wanted, revised).state == "missing"
-        said = gr.skip() if half else problem(error, wanted)
-        return [said, *nothing[1:]] if revised else [said, *emptied]
-    return nothing if _asked.get(session) != question else _pickers(found, revised)
+        said = {} if half else {"about": problem(error, wanted)}
+        return said if revised else {**said, **emptied}
+    return _pickers(found, revised) if _asked.get(page) == question else {}
 
 
-def _pickers(found: Described, revised: str) -> list[Any]:
+def _ask(page: str, question: tuple[str, str]) -> None:
+    _asked[page] = question
+    _asked.move_to_end(page)
+    while len(_asked) > 1000:
+        _asked.popitem(last=False)
+
+
+def _pickers(found: Described, revised: str) -> Update:
     first = found.config("")
-    splits = list(first.splits) if first else []
-    kept = "train" if "train" in splits else next(iter(splits), None)
+    names = list(first.splits) if first else []
+    kept = "train" if "train" in names else next(iter(names), None)
     revisions = [*found.branches, *found.tags, *found.copies]
     value = revised or ("main" if "main" in revisions else next(iter(revisions), found.sha))
-    return [
-        _about(found),
-        gr.update(choices=[each.name for each in found.configs], value=first.name if first else None),
-        gr.update(choices=splits, value=kept),
-        gr.update(choices=revisions if value in revisions else [*revisions, value], value=value),
-        [found.name, value],
-    ]
+    return {
+        "about": _about(found),
+        "config": gr.update(choices=[each.name for each in found.configs], value=first.name if first else None),
+        "split": gr.update(choices=names, value=kept),
+        "revision": gr.update(choices=revisions if value in revisions else [*revisions, value], value=value),
+        "described": [found.name, value],
+    }
 
 
-def _about(found: Described) -> str:
+def _about(found: Described) -> Markup:
     first = found.config("")
     marks = [say(f"dataset.hub.{mark}") for mark in ("private", "gated") if getattr(found, mark)]
     parts = [*marks, say("dataset.hub.counts", downloads=f"{found.downloads:,}", likes=f"{found.likes:,}")]
     parts.append(say("dataset.hub.commit", sha=found.sha[:8]))
     if first and first.rows:
         parts.append(", ".join(say("dataset.hub.rows", split=name, rows=f"{n:,}") for name, n in first.rows.items()))
-    lines = [" · ".join(parts)]
+    lines: list[str] = [" · ".join(parts)]
     if first and first.columns:
         more = "…" if len(first.columns) > _COLUMNS else ""
         lines.append(say("dataset.hub.columns", names=", ".join(first.columns[:_COLUMNS]) + more))
-    inside = "<br>".join(html.escape(line) for line in lines)
-    return f'<div class="subdued" role="status"><b>{html.escape(found.name)}</b> {_link(found.name)}<br>{inside}</div>'
+    inside = Markup("<br>").join(lines)
+    return _subdued(Markup("<b>{}</b> {}<br>{}").format(found.name, _link(found.name), inside))
 
 
-def _link(name: str) -> str:
-    address = html.escape(hub.page(name), quote=True)
-    return f'<a href="{address}" target="_blank" rel="noopener noreferrer">{html.escape(say("dataset.hub.page"))}</a>'
+def _link(name: str) -> Markup:
+    return link(hub.page(name), say("dataset.hub.page"))
 
 
-def problem(error: StudioError, name: str = "") -> str:
+def problem(error: StudioError, name: str = "") -> Markup:
     """Return an error as HTML, with the link to the dataset's page where it has a name.
 
     Args:
         error: What went wrong.
         name: The dataset.
     """
-    parts = [html.escape(part) for part in (error.why, error.next) if part]
+    parts = [part for part in (error.why, error.next) if part]
     if name.count("/") == 1 and all(name.split("/")):
         parts.append(_link(name))
-    what = html.escape(error.what)
-    return f'<div class="notice bad" role="alert"><b>{what}</b><br>{"<br>".join(parts)}</div>'
+    return Markup('<div class="notice bad" role="alert"><b>{}</b><br>{}</div>').format(
+        error.what, Markup("<br>").join(parts)
+    )
 
 
-def splits_of(name: str, revision: str | None, config: str | None) -> Any:
-    """Return the update of the splits for another configuration."""
-    try:
-        found = hub.describe(name, revision or "").config(config or "")
-    except StudioError:
-        return gr.skip()
-    splits = list(found.splits) if found else []
-    return gr.update(choices=splits, value="train" if "train" in splits else next(iter(splits), None))
-
-
-def chosen_by(
-    name: str, config: str | None, split: str | None, revision: str | None, limit: float | None, before: list[str]
-) -> hub.Chosen:
+def chosen_by(fields: Mapping[str, Any]) -> hub.Chosen:
     """Return the rows that the form stands for, the rest filled in from the Hub.
 
     Args:
-        name: The dataset's id.
-        config: Its configuration.
-        split: Its split.
-        revision: Its branch, tag or commit.
-        limit: Rows at most; 0: all.
-        before: Id and revision that the pickers belong to; those of another dataset say nothing about this one.
+        fields: Values of the form's parts; pickers that belong to another dataset say nothing about this one.
 
     Raises:
         StudioError: As `pipeline.hub.datasets.choose`.
     """
+    name, limit = fields["name"], fields["limit"]
     most = int(limit) if limit and limit > 0 else None
-    if before[0] != name.strip():
+    if fields["described"][0] != name.strip():
         return hub.choose(name, limit=most)
-    return hub.choose(name, config or "", split or "", revision or "", most)
+    config, split, revision = (fields[each] or "" for each in ("config", "split", "revision"))
+    return hub.choose(name, config, split, revision, most)
 
 
-def running(key: str, state: loading.State) -> list[Any]:
+def running(key: str, state: loading.State) -> Update:
     """Return updates that show a load that runs."""
-    return [key, gr.Timer(active=True), gr.update(visible=True), _progress(state)]
+    return {"key": key, "timer": gr.Timer(active=True), "box": gr.update(visible=True), "progress": _progress(state)}
 
 
-def over() -> list[Any]:
+def over() -> Update:
     """Return updates that take a load away that is over."""
-    return ["", gr.Timer(active=False), gr.update(visible=False), ""]
+    return {"key": "", "timer": gr.Timer(active=False), "box": gr.update(visible=False), "progress": ""}
 
 
-def _progress(state: loading.State) -> str:
+def _progress(state: loading.State) -> Markup:
     said = say(f"dataset.loading.{state.stage}")
     if state.stage == "reading":
         counted = "of" if state.total else "rows"
         said += " " + say(f"dataset.loading.{counted}", done=f"{state.done:,}", total=f"{state.total or 0:,}")
     share = min(100, round(100 * state.done / state.total)) if state.total else 0
-    bar = f'<div class="run-bar"><div style="width: {share}%"></div></div>' if state.total else ""
+    bar = Markup('<div class="run-bar"><div style="width: {}%"></div></div>').format(share) if state.total else ""
     time = say("dataset.loading.seconds", seconds=f"{state.seconds:.0f}") if state.seconds >= 1 else ""
-    line = html.escape(" · ".join(part for part in (said, time) if part))
-    return f'<div role="status"><div class="run-line">{line}</div>{bar}</div>'
+    line = " · ".join(part for part in (said, time) if part)
+    return Markup('<div role="status"><div class="run-line">{}</div>{}</div>').format(line, bar)

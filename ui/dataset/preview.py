@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 from gradio.events import Dependency
+from markupsafe import Markup
 
-from pipeline.base import project as projects
 from pipeline.base.pair import Pair
 from pipeline.base.project import Project
 from pipeline.dataset.project import Counted, bad_rows_of, counts_of, lengths_of, pairs_of, summary_of
 from pipeline.dataset.rows import BadRow
-from pipeline.studio import Studio
+from pipeline.visit import Visit
 from ui.dataset import facts as dataset_facts
 from ui.dataset.facts import short
-from ui.handlers import QUIET, handle
-from ui.page import Page
+from ui.handlers import Given, Update, Wiring, prefixed
 from ui.parts import pair_view
 from ui.parts.pair_view import PARTS, PairView
+from ui.parts.shown import loaded
 from ui.text import say, t
 
 PAGE = 10  # pairs of one page of the table
-WIDTHS = ["6%", "12%", "25%", "25%", "20%", "12%"]
+PAGED = ("page", "table", "before", "pager", "after", "pair.*")  # what turning a page updates
+DRAWN = ("box", "facts", "bad_fold", "bad", *PAGED)  # what `draw` may update
+WIDTHS: list[str | int] = ["6%", "12%", "25%", "25%", "20%", "12%"]
 BAD_SHOWN = 500  # rows that are no pairs, in their table
 
 
@@ -48,16 +48,6 @@ class Preview:
     after: gr.Button
     pair: PairView
 
-    @property
-    def paged(self) -> list[Component]:
-        """Components that turning a page updates."""
-        return [self.page, self.table, self.before, self.pager, self.after, *self.pair.outputs]
-
-    @property
-    def drawn(self) -> list[Any]:
-        """Components that `draw` may update."""
-        return [self.box, self.facts, self.bad_fold, self.bad, *self.paged]
-
 
 def build() -> Preview:
     """Lay out the preview, hidden until there is a dataset."""
@@ -76,7 +66,7 @@ def build() -> Preview:
     return Preview(box, facts, bad_fold, bad, page, pairs, before, pager, after, pair)
 
 
-def table(elem_id: str, label: Any, column_widths: list[str] | None = None) -> gr.Dataframe:
+def table(elem_id: str, label: Any, column_widths: list[str | int] | None = None) -> gr.Dataframe:
     """Lay out a table of texts.
 
     Args:
@@ -98,101 +88,105 @@ def table(elem_id: str, label: Any, column_widths: list[str] | None = None) -> g
     )
 
 
-def wire(shown: Preview, studio: Studio, page: Page, drawn: Dependency) -> None:
+def wire(shown: Preview, wiring: Wiring, drawn: Dependency) -> None:
     """Connect the preview.
 
     Args:
         shown: Its components.
-        studio: Names the home.
-        page: Gives the project.
+        wiring: Knows the page.
         drawn: The event that draws a project; what takes longer follows it.
     """
-
-    def count(name: str) -> None:
-        of = projects.find(studio.home, name) if name else None
-        if of is not None and of.read().dataset is not None:
-            counts_of(of)
-
-    def counted(name: str, number: int) -> dict[Component, Any]:
-        return _counted(shown, projects.find(studio.home, name) if name else None, number)
-
-    def turn(name: str, number: int, by: int) -> dict[Component, Any]:
-        of = projects.find(studio.home, name)
-        last = _pages(len(pairs_of(of)))
-        fresh = min(max(number + by, 1), last)
-        return {shown.page: fresh, **_page(shown, of, fresh), **_pair(shown, of, (fresh - 1) * PAGE)}
-
-    def back(name: str, number: int) -> dict[Component, Any]:
-        return turn(name, number, -1)
-
-    def forth(name: str, number: int) -> dict[Component, Any]:
-        return turn(name, number, 1)
-
-    def select(name: str, event: gr.SelectData) -> dict[Component, Any]:
-        return _pair(shown, projects.find(studio.home, name), int(event.row_value[0].replace(",", "")) - 1)
-
+    wiring = wiring.within(_=shown)
+    paged = ["page.project", "page"]
     # Counting tokens can take seconds (a tokenizer from the Hub, many pairs): the preview does not wait for it. What is
     # drawn then is the project and page that are shown by then.
-    counting = drawn.then(handle(count), [page.project], None, **QUIET)
-    counting.then(handle(counted), [page.project, shown.page], shown.drawn, **QUIET)
-    shown.before.click(handle(back), [page.project, shown.page], shown.paged, **QUIET)
-    shown.after.click(handle(forth), [page.project, shown.page], shown.paged, **QUIET)
-    shown.table.select(handle(select), [page.project], shown.pair.outputs, **QUIET)
+    done = wiring.on(drawn, count, "page.project")
+    wiring.on(done, counted, paged, ["facts", *PAGED[1:]])
+    wiring.on(shown.before.click, back, paged, PAGED)
+    wiring.on(shown.after.click, forth, paged, PAGED)
+    wiring.on(shown.table.select, select, "page.project", "pair.*", event=gr.SelectData)
 
 
-def draw(shown: Preview, of: Project | None) -> dict[Component, Any]:
+def draw(of: Project | None) -> Update:
     """Return updates that show a project's dataset, without what has to be counted.
 
     Args:
-        shown: Components of the preview.
         of: The project, None for none.
     """
     record = of.read().dataset if of else None
     if of is None or record is None:
-        return {shown.box: gr.update(visible=False)}
+        return {"box": gr.update(visible=False)}
     bad = bad_rows_of(of)
     return {
-        shown.box: gr.update(visible=True),
-        shown.facts: dataset_facts.facts(record, summary_of(of)),
-        shown.bad_fold: gr.update(visible=bool(bad), label=say("dataset.bad.count", count=f"{len(bad):,}")),
-        shown.bad: gr.update(value=_bad_table(bad)),
-        shown.page: 1,
-        **_page(shown, of, 1, counted=False),
-        **_pair(shown, of, 0, counted=False),
+        "box": gr.update(visible=True),
+        "facts": dataset_facts.facts(record, summary_of(of)),
+        "bad_fold": gr.update(visible=bool(bad), label=say("dataset.bad.count", count=f"{len(bad):,}")),
+        "bad": gr.update(value=_bad_table(bad)),
+        "page": 1,
+        **_page(of, 1, counted=False),
+        **_pair(of, 0, counted=False),
     }
 
 
-def _counted(shown: Preview, of: Project | None, number: int) -> dict[Component, Any]:
-    """Return updates that put lengths into the facts and a page of the table."""
+def count(visit: Visit, given: Given) -> Update:
+    """Count the lengths of a project's pairs."""
+    if of := loaded(visit, given):
+        counts_of(of)
+    return {}
+
+
+def counted(visit: Visit, given: Given) -> Update:
+    """Put lengths into the facts and the page of the table that is shown."""
+    of = loaded(visit, given)
     record = of.read().dataset if of else None
     if of is None or record is None:
         return {}
+    number = min(given["page"], _pages(len(pairs_of(of))))
     lengths = dataset_facts.lengths(counts_of(of), lengths_of(of))
-    return {
-        shown.facts: dataset_facts.facts(record, summary_of(of), lengths),
-        **_page(shown, of, number),
-        **_pair(shown, of, (number - 1) * PAGE),
-    }
+    facts = dataset_facts.facts(record, summary_of(of), lengths)
+    return {"facts": facts, **_page(of, number), **_pair(of, (number - 1) * PAGE)}
 
 
-def _page(shown: Preview, of: Project, number: int, *, counted: bool = True) -> dict[Component, Any]:
+def back(visit: Visit, given: Given) -> Update:
+    """Turn to the page before."""
+    return _turned(visit, given, -1)
+
+
+def forth(visit: Visit, given: Given) -> Update:
+    """Turn to the page after."""
+    return _turned(visit, given, 1)
+
+
+def _turned(visit: Visit, given: Given, by: int) -> Update:
+    of = visit.project(given["page.project"])
+    number = min(max(given["page"] + by, 1), _pages(len(pairs_of(of))))
+    return {"page": number, **_page(of, number), **_pair(of, (number - 1) * PAGE)}
+
+
+def select(visit: Visit, given: Given) -> Update:
+    """Show the pair of a row."""
+    number = str(given["event"].row_value[0]).replace(",", "")
+    return _pair(visit.project(given["page.project"]), int(number) - 1) if number.isdecimal() else {}
+
+
+def _page(of: Project, number: int, *, counted: bool = True) -> Update:
     pairs = pairs_of(of)
     counts = counts_of(of) if counted else None
     return {
-        shown.table: gr.update(value=_pairs_table(pairs, number, counts)),
-        shown.before: gr.update(interactive=number > 1),
-        shown.after: gr.update(interactive=number < _pages(len(pairs))),
-        shown.pager: _pager(number, len(pairs)),
+        "table": gr.update(value=_pairs_table(pairs, number, counts)),
+        "before": gr.update(interactive=number > 1),
+        "after": gr.update(interactive=number < _pages(len(pairs))),
+        "pager": _pager(number, len(pairs)),
     }
 
 
-def _pair(shown: Preview, of: Project, index: int, *, counted: bool = True) -> dict[Component, Any]:
+def _pair(of: Project, index: int, *, counted: bool = True) -> Update:
     pairs = pairs_of(of)
-    if index >= len(pairs):
+    if not 0 <= index < len(pairs):
         return {}
     counts = counts_of(of) if counted else None
     lengths, unit = (counts.counts[index], counts.unit) if counts else (None, "")
-    return dict(zip(shown.pair.outputs, pair_view.draw(pairs[index], lengths, unit, index + 1), strict=True))
+    return prefixed("pair.", pair_view.draw(pairs[index], lengths, unit, index + 1))
 
 
 def _pages(pairs: int) -> int:
@@ -200,10 +194,11 @@ def _pages(pairs: int) -> int:
     return max(1, -(-pairs // PAGE))
 
 
-def _pager(number: int, pairs: int) -> str:
+def _pager(number: int, pairs: int) -> Markup:
     """Return which pairs a page shows, as HTML."""
     first, last = (number - 1) * PAGE + 1, min(number * PAGE, pairs)
-    return f'<div class="pager-text">{escape(say("dataset.pager", first=first, last=last, pairs=f"{pairs:,}"))}</div>'
+    said = say("dataset.pager", first=first, last=last, pairs=f"{pairs:,}")
+    return Markup('<div class="pager-text">{}</div>').format(said)
 
 
 def _pairs_table(pairs: list[Pair], number: int, counted: Counted | None) -> dict[str, Any]:

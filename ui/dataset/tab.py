@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
+from markupsafe import escape
 
-from pipeline.base import project as projects
 from pipeline.base.errors import StudioError
 from pipeline.base.message import Message
 from pipeline.base.project import Project
@@ -20,20 +18,26 @@ from pipeline.dataset.reading import LayoutUnknown, Progress
 from pipeline.dataset.recognise import Mapping
 from pipeline.dataset.sources import Source
 from pipeline.studio import Studio
+from pipeline.visit import FILES, Visit
 from ui.dataset import columns as dataset_columns
 from ui.dataset import hub as hub_dataset
 from ui.dataset import preview as dataset_preview
 from ui.dataset.columns import ColumnPickers
 from ui.dataset.hub import HubForm, LoadView
 from ui.dataset.preview import Preview
-from ui.handlers import BUSY, QUIET, handle
+from ui.handlers import BUSY, Given, Update, Wiring, prefixed, under
 from ui.page import Page
 from ui.review import section as review
 from ui.review.section import ReviewSection
 from ui.text import say, t
 
+ROLES = ("prompt", "chosen", "rejected", "source")
+PROBLEM = ("form.problem",)
 KINDS = ("sample", "upload", "path", "hub")
-FILES = [".parquet", ".jsonl", ".ndjson", ".json", ".csv", ".tsv"]
+SUFFIXES = [".parquet", ".jsonl", ".ndjson", ".json", ".csv", ".tsv"]
+# What making a project of a source may update, and what watching a load may update besides.
+PLACED = ("page.project", "form.problem", *(f"columns.{name}" for name in dataset_columns.ASKED))
+LOADED = (*PLACED, "form.load", "form.running.key", "form.running.timer", "form.running.box", "form.running.progress")
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,6 @@ class DatasetTab:
     preview: Preview
     review: ReviewSection
 
-    @property
-    def placed(self) -> list[Component]:
-        """Components, besides the project, that `place` and `use_columns` return updates for."""
-        return [self.form.problem, *self.columns.outputs]
-
 
 def build(studio: Studio) -> DatasetTab:
     """Lay out the Dataset tab."""
@@ -89,7 +88,7 @@ def _source_form() -> SourceForm:
         with gr.Column() as panels["sample"]:
             gr.Markdown(t("dataset.sample.about"))
         with gr.Column(visible=False) as panels["upload"]:
-            file = gr.File(label=t("dataset.file"), file_types=FILES, height=150, elem_id="dataset-file")
+            file = gr.File(label=t("dataset.file"), file_types=SUFFIXES, height=150, elem_id="dataset-file")
         with gr.Column(visible=False) as panels["path"]:
             path = gr.Textbox(label=t("dataset.path"), info=t("dataset.path.help"), elem_id="dataset-path")
         with gr.Column(visible=False) as panels["hub"]:
@@ -101,173 +100,182 @@ def _source_form() -> SourceForm:
     return SourceForm(fold, kind, panels, file, path, hub, by_hand, load, running, problem)
 
 
-def wire(tab: DatasetTab, studio: Studio, page: Page) -> None:
+def wire(tab: DatasetTab, wiring: Wiring, page: Page, studio: Studio) -> None:
     """Connect the tab: loading, choosing columns, preview, review."""
-    _wire_form(tab, studio, page)
-    _wire_columns(tab, studio, page)
-    hub_dataset.wire(tab.form.hub, tab.form.kind)
-    _wire_project(tab, studio, page)
-    review.wire(tab.review, studio, page)
+    of_tab = wiring.within(_=tab)
+    _wire_form(tab.form, of_tab)
+    picked = ["columns.held", *(f"columns.{name}" for name in ROLES)]
+    of_tab.on(tab.columns.use.click, use_columns, picked, PLACED, BUSY)
+    of_tab.on(tab.columns.cancel.click, cancel, "columns.held", PLACED[1:])
+    hub_dataset.wire(tab.form.hub, tab.form.kind, wiring)
+    preview = [f"preview.{name}" for name in dataset_preview.DRAWN]
+    drawn = of_tab.on(
+        page.project.change, draw, "page.project", ["empty", "form.fold", "form.load", *PROBLEM, *preview]
+    )
+    dataset_preview.wire(tab.preview, wiring, drawn)
+    review.wire(tab.review, wiring, page, studio)
 
 
-def _wire_form(tab: DatasetTab, studio: Studio, page: Page) -> None:
-    form, placed = tab.form, [page.project, *tab.placed]
-
-    def choose(kind: str) -> list[Any]:
-        return [*(gr.update(visible=name == kind) for name in KINDS), gr.update(visible=kind != "upload"), no_problem()]
-
-    def load(kind: str, path: str, by_hand: bool, shown: str, *hub: Any) -> list[Any]:
-        if kind == "hub":
-            return _start(studio, by_hand, *hub)
-        read = (lambda: sources.local_file(path)) if kind == "path" else sources.sample
-        return [*place(studio, read, by_hand, shown), *[gr.skip()] * 5]
-
-    def stop(key: str) -> list[Any]:
-        if found := loading.find(key):
-            found.stop()
-        return _watched(key)
-
-    def upload(file: str | None, by_hand: bool, shown: str) -> list[Any]:
-        if not file:
-            return [gr.skip()] * (len(placed) + 1)
-        return [*place(studio, lambda: sources.upload(studio.home, Path(file)), by_hand, shown), None]
-
-    panels = [form.panels[name] for name in KINDS]
-    form.hub.name.change(handle(no_problem), None, [form.problem], **QUIET)  # it was about another one
-    form.kind.change(handle(choose), [form.kind], [*panels, form.load, form.problem], **QUIET)
-    inputs = [form.kind, form.path, form.by_hand, page.project, *form.hub.inputs]
-    outputs = [*placed, form.load, *form.running.outputs]
-    form.load.click(handle(load), inputs, outputs, **BUSY)
-    form.path.submit(handle(load), inputs, outputs, **BUSY)
-    form.running.timer.tick(handle(_watched), [form.running.key], outputs, **QUIET)
-    form.running.stop.click(handle(stop), [form.running.key], outputs, **QUIET)
-    form.file.upload(handle(upload), [form.file, form.by_hand, page.project], [*placed, form.file], **BUSY)
+def _wire_form(form: SourceForm, wiring: Wiring) -> None:
+    wiring.on(form.hub.name.change, calm, (), PROBLEM)  # it was about another one
+    wiring.on(form.kind.change, choose, "form.kind", ["form.panels.*", "form.load", *PROBLEM])
+    known = ["form.kind", "form.path", "form.by_hand", "form.hub.*"]
+    wiring.on([form.load.click, form.path.submit], load, known, LOADED, BUSY)
+    wiring.on(form.running.timer.tick, watch, "form.running.key", LOADED)
+    wiring.on(form.running.stop.click, stop, "form.running.key", LOADED)
+    wiring.on(form.file.upload, upload, ["form.file", "form.by_hand"], [*PLACED, "form.file"], BUSY)
 
 
-def _wire_columns(tab: DatasetTab, studio: Studio, page: Page) -> None:
-    columns = tab.columns
-
-    def use(key: str, prompt: str, chosen: str, rejected: str, source: str, shown: str) -> list[Any]:
-        return use_columns(studio, key, (prompt, chosen, rejected, source), shown)
-
-    def cancel(key: str) -> list[Any]:
-        sources.drop(key)
-        return [no_problem(), *dataset_columns.leave()]
-
-    picked = [columns.held, columns.prompt, columns.chosen, columns.rejected, columns.source, page.project]
-    columns.use.click(handle(use), picked, [page.project, *tab.placed], **BUSY)
-    columns.cancel.click(handle(cancel), [columns.held], tab.placed, **QUIET)
+def calm(visit: Visit, given: Given) -> Update:
+    """Take the problem away."""
+    return no_problem()
 
 
-def _wire_project(tab: DatasetTab, studio: Studio, page: Page) -> None:
-    form, shown = tab.form, tab.preview
-
-    def draw(name: str) -> dict[Component, Any]:
-        of = projects.find(studio.home, name) if name else None
-        return {
-            tab.empty: gr.update(visible=of is None),
-            form.fold: gr.update(open=of is None, label=say("dataset.load_other" if of else "dataset.load_one")),
-            form.load: gr.update(variant="secondary" if of else "primary"),
-            form.problem: no_problem(),
-            **dataset_preview.draw(shown, of),
-        }
-
-    outputs = [tab.empty, form.fold, form.load, form.problem, *shown.drawn]
-    drawn = page.project.change(handle(draw), [page.project], outputs, **QUIET)
-    dataset_preview.wire(shown, studio, page, drawn)
+def choose(visit: Visit, given: Given) -> Update:
+    """Show the panel of a kind of source."""
+    kind = given["form.kind"]
+    panels = {f"form.panels.{name}": gr.update(visible=name == kind) for name in KINDS}
+    return {**panels, "form.load": gr.update(visible=kind != "upload"), **no_problem()}
 
 
-def _start(studio: Studio, by_hand: bool, *chosen: Any) -> list[Any]:
-    """Start loading from the Hub, and return updates for the project, the problem, the columns and the load."""
-    name = str(chosen[0]).strip()
-
-    def read(progress: Progress) -> Source:
-        return sources.hub(hub_dataset.chosen_by(*chosen), progress)
-
-    key = loading.start(studio.home, read, by_hand, name)
-    shown = hub_dataset.running(key, loading.State("asking"))
-    return [gr.skip(), no_problem(), *dataset_columns.leave(), gr.update(interactive=False), *shown]
+def load(visit: Visit, given: Given) -> Update:
+    """Make a project of the source chosen; one on the Hub is loaded beside the page."""
+    kind, by_hand = given["form.kind"], given["form.by_hand"]
+    if kind == "hub":
+        return _start(visit, under(given, "form.hub."), by_hand)
+    if kind == "path":
+        return place(visit, lambda: _file(visit, given["form.path"]), by_hand)
+    return place(visit, sources.sample, by_hand)
 
 
-def _watched(key: str) -> list[Any]:
-    """Return the updates of `_start` for how far a load is; a load that is over is forgotten."""
+def _file(visit: Visit, path: str) -> Source:
+    visit.require(FILES)
+    return sources.local_file(path)
+
+
+def upload(visit: Visit, given: Given) -> Update:
+    """Make a project of an uploaded file, of which no copy stays with Gradio."""
+    file = given["form.file"]
+    if not file:
+        return {}
+    return {**place(visit, lambda: sources.upload(visit.home, Path(file)), given["form.by_hand"]), "form.file": None}
+
+
+def watch(visit: Visit, given: Given) -> Update:
+    """Show how far a load is, and what came of it; a load that is over is forgotten."""
+    key = given["form.running.key"]
     found = loading.find(key)
-    state = found.state() if found else loading.State("stopped")
-    nothing = [gr.skip()] * 9
-    if found is None or not state.over:
-        end = hub_dataset.running(key, state) if found else hub_dataset.over()
-        return [*nothing, gr.skip() if found else gr.update(interactive=True), *end]
+    if found is None:
+        return {**_over(), "form.load": gr.update(interactive=True)}
+    state = found.state()
+    if not state.over:
+        return prefixed("form.running.", hub_dataset.running(key, state))
     loading.drop(key)
-    shown = nothing
+    shown: Update = {}
     if state.project is not None:
-        shown = _loaded(state.project, state.notes)
+        shown = _made(state.project, state.notes)
     elif state.source is not None:
-        shown = [gr.skip(), no_problem(), *dataset_columns.ask(state.source)]
+        shown = {**no_problem(), **_ask(state.source)}
     elif state.problem is not None:
         said = hub_dataset.problem(state.problem, found.name)
-        shown = [gr.skip(), gr.update(value=said, visible=True), *dataset_columns.leave()]
-    return [*shown, gr.update(interactive=True), *hub_dataset.over()]
+        shown = {"form.problem": gr.update(value=said, visible=True), **_leave()}
+    return {**shown, **_over(), "form.load": gr.update(interactive=True)}
 
 
-def place(studio: Studio, read: Any, by_hand: bool, shown: str) -> list[Any]:
+def stop(visit: Visit, given: Given) -> Update:
+    """Stop a load."""
+    if found := loading.find(given["form.running.key"]):
+        found.stop()
+    return watch(visit, given)
+
+
+def use_columns(visit: Visit, given: Given) -> Update:
+    """Make a project of a source that waited for its columns; where that fails, it goes on waiting."""
+    prompt, chosen, rejected, source = (given[f"columns.{name}"] or "" for name in ROLES)
+    try:
+        if not chosen or not rejected:
+            raise StudioError("dataset.columns.missing")
+        mapping = Mapping(prompt=prompt, chosen=chosen, rejected=rejected, source=source)
+        project, loaded = sources.load(visit.home, sources.held(given["columns.held"]), mapping)
+        made = _made(project, loaded.notes)
+    except StudioError as error:
+        return {"form.problem": notice(error)}
+    sources.drop(given["columns.held"])
+    return made
+
+
+def cancel(visit: Visit, given: Given) -> Update:
+    """Forget a source that waited for its columns."""
+    sources.drop(given["columns.held"])
+    return {**no_problem(), **_leave()}
+
+
+def draw(visit: Visit, given: Given) -> Update:
+    """Show a project."""
+    of = visit.project_or_none(given["page.project"])
+    return {
+        "empty": gr.update(visible=of is None),
+        "form.fold": gr.update(open=of is None, label=say("dataset.load_other" if of else "dataset.load_one")),
+        "form.load": gr.update(variant="secondary" if of else "primary"),
+        **no_problem(),
+        **prefixed("preview.", dataset_preview.draw(of)),
+    }
+
+
+def _start(visit: Visit, fields: dict[str, Any], by_hand: bool) -> Update:
+    """Start loading from the Hub."""
+
+    def read(progress: Progress) -> Source:
+        return sources.hub(hub_dataset.chosen_by(fields), progress)
+
+    key = loading.start(visit.home, read, by_hand, str(fields["name"]).strip())
+    shown = prefixed("form.running.", hub_dataset.running(key, loading.State("asking")))
+    return {**no_problem(), **_leave(), "form.load": gr.update(interactive=False), **shown}
+
+
+def place(visit: Visit, read: Callable[[], Source], by_hand: bool) -> Update:
     """Make a project of what is read, or ask for its columns, or say why not.
 
     Args:
-        studio: Its home gets the project.
+        visit: Their home gets the project.
         read: Reads the source.
         by_hand: Whether the columns are asked for in any case.
-        shown: Name of the project on the page, kept where none is made.
-
-    Returns:
-        The project to show, an update for the problem, and updates for the column pickers.
     """
     try:
         source = read()
         if by_hand:
-            return [shown, no_problem(), *dataset_columns.ask(source)]
-        project, loaded = sources.load(studio.home, source)
-        return _loaded(project, loaded.notes)
+            return {**no_problem(), **_ask(source)}
+        project, loaded = sources.load(visit.home, source)
+        return _made(project, loaded.notes)
     except LayoutUnknown:
-        return [shown, no_problem(), *dataset_columns.ask(source)]
+        return {**no_problem(), **_ask(source)}
     except StudioError as error:
-        return [shown, notice(error), *dataset_columns.leave()]
+        return {"form.problem": notice(error), **_leave()}
 
 
-def use_columns(studio: Studio, key: str, names: tuple[str, str, str, str], shown: str) -> list[Any]:
-    """Make a project of a source that waited for its columns; where that fails, it goes on waiting.
-
-    Args:
-        studio: Its home gets the project.
-        key: See `pipeline.dataset.sources.hold`.
-        names: Columns of prompt, chosen, rejected and source.
-        shown: Name of the project on the page.
-    """
-    prompt, chosen, rejected, source = (name or "" for name in names)
-    try:
-        if not chosen or not rejected:
-            raise StudioError(say("dataset.columns.missing"), "", say("dataset.columns.missing.next"))
-        mapping = Mapping(prompt=prompt, chosen=chosen, rejected=rejected, source=source)
-        project, loaded = sources.load(studio.home, sources.held(key), mapping)
-        made = _loaded(project, loaded.notes)
-    except StudioError as error:
-        return [shown, notice(error), *(gr.skip() for _ in range(7))]
-    sources.drop(key)
-    return made
-
-
-def _loaded(project: Project, notes: Iterable[Message]) -> list[Any]:
+def _made(project: Project, notes: Iterable[Message]) -> Update:
     for note in notes:
-        gr.Warning(html.escape(note.said()))
-    return [project.name, no_problem(), *dataset_columns.leave()]
+        gr.Warning(escape(note.said()))
+    return {"page.project": project.name, **no_problem(), **_leave()}
+
+
+def _ask(source: Source) -> Update:
+    return prefixed("columns.", dataset_columns.ask(source))
+
+
+def _leave() -> Update:
+    return prefixed("columns.", dataset_columns.leave())
+
+
+def _over() -> Update:
+    return prefixed("form.running.", hub_dataset.over())
 
 
 def notice(error: StudioError) -> Any:
-    """Return the update that shows an error at its place on the page, everything escaped."""
-    more = "<br>".join(html.escape(part) for part in (error.why, error.next) if part)
-    text = f'<div class="notice bad" role="alert"><b>{html.escape(error.what)}</b><br>{more}</div>'
-    return gr.update(value=text, visible=True)
+    """Return the update that shows an error at its place on the page."""
+    return gr.update(value=hub_dataset.problem(error), visible=True)
 
 
-def no_problem() -> Any:
+def no_problem() -> Update:
     """Return the update that takes an error away."""
-    return gr.update(value="", visible=False)
+    return {"form.problem": gr.update(value="", visible=False)}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
+
+from markupsafe import Markup
 
 from pipeline.export.publish import Plan
 from pipeline.hardware import machine
 from pipeline.hub.repositories import Change
+from ui.parts.notice import notice
 from ui.text import say
 
 ROWS = 60  # files named in a comparison
@@ -19,8 +21,8 @@ def agreed(planned: Plan) -> dict[str, Any]:
     return {"repository": planned.repository, "head": planned.head, "private": planned.private, "changes": changes}
 
 
-def draw(planned: Plan) -> str:
-    """Return what publishing would do, as HTML, everything escaped."""
+def draw(planned: Plan) -> Markup:
+    """Return what publishing would do, as HTML."""
     kind = "new" if planned.new else "existing"
     counts = {
         what: sum(change.what == what for change in planned.changes)
@@ -28,44 +30,47 @@ def draw(planned: Plan) -> str:
     }
     size = machine.size(planned.bytes)
     will = say(f"publish.will.{kind}", count=len(planned.files), head=planned.head[:12], size=size, **counts)
-    title = escape(say(f"publish.confirm.{kind}", repository=planned.repository))
-    return (
-        f'<div class="account-head">{title}</div>{_seen(planned)}<p>{escape(will)}</p>'
-        f"<p>{escape(say('publish.license.states', license=planned.license))}</p>{_table(planned.changes)}"
+    return Markup('<div class="account-head">{}</div>{}<p>{}</p><p>{}</p>{}').format(
+        say(f"publish.confirm.{kind}", repository=planned.repository),
+        _seen(planned),
+        will,
+        say("publish.license.states", license=planned.license),
+        _table(planned.changes),
     )
 
 
-def _seen(planned: Plan) -> str:
+def _seen(planned: Plan) -> Markup:
     """Say who can read it; where that is everybody, it stands out."""
     owner = planned.repository.split("/")[0]
     if planned.private:
-        return f"<p>{escape(say('publish.seen.private', owner=owner))}</p>"
+        return Markup("<p>{}</p>").format(say("publish.seen.private", owner=owner))
     key = "gated" if planned.gated else "new" if planned.new else "public"
-    return f'<div class="notice bad"><b>{escape(say(f"publish.seen.{key}"))}</b></div>'
+    return notice(Markup("<b>{}</b>").format(say(f"publish.seen.{key}")), "bad")
 
 
-def _table(changes: tuple[Change, ...]) -> str:
+def _table(changes: tuple[Change, ...]) -> Markup:
     order = ("removed", "changed", "added", "unchanged")
     listed = sorted(changes, key=lambda change: order.index(change.what))
-    head = "".join(f"<th>{escape(say(f'publish.column.{name}'))}</th>" for name in ("file", "what", "before", "size"))
-    rows = "".join(_row(change) for change in listed[:ROWS])
-    rest = escape(say("publish.rest", count=len(listed) - ROWS)) if len(listed) > ROWS else ""
-    table = f'<table class="plain-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    return f'<div class="table-box">{table}<div class="subdued">{rest}</div></div>'
+    names = ("file", "what", "before", "size")
+    heads = Markup("").join(Markup("<th>{}</th>").format(say(f"publish.column.{name}")) for name in names)
+    rows = Markup("").join(_row(change) for change in listed[:ROWS])
+    rest = say("publish.rest", count=len(listed) - ROWS) if len(listed) > ROWS else ""
+    return Markup(
+        '<div class="table-box"><table class="plain-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>'
+        '<div class="subdued">{}</div></div>'
+    ).format(heads, rows, rest)
 
 
-def _row(change: Change) -> str:
+def _row(change: Change) -> Markup:
     before = _size(change.before) if change.before is not None else "–"
     size = _size(change.size) if change.what != "removed" else "–"
-    what = escape(say(f"publish.what.{change.what}"))
-    strong = f'<b class="number">{what}</b>' if change.what in ("removed", "changed") else what
-    cells = (
-        escape(change.path),
-        strong,
-        f'<span class="number">{before}</span>',
-        f'<span class="number">{size}</span>',
+    what = say(f"publish.what.{change.what}")
+    if change.what in ("removed", "changed"):
+        what = Markup('<b class="number">{}</b>').format(what)
+    number = Markup('<td><span class="number">{}</span></td>')
+    return Markup("<tr><td>{}</td><td>{}</td>{}{}</tr>").format(
+        change.path, what, number.format(before), number.format(size)
     )
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
 def _size(count: int) -> str:

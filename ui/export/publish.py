@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from html import escape
-from typing import Any
 
 import gradio as gr
-from gradio.components import Component
+from markupsafe import Markup
 
-from pipeline.base.project import Project, find
+from pipeline.base.errors import StudioError
+from pipeline.base.message import message
+from pipeline.base.project import Project
 from pipeline.export import exported, publish
 from pipeline.export.exported import Published
 from pipeline.export.publish import LICENSES, Plan, PublishOptions
@@ -20,14 +20,18 @@ from pipeline.runs import launch
 from pipeline.runs.ledger import State
 from pipeline.runs.spec import spec_of
 from pipeline.studio import Studio
+from pipeline.visit import Visit
 from ui.export import comparison as publish_comparison
-from ui.handlers import BUSY, QUIET, changed, handle
+from ui.handlers import BUSY, Given, Update, Wiring, changed, prefixed, under
 from ui.page import Page
 from ui.parts import run_view
 from ui.parts.forms import ParameterForm, control
-from ui.parts.notice import notice
+from ui.parts.notice import facts, link, notice
 from ui.parts.run_view import RunView
 from ui.text import say, t
+
+DRAWN = ("section", "where", "fold", "snippet", "note", "look")  # what `_draw` may update
+QUESTION = ("box", "shown", "go", "agreed", "look")  # what `_open` and `_close` may update
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,6 @@ class PublishPart:
     go: gr.Button
     agreed: gr.State
     view: RunView
-
-    @property
-    def drawn(self) -> list[Component | gr.blocks.BlockContext]:
-        """What `_draw` returns updates for."""
-        return [self.section, self.where, self.fold, self.snippet, self.note, self.look]
-
-    @property
-    def question(self) -> list[Any]:
-        """What `_open` and `_close` return updates for."""
-        return [self.box, self.shown, self.go, self.agreed, self.look]
 
 
 def build() -> PublishPart:
@@ -94,94 +88,110 @@ def build() -> PublishPart:
     return PublishPart(section, where, fold, snippet, form, note, look, box, shown, back, go, gr.State(None), view)
 
 
-def wire(part: PublishPart, studio: Studio, page_: Page, name: gr.State) -> None:
+def wire(part: PublishPart, wiring: Wiring, page_: Page, studio: Studio, name: gr.State) -> None:
     """Connect the section.
 
     Args:
         part: Its components.
-        studio: Names the home, the ledger and who is signed in.
-        page_: Gives the project and the account.
+        wiring: Knows the page.
+        page_: Gives the account.
+        studio: For the run view.
         name: State with the name of the export shown, "" for none.
     """
-    _wire_shown(part, studio, page_, name)
-    _wire_question(part, studio, page_, name)
+    wiring = wiring.within(_=part, export={"name": name})
+    shown = ["page.project", "export.name"]
+    wiring.on(name.change, show, shown, [*DRAWN, *QUESTION, "form.*", "view.run"])
+    by_account = [*shown, "form.repository"]
+    wiring.on(page_.account.change, account_changed, by_account, [*DRAWN, "form.repository"])
+    wiring.on(part.view.ended.change, draw, shown, DRAWN)
+    wiring.on(part.look.click, look, [*shown, "form.*"], [*QUESTION, "where", "note"], BUSY)
+    wiring.on(part.go.click, go, [*shown, "agreed", "form.*"], [*QUESTION, "note", "view.run"], BUSY)
+    # What was agreed to is no longer what is asked for once the form changes.
+    changes = [changed(component) for component in part.form.inputs]
+    wiring.on([part.back.click, *changes], back, (), QUESTION)
     run_view.wire(part.view, studio)
 
 
-def _wire_shown(part: PublishPart, studio: Studio, page_: Page, name: gr.State) -> None:
-    def draw(project: str, export: str) -> list[Any]:
-        return _draw(studio, _project(studio, project), export)
-
-    def show(project: str, export: str) -> list[Any]:
-        of = _project(studio, project)
-        latest = _latest(studio, project, export)
-        return [*_draw(studio, of, export), *_close(), *_values(part.form, of, export), latest]
-
-    def account_changed(project: str, export: str, repository: str) -> list[Any]:
-        of = _project(studio, project)
-        who = studio.sign_in.status.account
-        mine = who is not None and repository.partition("/")[0] in (who.name, *who.organisations)
-        return [*_draw(studio, of, export), gr.skip() if mine else _followed(of, export, repository) or gr.skip()]
-
-    shown = [page_.project, name]
-    fresh = [*part.drawn, *part.question, *part.form.inputs, part.view.run]
-    name.change(handle(show), shown, fresh, **QUIET)
-    repository = part.form.components["repository"]
-    page_.account.change(handle(account_changed), [*shown, repository], [*part.drawn, repository], **QUIET)
-    part.view.ended.change(handle(draw), shown, part.drawn, **QUIET)
+def draw(visit: Visit, given: Given) -> Update:
+    """Show where the export shown was published, and whether it can be."""
+    return _draw(visit, visit.project_or_none(given["page.project"]), given["export.name"])
 
 
-def _wire_question(part: PublishPart, studio: Studio, page_: Page, name: gr.State) -> None:
-    def look(project: str, export: str, *values: Any) -> list[Any]:
-        of = find(studio.home, project)
-        planned = publish.plan(of, export, _options(part.form, values))
-        if not planned.nothing:
-            return [*_open(planned), gr.skip(), ""]
-        publish.found(of, export, planned)
-        return [*_close(), _where(exported.published(of, export)), notice(say("publish.same"), "good")]
-
-    def go(project: str, export: str, agreed: dict[str, Any], *values: Any) -> list[Any]:
-        options = _options(part.form, values)
-        planned = publish.plan(find(studio.home, project), export, options)
-        if not agreed or publish_comparison.agreed(planned) != agreed:
-            return [*_open(planned), notice(say("publish.moved")), gr.skip()]
-        spec: dict[str, object] = {
-            "name": export,
-            "user": account.require_write().name,
-            "options": options.model_dump(mode="json"),
-            "agreed": {"head": planned.head, "private": planned.private},
-        }
-        title = say("publish.run", name=export, repository=planned.repository)
-        run = launch.start(studio.ledger, "publish", project, title, spec)
-        return [*_close()[:-1], gr.update(visible=False), "", run.id]
-
-    asked = [page_.project, name, *part.form.inputs]
-    part.look.click(handle(look), asked, [*part.question, part.where, part.note], **BUSY)
-    confirmed = [page_.project, name, part.agreed, *part.form.inputs]
-    part.go.click(handle(go), confirmed, [*part.question, part.note, part.view.run], **BUSY)
-    part.back.click(handle(_close), None, part.question, **QUIET)
-    for component in part.form.inputs:  # what was agreed to is no longer what is asked for
-        changed(component)(handle(_close), None, part.question, **QUIET)
+def show(visit: Visit, given: Given) -> Update:
+    """Show another export."""
+    project, name = visit.project_or_none(given["page.project"]), given["export.name"]
+    drawn = _draw(visit, project, name)
+    return {**_close(), **drawn, **_values(project, name), "view.run": _latest(visit, project, name)}
 
 
-def _project(studio: Studio, name: str) -> Project | None:
-    return find(studio.home, name) if name else None
+def account_changed(visit: Visit, given: Given) -> Update:
+    """Say what can be done now, and where the account that signed in would publish."""
+    project, name = visit.project_or_none(given["page.project"]), given["export.name"]
+    who, repository = visit.studio.sign_in.status.account, given["form.repository"]
+    mine = who is not None and repository.partition("/")[0] in (who.name, *who.organisations)
+    followed = "" if mine else _followed(project, name, repository)
+    return {**_draw(visit, project, name), **({"form.repository": followed} if followed else {})}
 
 
-def _options(form: ParameterForm, values: tuple[Any, ...]) -> PublishOptions:
-    filled = dict(zip(form.components, values, strict=True))
-    filled["license"] = filled["license"] or ""
-    return PublishOptions.model_validate(filled)
+def look(visit: Visit, given: Given) -> Update:
+    """Compare the export with what is on the Hub, and ask whether that is wanted."""
+    project, name = _export(visit, given)
+    planned = publish.plan(project, name, _options(given))
+    if not planned.nothing:
+        return {**_open(planned), "note": ""}
+    publish.found(project, name, planned)
+    same = notice(say("publish.same"), "good")
+    return {**_close(), "where": _where(exported.published(project, name)), "note": same}
 
 
-def _values(form: ParameterForm, project: Project | None, name: str) -> list[Any]:
+def go(visit: Visit, given: Given) -> Update:
+    """Publish, if all is as it was agreed to."""
+    project, name = _export(visit, given)
+    options = _options(given)
+    planned = publish.plan(project, name, options)
+    if not given["agreed"] or publish_comparison.agreed(planned) != given["agreed"]:
+        return {**_open(planned), "note": notice(say("publish.moved"))}
+    spec: dict[str, object] = {
+        "name": name,
+        "user": account.require_write().name,
+        "options": options.model_dump(mode="json"),
+        "agreed": {"head": planned.head, "private": planned.private},
+    }
+    title = message("publish.run", name=name, repository=planned.repository)
+    run = launch.start(visit.ledger, "publish", project.name, title, spec)
+    return {**_close(), "look": gr.update(visible=False), "note": "", "view.run": run.id}
+
+
+def back(visit: Visit, given: Given) -> Update:
+    """Take the question away."""
+    return _close()
+
+
+def _export(visit: Visit, given: Given) -> tuple[Project, str]:
+    """Return the project shown and the name of its export that is.
+
+    Raises:
+        StudioError: They have no such project, or it has no such export.
+    """
+    project, name = visit.project(given["page.project"]), given["export.name"]
+    if name not in exported.names(project):
+        raise StudioError("export.none", name=name)
+    return project, name
+
+
+def _options(given: Given) -> PublishOptions:
+    fields = under(given, "form.")
+    return PublishOptions.model_validate({**fields, "license": fields["license"] or ""})
+
+
+def _values(project: Project | None, name: str) -> Update:
     """Return updates for the form: where the export was published, else where it would go."""
     if project is None or not name:
-        return [gr.skip()] * len(form.inputs)
+        return {}
     there = exported.published(project, name)
     repository = there.repository if there else publish.default_repository(name)
     values = {"repository": repository, "private": True, "license": "", "message": "", "existing": "update"}
-    return [values[field] for field in form.components]
+    return prefixed("form.", values)
 
 
 def _followed(project: Project | None, name: str, repository: str) -> str:
@@ -199,71 +209,62 @@ def _followed(project: Project | None, name: str, repository: str) -> str:
     return publish.default_repository(name) if made or not repository else ""
 
 
-def _latest(studio: Studio, project: str, name: str) -> str:
+def _latest(visit: Visit, project: Project | None, name: str) -> str:
     """Return the last publication of this export that still has something to say, "" for none."""
-    runs = studio.ledger.list(project=project, kind="publish") if project and name else []
+    runs = visit.ledger.list(project=project.name, kind="publish") if project and name else []
     latest = max((run for run in runs if spec_of(run).get("name") == name), key=lambda run: run.number, default=None)
     return latest.id if latest and latest.state is not State.SUCCEEDED else ""
 
 
-def _draw(studio: Studio, project: Project | None, name: str) -> list[Any]:
-    """Return updates for `PublishPart.drawn`."""
+def _draw(visit: Visit, project: Project | None, name: str) -> Update:
     if project is None or not name:
-        return [gr.update(visible=False), *[gr.skip()] * 5]
-    there, problem = exported.published(project, name), _problem(studio)
-    snippet = exported.snippet(there.repository, there.revision) if there else ""
+        return {"section": gr.update(visible=False)}
+    there, problem = exported.published(project, name), _problem(visit)
+    busy = bool(visit.ledger.list(project=project.name, kind="publish", active=True))
     label = say("publish.look.again" if there else "publish.look")
-    busy = bool(studio.ledger.list(project=project.name, kind="publish", active=True))
-    return [
-        gr.update(visible=True),
-        _where(there),
-        gr.update(visible=there is not None),
-        snippet,
-        notice(problem),
-        gr.update(value=label, interactive=not problem, visible=not busy),
-    ]
+    return {
+        "section": gr.update(visible=True),
+        "where": _where(there),
+        "fold": gr.update(visible=there is not None),
+        "snippet": exported.snippet(there.repository, there.revision) if there else "",
+        "note": notice(problem),
+        "look": gr.update(value=label, interactive=not problem, visible=not busy),
+    }
 
 
-def _problem(studio: Studio) -> str:
+def _problem(visit: Visit) -> str:
     """Return why nothing can be published now, "" where it can."""
-    now = studio.sign_in.status
+    now = visit.studio.sign_in.status
     if now.state != "ready" or now.account is None:
         return say(f"publish.{now.state}")
     return "" if now.account.may_write else say("publish.read_only", name=now.account.name)
 
 
-def _where(there: Published | None) -> str:
+def _where(there: Published | None) -> Markup:
     """Return where an export was published, as HTML."""
     if there is None:
-        return f'<div class="subdued">{escape(say("publish.about"))}</div>'
+        return Markup('<div class="subdued">{}</div>').format(say("publish.about"))
     when = datetime.fromisoformat(there.when).astimezone().strftime("%Y-%m-%d %H:%M")
     lines = {
-        "repository": _link(page(there.repository, "dataset"), there.repository),
-        "commit": _link(there.url, there.revision[:12]),
-        "seen": escape(say(f"publish.fact.seen.{'private' if there.private else 'public'}")),
-        "when": escape(when),
-        "by": escape(there.by),
+        "repository": link(page(there.repository, "dataset"), there.repository) or there.repository,
+        "commit": link(there.url, there.revision[:12]) or there.revision[:12],
+        "seen": say(f"publish.fact.seen.{'private' if there.private else 'public'}"),
+        "when": when,
+        "by": there.by,
     }
-    inside = "".join(f"<dt>{escape(say(f'publish.fact.{key}'))}</dt><dd>{value}</dd>" for key, value in lines.items())
-    return f'<dl class="facts">{inside}</dl>'
+    return facts({say(f"publish.fact.{key}"): value for key, value in lines.items()})
 
 
-def _link(address: str, text: str) -> str:
-    if not address.startswith(("https://", "http://")):
-        return escape(text)
-    return f'<a href="{escape(address)}" target="_blank" rel="noopener">{escape(text)}</a>'
-
-
-def _open(planned: Plan) -> list[Any]:
+def _open(planned: Plan) -> Update:
     label = say("publish.go.private" if planned.private else "publish.go.public")
-    return [
-        gr.update(visible=True),
-        publish_comparison.draw(planned),
-        gr.update(value=label),
-        publish_comparison.agreed(planned),
-        gr.update(visible=False),
-    ]
+    return {
+        "box": gr.update(visible=True),
+        "shown": publish_comparison.draw(planned),
+        "go": gr.update(value=label),
+        "agreed": publish_comparison.agreed(planned),
+        "look": gr.update(visible=False),
+    }
 
 
-def _close() -> list[Any]:
-    return [gr.update(visible=False), "", gr.update(), None, gr.update(visible=True)]
+def _close() -> Update:
+    return {"box": gr.update(visible=False), "shown": "", "agreed": None, "look": gr.update(visible=True)}

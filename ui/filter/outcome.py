@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 import gradio as gr
 import pandas as pd
+from markupsafe import Markup
 
 from pipeline.base.project import Project
 from pipeline.dataset.project import counts_of, pairs_of
 from pipeline.filter.project import distributions, recipe_of
 from pipeline.filter.recipe import NO_SOURCE, UNRATED, Filtered, Recipe
 from pipeline.review.project import settled_of
+from ui.handlers import Update, prefixed
 from ui.parts import pair_view
-from ui.parts.notice import notice
+from ui.parts.notice import line, notice
 from ui.text import say
 
 SOURCES = 12  # bars of the plot of sources; the rest share one
@@ -28,20 +29,19 @@ def source_name(name: str) -> str:
     return say("filter.no_source") if name in ("", NO_SOURCE) else name
 
 
-def count(outcome: Filtered) -> str:
+def count(outcome: Filtered) -> Markup:
     """Return how many pairs are kept, as HTML."""
     kept, total = len(outcome.kept), outcome.total
     said = say("filter.kept", kept=f"{kept:,}", total=f"{total:,}")
     share = say("filter.removed", count=f"{total - kept:,}", share=f"{(total - kept) / max(total, 1):.1%}")
-    return f'<div class="big-count">{escape(said)}</div><div class="run-line">{escape(share)}</div>'
+    return Markup('<div class="big-count">{}</div>{}').format(said, line(share))
 
 
-def saved(project: Project, recipe: Recipe) -> str:
+def saved(project: Project, recipe: Recipe) -> Markup:
     """Return whether a recipe is the one that the project's exports use, as HTML."""
     if recipe_of(project) != recipe:
         return notice(say("filter.state.changed"))
-    key = "filter.state.saved" if project.read().recipe is not None else "filter.state.default"
-    return f'<div class="run-line">{escape(say(key))}</div>'
+    return line(say("filter.state.saved" if project.read().recipe is not None else "filter.state.default"))
 
 
 def rules(outcome: Filtered, recipe: Recipe, unit: str) -> tuple[dict[str, Any], list[Effect]]:
@@ -66,19 +66,19 @@ def _label(rule: str, recipe: Recipe, unit: str) -> str:
     return say(f"filter.rule.{rule}", value=shown, unit=pair_view.unit_name(unit))
 
 
-def plots(project: Project, outcome: Filtered, part: str, unit: str) -> list[Any]:
-    """Return updates for the plots; one that would say nothing is hidden."""
+def plots(project: Project, outcome: Filtered, part: str, unit: str) -> Update:
+    """Return updates for the plots by name; one that would say nothing is hidden."""
     found = distributions(project, outcome)
     rating = found.rating.replace({"rating": {UNRATED: say("filter.unrated")}})
     lengths = found.tokens[found.tokens["part"] == part].drop(columns="part")
     sources = _largest(found.sources)
     rated = bool(found.rating.loc[found.rating["rating"] != UNRATED, "pairs"].sum())
     unit_name = pair_view.unit_name(unit)
-    return [
-        _bars(rating, "rating", say("filter.axis.rating"), visible=rated),
-        _bars(lengths, "tokens", unit_name),
-        _bars(sources, "source", say("filter.axis.source"), visible=sources["source"].nunique() > 1),
-    ]
+    return {
+        "rating": _bars(rating, "rating", say("filter.axis.rating"), visible=rated),
+        "tokens": _bars(lengths, "tokens", unit_name),
+        "source": _bars(sources, "source", say("filter.axis.source"), visible=sources["source"].nunique() > 1),
+    }
 
 
 def _largest(sources: pd.DataFrame) -> pd.DataFrame:
@@ -89,7 +89,7 @@ def _largest(sources: pd.DataFrame) -> pd.DataFrame:
     rest = say("filter.other_sources", count=len(names) - len(kept))
     shown = {name: source_name(name) if name in kept else rest for name in names}
     table = sources.assign(source=sources["source"].map(shown))
-    return table.groupby(["source", "state"], sort=False, as_index=False)["pairs"].sum()
+    return table.groupby(["source", "state"], sort=False)["pairs"].sum().reset_index()
 
 
 def _bars(table: pd.DataFrame, column: str, axis: str, *, visible: bool = True) -> Any:
@@ -105,10 +105,12 @@ def _bars(table: pd.DataFrame, column: str, axis: str, *, visible: bool = True) 
     )
 
 
-def example(project: Project, record_id: str) -> list[Any]:
-    """Return updates that show one pair, and what reviewers said of it."""
+def example(project: Project, record_id: str) -> Update:
+    """Return updates that show one pair, and what reviewers said of it; none where the project has no such pair."""
     pairs, counted = pairs_of(project), counts_of(project)
-    index = next(number for number, pair in enumerate(pairs) if pair.record_id == record_id)
+    index = next((number for number, pair in enumerate(pairs) if pair.record_id == record_id), None)
+    if index is None:
+        return {}
     verdict = settled_of(project).get(record_id)
     if verdict is None:
         said = say("filter.said.nothing")
@@ -116,5 +118,5 @@ def example(project: Project, record_id: str) -> list[Any]:
         rating = f"{verdict.relevance:.1f}" if verdict.relevance is not None else "–"
         preference = say(f"filter.verdict.{verdict.preference}")
         said = say("filter.said", answers=verdict.answers, rating=rating, preference=preference)
-    line = f'<div class="run-line">{escape(said)}</div>'
-    return [line, *pair_view.draw(pairs[index], counted.counts[index], counted.unit, index + 1)]
+    drawn = pair_view.draw(pairs[index], counted.counts[index], counted.unit, index + 1)
+    return {"said": line(said), **prefixed("pair.", drawn)}

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
-from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
-from pipeline.base.project import find
-from pipeline.studio import Studio
+from pipeline.visit import Visit
 from ui.filter import outcome
-from ui.filter.outcome import Effect
-from ui.handlers import QUIET, handle
-from ui.page import Page
+from ui.handlers import Given, Update, Wiring
 from ui.parts import pair_view
 from ui.parts.pair_view import PairView
 from ui.text import say, t
+
+DRAWN = ("said", "pair.*")  # what shows one pair
 
 
 @dataclass(frozen=True)
@@ -47,36 +45,46 @@ def build() -> Removed:
     return Removed(box, title, which, said, pair, close, gr.State(-1))
 
 
-def wire(removed: Removed, studio: Studio, page: Page, rules: gr.Dataframe, effects: gr.State) -> None:
+def wire(removed: Removed, wiring: Wiring, rules: gr.Dataframe, effects: gr.State) -> None:
     """Connect a removed pair.
 
     Args:
         removed: Its components.
-        studio: Names the home.
-        page: Gives the project.
+        wiring: Knows the page.
         rules: The table whose rows are chosen.
         effects: State with what each of its rows stands for.
     """
+    wiring = wiring.within(_=removed, rules={"effects": effects})
+    shown = ["box", "title", "which", "row", *DRAWN]
+    wiring.on(rules.select, choose, ["page.project", "rules.effects"], shown, event=gr.SelectData)
+    wiring.on(removed.close.click, close, (), "box")
+    wiring.on(removed.which.input, turn, ["page.project", "rules.effects", "row", "which"], DRAWN)
 
-    def choose(name: str, found: list[Effect], event: gr.SelectData) -> list[Any]:
-        row = event.index[0]  # of the table as it was sent: sorting on the page does not alter it
-        if row >= len(found) or not found[row][2]:
-            return [gr.update(visible=False), *[gr.skip()] * (2 + len(drawn)), -1]
-        label, count, examples = found[row]
-        said = say("filter.removed.title", label=label, count=f"{count:,}")
-        choices = [(str(number), number) for number in range(1, len(examples) + 1)]
-        which = gr.update(choices=choices, value=1, visible=len(choices) > 1)
-        first = outcome.example(find(studio.home, name), examples[0])
-        return [gr.update(visible=True), f"<h3>{escape(said)}</h3>", which, *first, row]
 
-    def turn(name: str, found: list[Effect], row: int, number: int | None) -> list[Any]:
-        if not number or not 0 <= row < len(found) or number > len(found[row][2]):
-            return [gr.skip()] * len(drawn)
-        return outcome.example(find(studio.home, name), found[row][2][number - 1])
+def choose(visit: Visit, given: Given) -> Update:
+    """Show the first pair that the rule of a row removes."""
+    effects, row = given["rules.effects"], given["event"].index[0]  # as the table was sent: sorting does not alter it
+    if row >= len(effects) or not effects[row][2]:
+        return {"box": gr.update(visible=False), "row": -1}
+    label, count, examples = effects[row]
+    choices = [(str(number), number) for number in range(1, len(examples) + 1)]
+    return {
+        "box": gr.update(visible=True),
+        "title": Markup("<h3>{}</h3>").format(say("filter.removed.title", label=label, count=f"{count:,}")),
+        "which": gr.update(choices=choices, value=1, visible=len(choices) > 1),
+        "row": row,
+        **outcome.example(visit.project(given["page.project"]), examples[0]),
+    }
 
-    drawn = [removed.said, *removed.pair.outputs]
-    head = [removed.box, removed.title, removed.which]
-    rules.select(handle(choose), [page.project, effects], [*head, *drawn, removed.row], **QUIET)
-    removed.close.click(handle(lambda: gr.update(visible=False)), None, [removed.box], **QUIET)
-    inputs = [page.project, effects, removed.row, removed.which]
-    removed.which.input(handle(turn), inputs, drawn, **QUIET)
+
+def turn(visit: Visit, given: Given) -> Update:
+    """Show another pair that the rule removes."""
+    effects, row, number = given["rules.effects"], given["row"], given["which"]
+    if not number or not 0 <= row < len(effects) or number > len(effects[row][2]):
+        return {}
+    return outcome.example(visit.project(given["page.project"]), effects[row][2][number - 1])
+
+
+def close(visit: Visit, given: Given) -> Update:
+    """Take the pair away."""
+    return {"box": gr.update(visible=False)}

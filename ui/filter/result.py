@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 from pydantic import ValidationError
 
 from pipeline.base.project import Project
 from pipeline.dataset.project import counts_of
 from pipeline.filter.project import filtered
-from pipeline.filter.recipe import PARTS
+from pipeline.filter.recipe import PARTS, Recipe
 from ui.filter import outcome
 from ui.filter import removed as filter_removed
-from ui.filter import rules as filter_rules
 from ui.filter.removed import Removed
-from ui.parts.forms import ParameterForm
+from ui.handlers import Update, prefixed
 from ui.parts.notice import notice, wrong_values
 from ui.text import say, t
 
@@ -41,11 +38,6 @@ class Results:
     removed: Removed
     part: gr.Radio
     plots: dict[str, gr.BarPlot]
-
-    @property
-    def outputs(self) -> list[Component]:
-        """Components that `draw` returns updates for."""
-        return [self.count, self.problem, self.saved, self.save, self.rules, self.effects, *self.plots.values()]
 
 
 def build() -> Results:
@@ -97,31 +89,30 @@ def _plot(name: str) -> gr.BarPlot:
     )
 
 
-def draw(results: Results, project: Project, form: ParameterForm, part: str, values: tuple[Any, ...]) -> list[Any]:
-    """Return updates for `Results.outputs`: what the rules in the form do.
+def draw(project: Project, recipe: Recipe, part: str) -> Update:
+    """Return updates for the parts of `Results`: what a recipe does.
 
     Args:
-        results: The components.
         project: Gives pairs and answers.
-        form: The form of a recipe.
+        recipe: The rules.
         part: The part of a pair whose lengths are plotted.
-        values: What the form holds.
     """
-    try:
-        recipe = filter_rules.recipe(form, values)
-    except ValidationError as error:  # on the way to a number, say: what was shown before stays
-        wrong = gr.update(value=wrong_values(error, "filter"), visible=True)
-        rest = [gr.skip()] * (len(results.outputs) - 4)
-        return [gr.skip(), wrong, gr.skip(), gr.update(interactive=False), *rest]
-    found = filtered(project, recipe)
-    unit = counts_of(project).unit
+    found, unit = filtered(project, recipe), counts_of(project).unit
     table, effects = outcome.rules(found, recipe, unit)
-    return [
-        outcome.count(found),
-        gr.update(value=notice(say("filter.nothing")), visible=not found.kept),
-        outcome.saved(project, recipe),
-        gr.update(interactive=bool(found.kept)),
-        gr.update(value=table),
-        effects,
-        *outcome.plots(project, found, part, unit),
-    ]
+    return {
+        "count": outcome.count(found),
+        "problem": gr.update(value=notice(say("filter.nothing")), visible=not found.kept),
+        "saved": outcome.saved(project, recipe),
+        "save": gr.update(interactive=bool(found.kept)),
+        "rules": gr.update(value=table),
+        "effects": effects,
+        "removed.box": gr.update(visible=False),
+        "removed.row": -1,
+        **prefixed("plots.", outcome.plots(project, found, part, unit)),
+    }
+
+
+def wrong(error: ValidationError) -> Update:
+    """Return updates for rules that are none, on the way to a number, say: what was shown before stays."""
+    problem = gr.update(value=wrong_values(error, "filter"), visible=True)
+    return {"problem": problem, "save": gr.update(interactive=False)}

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
 from pipeline.base.errors import StudioError
-from pipeline.base.preflight import Notice
 from pipeline.base.project import Project, Record
 from pipeline.dataset.project import counts_of
 from pipeline.filter.recipe import PARTS, Recipe
 from pipeline.models import tokens
+from pipeline.visit import Visit
+from ui.handlers import Given, Update
 from ui.parts import pair_view
 from ui.parts.forms import ParameterForm, control
-from ui.parts.notice import notice, notices
+from ui.parts.notice import line, notice, notices
 from ui.text import say, t
 
 REVIEW = ("only_reviewed", "min_relevance", "preference_agrees")
@@ -41,11 +42,6 @@ class Rules:
     model: gr.Textbox
     use_model: gr.Button
     problem: gr.HTML
-
-    @property
-    def with_unit(self) -> list[Component]:
-        """Components that `units` returns updates for."""
-        return [self.unit, *(self.form.components[name] for name in LENGTHS)]
 
 
 def build() -> Rules:
@@ -82,43 +78,44 @@ def _number(name: str) -> gr.Number:
     )
 
 
-def recipe(form: ParameterForm, values: tuple[Any, ...]) -> Recipe:
-    """Return the recipe that the form holds; an emptied shortest length is none."""
-    given = dict(zip(form.components, values, strict=True))
-    given |= {name: 0 for name in LENGTHS if name.startswith("min_") and given[name] is None}
-    return Recipe.model_validate(given)
+def recipe(fields: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that a form holds; an emptied shortest length is none.
+
+    Raises:
+        ValidationError: A value is out of bounds, or two contradict each other.
+    """
+    emptied = {name: 0 for name in LENGTHS if name.startswith("min_") and fields[name] is None}
+    return Recipe.model_validate({**fields, **emptied})
 
 
-def units(project: Project) -> list[Any]:
-    """Return updates for `Rules.with_unit`: what lengths are counted in."""
+def shown(rules: Recipe) -> Update:
+    """Return updates that put rules into a form, by field."""
+    return {name: gr.update(value=getattr(rules, name)) for name in Recipe.model_fields}
+
+
+def units(project: Project) -> Update:
+    """Return updates that say what lengths are counted in."""
     counted = counts_of(project)
     if counted.unit == "tokens":
-        line = f'<div class="run-line">{escape(say("filter.unit.tokens", model=counted.name))}</div>'
+        said = line(say("filter.unit.tokens", model=counted.name))
     else:
-        line = notice(say("filter.unit.words", model=project.read().base_model))
+        said = notice(say("filter.unit.words", model=project.read().base_model))
     unit = pair_view.unit_name(counted.unit)
-    labels = [gr.update(label=say("filter.with_unit", label=say(f"filter.{name}"), unit=unit)) for name in LENGTHS]
-    return [line, *labels]
+    labels = {name: say("filter.with_unit", label=say(f"filter.{name}"), unit=unit) for name in LENGTHS}
+    return {"unit": said, **{f"form.{name}": gr.update(label=label) for name, label in labels.items()}}
 
 
-def use_model(project: Project, model: str) -> list[Any]:
-    """Make a model the project's base model.
-
-    Args:
-        project: The project.
-        model: Its repository on the Hub, or its folder.
-
-    Returns:
-        Updates for its control, what is wrong with it, and when the tab was looked at last.
-    """
+def use_model(visit: Visit, given: Given) -> Update:
+    """Make the model that is named the project's base model, or say what is wrong with it."""
+    project = visit.project(given["page.project"])
     try:
-        name = tokens.check(model)
+        name = tokens.check(given["rules.model"])
     except StudioError as error:
-        wrong = notices([Notice(error.what, error.why, error.next)], "filter", bad=True)
-        return [gr.skip(), gr.update(value=wrong, visible=True), gr.skip()]
+        wrong = notices([error.message], "filter", bad=True)
+        return {"rules.problem": gr.update(value=wrong, visible=True)}
 
     def change(record: Record) -> None:
         record.base_model = name
 
     project.update(change)
-    return [name, gr.update(visible=False), time.time()]
+    return {"rules.model": name, "rules.problem": gr.update(visible=False), "looked": time.time()}

@@ -5,32 +5,34 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass
-from html import escape
-from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
+from pydantic import ValidationError
 
 from pipeline.base.errors import StudioError
-from pipeline.base.project import Project, find
+from pipeline.base.project import Project
 from pipeline.dataset.project import pairs_of, summary_of
 from pipeline.filter.project import recipe_of, save_recipe
 from pipeline.filter.recipe import Recipe
+from pipeline.review.answers import Preference
 from pipeline.review.project import answers_of, refresh_answers, settled_of
 from pipeline.studio import Studio
+from pipeline.visit import Visit
 from ui.filter import outcome
 from ui.filter import removed as filter_removed
 from ui.filter import result as filter_result
 from ui.filter import rules as filter_rules
 from ui.filter.result import Results
 from ui.filter.rules import Rules
-from ui.handlers import BUSY, QUIET, changed, handle, look_again
+from ui.handlers import BUSY, CHECK, Given, Update, Wiring, changed, prefixed, under
 from ui.page import Page
-from ui.parts.notice import notice
+from ui.parts.notice import line, notice
+from ui.parts.shown import drawn_again, loaded, looked, to_dataset
 from ui.text import say, t
 
-VERDICTS = ("chosen", "rejected", "tie", "undecided", None)
-# Only the last of several changes counts: nobody waits for the results of what was typed on the way.
-LIVE: dict[str, Any] = {**BUSY, "show_progress": "hidden", "trigger_mode": "always_last"}
+RESULTS = ("count", "problem", "saved", "save", "rules", "effects", "plots.*", "removed.box", "removed.row")
+VERDICTS: tuple[Preference | None, ...] = ("chosen", "rejected", "tie", "undecided", None)
 
 
 @dataclass(frozen=True)
@@ -71,132 +73,135 @@ def build(studio: Studio) -> FilterTab:
     return FilterTab(empty, go, body, answers, again, rules, results, gr.State(""), gr.State(0.0))
 
 
-def wire(tab: FilterTab, studio: Studio, page: Page) -> None:
+def wire(tab: FilterTab, wiring: Wiring, page: Page, studio: Studio) -> None:
     """Connect the Filter tab."""
-    _wire_project(tab, studio, page)
-    _wire_rules(tab, studio, page)
-    filter_removed.wire(tab.results.removed, studio, page, tab.results.rules, tab.results.effects)
+    wiring_of_tab = wiring.within(_=tab)
+    _wire_project(tab, wiring_of_tab, page)
+    _wire_rules(tab, wiring_of_tab)
+    filter_removed.wire(tab.results.removed, wiring, tab.results.rules, tab.results.effects)
 
 
-def _wire_project(tab: FilterTab, studio: Studio, page: Page) -> None:
-    def opened(name: str) -> list[Any]:
-        return _opened(tab, _project(studio, name))
-
-    def read_quietly(name: str) -> list[Any]:
-        return _read_quietly(studio, _project(studio, name))
-
-    def read_again(name: str) -> list[Any]:
-        return _read(studio, find(studio.home, name))
-
-    def answers(name: str, read: str) -> list[Any]:
-        project = _project(studio, name)
-        return _answers(project, read) if project else ["", gr.skip()]
-
-    def use_model(name: str, model: str) -> list[Any]:
-        return filter_rules.use_model(find(studio.home, name), model)
-
+def _wire_project(tab: FilterTab, wiring: Wiring, page: Page) -> None:
     rules = tab.rules
-    project_parts = [tab.empty, tab.go, tab.body, *rules.form.inputs, rules.model, tab.results.count, tab.read]
+    fresh = ["empty", "go", "body", "rules.form.*", "rules.model", "results.count", "read"]
     # In two steps: the tab may be selected while a project is being opened, and what is drawn then must be drawn again.
-    fresh = page.project.change(handle(opened), [page.project], project_parts, **QUIET)
-    fresh.then(handle(look_again), [tab.looked], [tab.looked], **QUIET)
+    drawn = wiring.on(page.project.change, opened, "page.project", fresh)
+    wiring.on(drawn, drawn_again, "looked", "looked")
     select = page.items["filter"].select
-    select(time.time, None, [tab.looked], **QUIET)
-    select(handle(read_quietly), [page.project], [tab.read, tab.looked], **LIVE)
-    tab.again.click(handle(read_again), [page.project], [tab.read, tab.looked], show_progress_on=[tab.answers], **BUSY)
-    shown = [tab.answers, tab.again]
-    gr.on([tab.looked.change, tab.read.change], handle(answers), [page.project, tab.read], shown, **QUIET)
-    apply = {"inputs": [page.project, rules.model], "outputs": [rules.model, rules.problem, tab.looked], **LIVE}
-    rules.use_model.click(handle(use_model), **apply)
-    rules.model.submit(handle(use_model), **apply)
-    tab.go.click(handle(lambda: gr.Tabs(selected="dataset")), None, [page.tabs], **QUIET)
+    wiring.on(select, looked, (), "looked")
+    wiring.on(select, read_quietly, "page.project", ["read", "looked"], CHECK)
+    wiring.on(tab.again.click, read_again, "page.project", ["read", "looked"], BUSY, show_progress_on=[tab.answers])
+    wiring.on([tab.looked.change, tab.read.change], answers, ["page.project", "read"], ["answers", "again"])
+    named = [rules.use_model.click, rules.model.submit]
+    shown = ["rules.model", "rules.problem", "looked"]
+    wiring.on(named, filter_rules.use_model, ["page.project", "rules.model"], shown, CHECK)
+    wiring.on(tab.go.click, to_dataset, (), "page.tabs")
 
 
-def _wire_rules(tab: FilterTab, studio: Studio, page: Page) -> None:
+def _wire_rules(tab: FilterTab, wiring: Wiring) -> None:
     results, form = tab.results, tab.rules.form
-
-    def units(name: str, looked: float) -> list[Any]:
-        # A state's first value counts as a change in Gradio 6.31, so that this is called for a tab nobody has opened.
-        project = _project(studio, name) if looked else None
-        return filter_rules.units(project) if project else [gr.skip()] * len(tab.rules.with_unit)
-
-    def compute(name: str, looked: float, part: str, *values: Any) -> list[Any]:
-        project = _project(studio, name)
-        if project is None or not looked:  # nobody has opened the tab: nothing is counted for it
-            return [gr.skip()] * (len(results.outputs) + 2)
-        return [*filter_result.draw(results, project, form, part, values), gr.update(visible=False), -1]
-
-    def save(name: str, *values: Any) -> list[Any]:
-        project = find(studio.home, name)
-        recipe = filter_rules.recipe(form, values)
-        save_recipe(project, recipe)
-        return [outcome.saved(project, recipe), gr.Tabs(selected="export")]
-
-    def reset() -> list[Any]:
-        return [*form.show(Recipe()), time.time()]
-
-    tab.looked.change(handle(units), [page.project, tab.looked], tab.rules.with_unit, **QUIET)
-    changes = [changed(component) for component in form.inputs]
-    gr.on(
-        [tab.looked.change, results.part.input, *changes],
-        handle(compute),
-        [page.project, tab.looked, results.part, *form.inputs],
-        [*results.outputs, results.removed.box, results.removed.row],
-        **LIVE,
-    )
-    results.save.click(handle(save), [page.project, *form.inputs], [results.saved, page.tabs], **LIVE)
-    results.reset.click(handle(reset), None, [*form.inputs, tab.looked], **QUIET)
+    lengths = [f"rules.form.{name}" for name in filter_rules.LENGTHS]
+    wiring.on(tab.looked.change, units, ["page.project", "looked"], ["rules.unit", *lengths])
+    # Only the last of several changes counts: nobody waits for the results of what was typed on the way.
+    changes = [tab.looked.change, results.part.input, *(changed(component) for component in form.inputs)]
+    known = ["page.project", "looked", "results.part", "rules.form.*"]
+    wiring.on(changes, compute, known, [f"results.{name}" for name in RESULTS], CHECK)
+    wiring.on(results.save.click, save, ["page.project", "rules.form.*"], ["results.saved", "page.tabs"], CHECK)
+    wiring.on(results.reset.click, reset, (), ["rules.form.*", "looked"])
 
 
-def _project(studio: Studio, name: str) -> Project | None:
-    """Return the project of that name, if it has a dataset."""
-    project = find(studio.home, name) if name else None
-    return project if project and project.read().dataset else None
-
-
-def _opened(tab: FilterTab, project: Project | None) -> list[Any]:
-    """Return updates that put a project's recipe into the form."""
+def opened(visit: Visit, given: Given) -> Update:
+    """Put a project's recipe into the form."""
+    project = loaded(visit, given)
     here, away = gr.update(visible=True), gr.update(visible=False)
     if project is None:
-        return [here, here, away, *(gr.skip() for _ in tab.rules.form.inputs), "", "", ""]
-    shown = dict(zip(tab.rules.form.components, tab.rules.form.show(recipe_of(project)), strict=True))
-    sources = summary_of(project).sources
-    choices = [(f"{outcome.source_name(source)} · {count:,}", source) for source, count in sources.items()]
-    shown["sources"] = gr.update(choices=choices, value=recipe_of(project).sources, visible=len(choices) > 1)
-    counting = f'<div class="run-line">{escape(say("filter.counting"))}</div>'
-    model = project.read().base_model
-    return [away, away, here, *shown.values(), model, counting, ""]
+        return {"empty": here, "go": here, "body": away, "rules.model": "", "results.count": "", "read": ""}
+    recipe, counted = recipe_of(project), summary_of(project).sources
+    choices = [(f"{outcome.source_name(source)} · {count:,}", source) for source, count in counted.items()]
+    sources = gr.update(choices=choices, value=recipe.sources, visible=len(choices) > 1)
+    return {
+        **{"empty": away, "go": away, "body": here},
+        **prefixed("rules.form.", {**filter_rules.shown(recipe), "sources": sources}),
+        "rules.model": project.read().base_model,
+        "results.count": line(say("filter.counting")),
+        "read": "",
+    }
 
 
-def _read_at() -> str:
-    return say("filter.read.at", time=time.strftime("%H:%M"))
+def units(visit: Visit, given: Given) -> Update:
+    """Say what lengths are counted in."""
+    # A state's first value counts as a change in Gradio 6.31, so that this is called for a tab nobody has opened.
+    project = loaded(visit, given) if given["looked"] else None
+    return prefixed("rules.", filter_rules.units(project)) if project else {}
 
 
-def _read_quietly(studio: Studio, project: Project | None) -> list[Any]:
+def compute(visit: Visit, given: Given) -> Update:
+    """Show what the rules in the form do."""
+    project = loaded(visit, given)
+    if project is None or not given["looked"]:  # nobody has opened the tab: nothing is counted for it
+        return {}
+    try:
+        recipe = filter_rules.recipe(under(given, "rules.form."))
+    except ValidationError as error:
+        return prefixed("results.", filter_result.wrong(error))
+    return prefixed("results.", filter_result.draw(project, recipe, given["results.part"]))
+
+
+def save(visit: Visit, given: Given) -> Update:
+    """Make the rules in the form the project's, and go on to the export."""
+    project = visit.project(given["page.project"])
+    recipe = filter_rules.recipe(under(given, "rules.form."))
+    save_recipe(project, recipe)
+    return {"results.saved": outcome.saved(project, recipe), "page.tabs": gr.Tabs(selected="export")}
+
+
+def reset(visit: Visit, given: Given) -> Update:
+    """Put the default rules into the form."""
+    return {**prefixed("rules.form.", filter_rules.shown(Recipe())), "looked": time.time()}
+
+
+def read_quietly(visit: Visit, given: Given) -> Update:
     """Read answers as the tab opens, if there is a review."""
+    project = loaded(visit, given)
     review = project.read().review if project else None
-    return _read(studio, project) if project and review and review.dataset_id else ["", gr.skip()]
+    return _read(visit, project) if project and review and review.dataset_id else {"read": ""}
 
 
-def _read(studio: Studio, project: Project) -> list[Any]:
+def read_again(visit: Visit, given: Given) -> Update:
+    """Read answers because somebody asks for it."""
+    return _read(visit, visit.project(given["page.project"]))
+
+
+def _read(visit: Visit, project: Project) -> Update:
     """Read answers; where that fails, the answers read before are worked on, and it is said."""
     before = answers_of(project)
     try:
-        found = refresh_answers(project, studio.argilla.endpoint())
+        found = refresh_answers(project, visit.studio.argilla.endpoint())
     except StudioError as error:
-        return [say("filter.read.not", why=error.what), gr.skip()]
-    return [_read_at(), time.time() if found != before else gr.skip()]
+        return {"read": say("filter.read.not", why=error.what)}
+    read = {"read": say("filter.read.at", time=time.strftime("%H:%M"))}
+    return {**read, "looked": time.time()} if found != before else read
 
 
-def _answers(project: Project, read: str) -> list[Any]:
-    """Return updates that show what reviewers said so far, and the button that reads more where there is a review."""
+def answers(visit: Visit, given: Given) -> Update:
+    """Show what reviewers said so far, and the button that reads more where there is a review."""
+    project = loaded(visit, given)
+    if project is None:
+        return {"answers": ""}
     review = project.read().review
     waiting = bool(review and review.dataset_id)
-    again = gr.update(visible=waiting)
     settled = settled_of(project)
-    if not settled:
+    if settled:
+        shown = _counts(project, given["read"])
+    else:
         said = say("filter.answers.none" if waiting else "filter.answers.no_review")
-        return [notice(f"{said} {read}".strip()), again]
+        shown = notice(f"{said} {given['read']}".strip())
+    return {"answers": shown, "again": gr.update(visible=waiting)}
+
+
+def _counts(project: Project, read: str) -> Markup:
+    """Return how many pairs got which verdict, as HTML."""
+    settled = settled_of(project)
     annotators = {answer.annotator for answer in answers_of(project) if answer.status == "submitted"}
     said = say(
         "filter.answers",
@@ -207,6 +212,7 @@ def _answers(project: Project, read: str) -> list[Any]:
     found = Counter(each.preference for each in settled.values())
     counts = {f"filter.verdict.{verdict}": found[verdict] for verdict in VERDICTS}
     counts["filter.verdict.unreviewed"] = len(pairs_of(project)) - len(settled)
-    inside = "".join(f"<span>{escape(say(key))} <b>{count:,}</b></span>" for key, count in counts.items() if count)
-    when = f' <span class="run-line">{escape(read)}</span>' if read else ""
-    return [f'<div><b>{escape(said)}</b>{when}</div><div class="status-items">{inside}</div>', again]
+    item, when = Markup("<span>{} <b>{}</b></span>"), Markup(' <span class="run-line">{}</span>')
+    inside = Markup("").join(item.format(say(key), f"{count:,}") for key, count in counts.items() if count)
+    head = Markup("<div><b>{}</b>{}</div>").format(said, when.format(read) if read else "")
+    return head + Markup('<div class="status-items">{}</div>').format(inside)

@@ -170,14 +170,9 @@ def _unfit(found: Sequence[tuple[Flavor, Misfit]]) -> Markup:
     if not found:
         return Markup("")
     row = Markup('<li><label aria-disabled="true"><input type="radio" disabled> {}</label> <span>{}</span></li>')
-    rows = Markup("").join(row.format(_label(flavor), _why(flavor, misfit)) for flavor, misfit in found)
+    rows = Markup("").join(row.format(_label(flavor), remote.reason(misfit, flavor).what) for flavor, misfit in found)
     whole = Markup('<details class="unfit"><summary>{}</summary><ul>{}</ul></details>')
     return whole.format(say("hardware.unfit", count=len(found)), rows)
-
-
-def _why(flavor: Flavor, misfit: Misfit) -> str:
-    sizes = {"need": f"{misfit.need / 1e9:.1f} GB", "has": f"{misfit.has / 1e9:.0f} GB"}
-    return say(f"hardware.why.{misfit.why}", gpu=flavor.gpu, gpus=flavor.gpus, **sizes)
 
 
 def _source(listing: Listing) -> Markup:

@@ -38,7 +38,7 @@ def wrong_values(error: ValidationError, prefix: str = "") -> Markup:
         error: What pydantic raised.
         prefix: See `notices`.
     """
-    return notices([readable(error).message], prefix, bad=True)
+    return notices([readable(error, prefix).message], prefix, bad=True)
 
 
 def notice(text: str, style: str = "") -> Markup:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
+from markupsafe import Markup
 
 from pipeline.base.pair import Messages, Pair
 from pipeline.models.tokens import PairCounts
+from ui.handlers import Update
+from ui.parts.notice import notice
 from ui.text import has, say, t
 
 LONGEST = 20_000  # characters of one turn that are shown
@@ -26,11 +27,6 @@ class PairView:
     prompt: gr.Chatbot
     chosen: gr.Chatbot
     rejected: gr.Chatbot
-
-    @property
-    def outputs(self) -> list[Component]:
-        """Components that `draw` returns updates for."""
-        return [self.head, self.prompt, self.chosen, self.rejected]
 
 
 def build(prefix: str) -> PairView:
@@ -70,8 +66,8 @@ def _chat(elem_id: str, label: str, height: int) -> gr.Chatbot:
     )
 
 
-def draw(pair: Pair | None, counts: PairCounts | None = None, unit: str = "", number: int = 0) -> list[Any]:
-    """Return updates for a view's outputs.
+def draw(pair: Pair | None, counts: PairCounts | None = None, unit: str = "", number: int = 0) -> Update:
+    """Return updates for a view's parts.
 
     Args:
         pair: The pair, None for none.
@@ -80,15 +76,13 @@ def draw(pair: Pair | None, counts: PairCounts | None = None, unit: str = "", nu
         number: Its place among the project's pairs, from 1; 0 where that says nothing.
     """
     if pair is None:
-        return ["", *(gr.update(value=[]) for _ in range(3))]
+        return {"head": "", **{name: gr.update(value=[]) for name in PARTS}}
     lengths = {name: f" · {getattr(counts, name):,} {unit_name(unit)}" for name in PARTS} if counts else {}
-    return [
-        _head(pair, number),
-        *(
-            gr.update(value=_shown(getattr(pair, name)), label=say(f"pair.{name}") + lengths.get(name, ""))
-            for name in PARTS
-        ),
-    ]
+    chats = {
+        name: gr.update(value=_shown(getattr(pair, name)), label=say(f"pair.{name}") + lengths.get(name, ""))
+        for name in PARTS
+    }
+    return {"head": _head(pair, number), **chats}
 
 
 PARTS = ("prompt", "chosen", "rejected")
@@ -110,10 +104,15 @@ def _shown(messages: Messages) -> list[dict[str, Any]]:
     return [
         {
             "role": ROLES.get(message.role, "assistant"),
-            "content": [{"type": "text", "text": escape(_text(message.role, message.content), quote=False)}],
+            "content": [{"type": "text", "text": _escaped(_text(message.role, message.content))}],
         }
         for message in messages
     ]
+
+
+def _escaped(text: str) -> str:
+    """Escape what begins a tag or an entity; quotes begin none, and Gradio would show them as entities."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _text(role: str, content: str) -> str:
@@ -123,16 +122,15 @@ def _text(role: str, content: str) -> str:
     return f"[{say('pair.system')}]\n{shown}" if role == "system" else shown
 
 
-def _head(pair: Pair, number: int) -> str:
-    """Return where a pair comes from and its other columns, everything escaped."""
+def _head(pair: Pair, number: int) -> Markup:
+    """Return where a pair comes from and its other columns."""
     values = {say("pair.source"): pair.source} if pair.source else {}
     values |= {str(name): _value(value) for name, value in pair.metadata.items()}
-    items = "".join(
-        f"<span><b>{escape(name)}</b> {escape(value)}</span>" for name, value in values.items() if value.strip()
-    )
-    title = f"<h3>{escape(say('pair.title', number=f'{number:,}'))}</h3>" if number else ""
-    swapped = f'<div class="notice">{escape(say("pair.swapped"))}</div>' if pair.swapped else ""
-    return f'<div class="pair-head">{title}{items}</div>{swapped}'
+    item, title = Markup("<span><b>{}</b> {}</span>"), Markup("<h3>{}</h3>")
+    items = Markup("").join(item.format(name, value) for name, value in values.items() if value.strip())
+    named = title.format(say("pair.title", number=f"{number:,}")) if number else ""
+    swapped = notice(say("pair.swapped")) if pair.swapped else ""
+    return Markup('<div class="pair-head">{}{}</div>{}').format(named, items, swapped)
 
 
 def _value(value: Any) -> str:

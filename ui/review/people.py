@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
+from markupsafe import Markup
 
-from pipeline.base import project as projects
 from pipeline.base.errors import StudioError
 from pipeline.base.project import Project
 from pipeline.review import annotators, readback
 from pipeline.review.project import plan_of
-from pipeline.studio import Studio
+from pipeline.visit import ARGILLA, Visit
 from pipeline.web.annotate import annotation_link, shareable_base
-from ui.handlers import BUSY, QUIET, handle
-from ui.page import Page
+from ui.handlers import BUSY, Given, Update, Wiring
+from ui.parts.notice import line
 from ui.text import say, t
 
 
@@ -50,18 +48,10 @@ class People:
     reveal: gr.Button
     login: gr.Textbox
 
-    @property
-    def drawn(self) -> list[Any]:
-        """Components that drawing the section may update."""
-        return [
-            *(self.box, self.progress, self.link, self.reach, self.open, self.names, self.create),
-            *(self.forgot, self.who, self.owner),
-        ]
 
-    @property
-    def secret(self) -> list[Any]:
-        """Components that `sign_ins` returns updates for."""
-        return [self.fresh_box, self.fresh]
+# What drawing the section may update, and where new passwords are shown.
+DRAWN = ("box", "progress", "link", "reach", "open", "names", "create", "forgot", "who", "owner")
+SECRET = ("fresh_box", "fresh")
 
 
 def build() -> People:
@@ -116,39 +106,47 @@ def _accounts() -> list[Any]:
     return [names, create, fresh_box, fresh, forgot, who, renew, owner, reveal, login]
 
 
-def wire(people: People, studio: Studio, page: Page) -> None:
+def wire(people: People, wiring: Wiring) -> None:
     """Connect what shows passwords again; new accounts are made where the whole section is drawn."""
+    wiring = wiring.within(_=people)
+    wiring.on(people.renew.click, renew, ["page.project", "who"], SECRET, BUSY)
+    wiring.on(people.reveal.click, reveal, (), "login")
 
-    def renew(name: str, who: str | None) -> dict[Component, Any]:
-        of, endpoint = projects.find(studio.home, name), studio.argilla.endpoint()
-        return sign_ins(people, [annotators.reset_password(endpoint, plan_of(of), who or "")])
 
-    def reveal() -> Any:
-        user, password = studio.argilla.owner_login()
-        return gr.update(visible=True, value=f"{user}\n{password}")
+def renew(visit: Visit, given: Given) -> Update:
+    """Give an annotator a new password."""
+    plan = plan_of(visit.project(given["page.project"]))
+    return sign_ins([annotators.reset_password(visit.studio.argilla.endpoint(), plan, given["who"] or "")])
 
-    people.renew.click(handle(renew), [page.project, people.who], people.secret, **BUSY)
-    people.reveal.click(handle(reveal), None, [people.login], **QUIET)
+
+def reveal(visit: Visit, given: Given) -> Update:
+    """Show the owner's own name and password."""
+    visit.require(ARGILLA)
+    user, password = visit.studio.argilla.owner_login()
+    return {"login": gr.update(visible=True, value=f"{user}\n{password}")}
 
 
 def names_in(text: str) -> list[str]:
-    """Return the names in a text, separated by commas (Chinese ones too), semicolons or line ends."""
+    """Return the names in a text, separated by commas (Chinese ones too), semicolons or line ends.
+
+    Raises:
+        StudioError: There is none.
+    """
     names = [name.strip() for name in re.split(r"[,，、;；\n]", text) if name.strip()]
     if not names:
-        raise StudioError(say("review.names.none"), "", say("review.names.none.next"))
+        raise StudioError("review.names.none")
     return names
 
 
-def links(people: People, studio: Studio, of: Project, base: str) -> dict[Component, Any]:
+def links(visit: Visit, of: Project, base: str) -> Update:
     """Return the link to share, who can use it, and the one for the owner's own browser.
 
     Args:
-        people: The components.
-        studio: Settings and Argilla.
+        visit: Gives settings and Argilla.
         of: The project.
         base: Scheme and host the page was asked by.
     """
-    kept = of.read().review
+    kept, studio = of.read().review, visit.studio
     if kept is None or not kept.dataset_id:
         return {}
     shared, reach = shareable_base(studio.settings, base)
@@ -158,65 +156,67 @@ def links(people: People, studio: Studio, of: Project, base: str) -> dict[Compon
     else:
         found = [annotation_link(studio.settings.argilla_api_url, kept.dataset_id, prefix="")] * 2
         reach_text = ""
-    anchor = f'<a class="link-button" href="{escape(found[1])}" target="_blank" rel="noopener">'
+    anchor = Markup('<a class="link-button" href="{}" target="_blank" rel="noopener">{}</a>')
     return {
-        people.link: found[0],
-        people.reach: f'<div class="subdued">{escape(reach_text)}</div>' if reach_text else "",
-        people.open: f"{anchor}{escape(say('review.open'))}</a>",
-        people.owner: gr.update(visible=studio.argilla.embedded),
+        "link": found[0],
+        "reach": Markup('<div class="subdued">{}</div>').format(reach_text) if reach_text else "",
+        "open": anchor.format(found[1], say("review.open")),
+        "owner": gr.update(visible=studio.argilla.embedded and ARGILLA in visit.may),
     }
 
 
-def suggested(people: People, names: list[str], *, asked: bool) -> dict[Component, Any]:
+def suggested(names: list[str], *, asked: bool) -> Update:
     """Return updates for who has an account, and what is suggested where nobody has.
 
     Args:
-        people: The components.
         names: Who has an account.
         asked: Whether making accounts is what comes next where there are none.
     """
     return {
-        people.names: gr.update(value="" if names else "annotator1, annotator2"),
-        people.create: gr.update(variant="primary" if asked and not names else "secondary"),
-        people.forgot: gr.update(visible=bool(names)),
-        people.who: gr.update(choices=names, value=names[0] if names else None),
+        "names": gr.update(value="" if names else "annotator1, annotator2"),
+        "create": gr.update(variant="primary" if asked and not names else "secondary"),
+        "forgot": gr.update(visible=bool(names)),
+        "who": gr.update(choices=names, value=names[0] if names else None),
     }
 
 
-def progress(state: readback.Progress, names: list[str], needed: int) -> str:
+def progress(state: readback.Progress, names: list[str], needed: int) -> Markup:
     """Return how far a review is as HTML: a bar, and a line for each annotator."""
     share = state.completed / state.total if state.total else 0.0
-    line = say("review.progress", completed=f"{state.completed:,}", total=f"{state.total:,}")
-    rest = say("review.pending", pending=f"{state.pending:,}")
     rule = say("review.needed.one" if needed == 1 else "review.needed", count=needed)
     done_by = {each.username: (each.submitted, each.draft, each.discarded) for each in state.per_annotator}
     rows = [(name, *done_by.get(name, (0, 0, 0))) for name in dict.fromkeys([*names, *done_by])]
-    return (
-        f'<div class="run-card" id="review-card"><div class="run-head"><span class="big-count">{escape(line)}</span>'
-        f"<span>{escape(rest)}</span></div>"
-        f'<div class="run-bar"><div style="width:{share:.1%}"></div></div>'
-        f'<div class="run-line">{escape(rule)}</div>{_table(rows)}</div>'
+    return Markup(
+        '<div class="run-card" id="review-card"><div class="run-head"><span class="big-count">{}</span>'
+        '<span>{}</span></div><div class="run-bar"><div style="width:{}"></div></div>{}{}</div>'
+    ).format(
+        say("review.progress", completed=f"{state.completed:,}", total=f"{state.total:,}"),
+        say("review.pending", pending=f"{state.pending:,}"),
+        f"{share:.1%}",
+        line(rule),
+        _table(rows),
     )
 
 
-def _table(rows: list[tuple[str, int, int, int]]) -> str:
+def _table(rows: list[tuple[str, int, int, int]]) -> Markup:
     if not rows:
-        return f'<div class="run-line">{escape(say("review.nobody"))}</div>'
-    heads = "".join(
-        f"<th>{escape(say(f'review.column.{key}'))}</th>" for key in ("name", "submitted", "draft", "discarded")
-    )
-    lines = "".join(
-        f"<tr><td>{escape(name)}</td>" + "".join(f"<td>{count:,}</td>" for count in counts) + "</tr>"
+        return line(say("review.nobody"))
+    names, empty = ("name", "submitted", "draft", "discarded"), Markup("")
+    heads = empty.join(Markup("<th>{}</th>").format(say(f"review.column.{key}")) for key in names)
+    cell = Markup("<td>{}</td>")
+    lines = empty.join(
+        Markup("<tr>{}{}</tr>").format(cell.format(name), empty.join(cell.format(f"{count:,}") for count in counts))
         for name, *counts in rows
     )
-    table = f'<table class="plain-table"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>'
-    return f'<div class="table-box">{table}</div>'
+    return Markup(
+        '<div class="table-box"><table class="plain-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>'
+    ).format(heads, lines)
 
 
-def sign_ins(people: People, made: list[annotators.NewAnnotator]) -> dict[Component, Any]:
+def sign_ins(made: list[annotators.NewAnnotator]) -> Update:
     """Return updates that show new passwords."""
     headers = [say("review.column.name"), say("review.column.password")]
     return {
-        people.fresh_box: gr.update(visible=True),
-        people.fresh: gr.update(value={"headers": headers, "data": [list(each) for each in made]}),
+        "fresh_box": gr.update(visible=True),
+        "fresh": gr.update(value={"headers": headers, "data": [list(each) for each in made]}),
     }

@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-from html import escape
-from typing import Any, get_args
+from typing import get_args
 
 import gradio as gr
-from gradio.components import Component
+from markupsafe import Markup
 
 from pipeline.review.plan import Metadata, ReviewPlan
+from ui.handlers import Update
 from ui.parts.forms import ParameterForm, parameter_form
 from ui.text import say, t
+
+FIRST = ["dataset_name", "min_submitted"]
+QUESTIONS = ["relevance_title", "relevance_description", "preference_title", "preference_description"]
+FORM = (*FIRST, "guidelines", *QUESTIONS, "metadata", "workspace")  # fields that have a control
 
 
 def build() -> ParameterForm:
     """Lay out the form: what most people change first, the questions and the rest folded."""
-    first = parameter_form(ReviewPlan, "review", only=["dataset_name", "min_submitted"]).components
+    first = parameter_form(ReviewPlan, "review", only=FIRST).components
     first |= parameter_form(ReviewPlan, "review", only=["guidelines"]).components
     with gr.Accordion(t("review.group.questions"), open=False, elem_id="review-questions"):
-        titles = ["relevance_title", "relevance_description", "preference_title", "preference_description"]
-        first |= parameter_form(ReviewPlan, "review", only=titles).components
+        first |= parameter_form(ReviewPlan, "review", only=QUESTIONS).components
     with gr.Accordion(t("review.group.more"), open=False, elem_id="review-more"):
         choices = {"metadata": list(get_args(Metadata))}
         first |= parameter_form(ReviewPlan, "review", only=["metadata", "workspace"], choices=choices).components
     return ParameterForm(ReviewPlan, first)
 
 
-def show(form: ParameterForm, plan: ReviewPlan) -> dict[Component, Any]:
-    """Return updates that put a plan into the form."""
-    updates = dict(zip(form.inputs, form.show(plan), strict=True))
+def show(plan: ReviewPlan) -> Update:
+    """Return updates that put a plan into the form, by field."""
+    updates = {name: gr.update(value=getattr(plan, name)) for name in FORM}
     choices = [(say(f"review.metadata.{name}"), name) for name in get_args(Metadata)]
-    updates[form.components["metadata"]] = gr.update(choices=choices, value=list(plan.metadata))
-    return updates
+    return {**updates, "metadata": gr.update(choices=choices, value=list(plan.metadata))}
 
 
-def said(plan: ReviewPlan) -> str:
-    """Return a plan as HTML, everything escaped."""
+def said(plan: ReviewPlan) -> Markup:
+    """Return a plan as HTML."""
     items = {
         "dataset_name": plan.dataset_name,
         "workspace": plan.workspace,
@@ -46,8 +48,6 @@ def said(plan: ReviewPlan) -> str:
         "metadata": ", ".join(say(f"review.metadata.{name}") for name in plan.metadata),
         "guidelines": plan.guidelines,
     }
-    inside = "".join(
-        f"<dt>{escape(say(f'review.{key}'))}</dt><dd class='kept-lines'>{escape(value)}</dd>"
-        for key, value in items.items()
-    )
-    return f'<dl class="facts">{inside}</dl>'
+    row = Markup("<dt>{}</dt><dd class='kept-lines'>{}</dd>")
+    inside = Markup("").join(row.format(say(f"review.{key}"), value) for key, value in items.items())
+    return Markup('<dl class="facts">{}</dl>').format(inside)

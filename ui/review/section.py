@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
-from gradio.components import Component
+from markupsafe import Markup
 
-from pipeline.base import project as projects
-from pipeline.base.errors import StudioError
+from pipeline.base.message import message
 from pipeline.base.project import Project
 from pipeline.dataset.project import pairs_of
-from pipeline.review import annotators, importing, readback
+from pipeline.review import annotators, importing
 from pipeline.review import project as review_project
-from pipeline.review.api import Refused, ReviewError
 from pipeline.review.plan import ReviewPlan
-from pipeline.review.project import plan_of, review_of
-from pipeline.review.service import Endpoint
-from pipeline.runs.ledger import Run, State
+from pipeline.review.project import plan_of
+from pipeline.runs.ledger import Run
 from pipeline.studio import Studio
-from ui.handlers import BUSY, QUIET, handle
+from pipeline.visit import Visit
+from ui.handlers import BUSY, Given, Update, Wiring, prefixed, under
 from ui.page import Page
 from ui.parts import run_view
 from ui.parts.forms import ParameterForm
 from ui.parts.notice import notice
 from ui.parts.run_view import RunView
+from ui.parts.shown import loaded
 from ui.review import people as review_people
 from ui.review import plan as review_plan
 from ui.review.people import People
+from ui.review.topic import Phase, now_of, phase_of
 from ui.text import say, t
 
 WAITING, REVIEWING = 2.0, 5.0  # seconds between looks: while Argilla starts, while people review
-Phase = Literal["none", "plan", "importing", "stopped", "review"]
+SHOWN = ("box", "plan_box", "planned", "planned_text", "reason", "start", "run.run", "result", "timer", "form.*")
+DRAWN = (*SHOWN, *(f"people.{name}" for name in review_people.DRAWN))  # what drawing the section may update
+SECRET = tuple(f"people.{name}" for name in review_people.SECRET)
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,6 @@ class ReviewSection:
     timer: gr.Timer
     seen: gr.State
 
-    @property
-    def drawn(self) -> list[Component]:
-        """Components that `draw` may update."""
-        return [
-            *(self.box, self.plan_box, self.planned, self.planned_text, self.reason, self.start, self.run.run),
-            *(self.result, *self.people.drawn, self.timer, *self.form.inputs),
-        ]
-
 
 def build(studio: Studio) -> ReviewSection:
     """Lay out the review section."""
@@ -87,108 +79,98 @@ def build(studio: Studio) -> ReviewSection:
     )
 
 
-def wire(section: ReviewSection, studio: Studio, page: Page) -> None:
+def wire(section: ReviewSection, wiring: Wiring, page: Page, studio: Studio) -> None:
     """Connect the section."""
-    people = section.people
-
-    def redraw(name: str, *, request: gr.Request) -> dict[Component, Any]:
-        return draw(section, studio, name, f"http://{request.headers.get('host', '')}")
-
-    def changed(name: str, *, request: gr.Request) -> dict[Component, Any]:
-        hidden = {people.fresh_box: gr.update(visible=False), people.fresh: None}
-        return {**redraw(name, request=request), **hidden, people.login: gr.update(visible=False, value="")}
-
-    def start(name: str, *values: Any, request: gr.Request) -> dict[Component, Any]:
-        run = start_import(section, studio, name, values)
-        return {**redraw(name, request=request), section.run.run: run.id}
-
-    def look(name: str, seen: bool) -> dict[Component, Any]:
-        return live(section, studio, name) if seen else {section.timer: gr.Timer(active=False)}
-
-    def create(name: str, names: str, *, request: gr.Request) -> dict[Component, Any]:
-        of, endpoint = projects.find(studio.home, name), studio.argilla.endpoint()
-        made = annotators.create_annotators(endpoint, plan_of(of), review_people.names_in(names))
-        return {**redraw(name, request=request), **review_people.sign_ins(people, made)}
-
-    page.project.change(handle(changed), [page.project], [*section.drawn, *people.secret, people.login], **QUIET)
-    page.items["dataset"].select(handle(redraw), [page.project], section.drawn, **QUIET)
-    section.run.ended.change(handle(redraw), [page.project], section.drawn, **QUIET)
+    people, own = section.people, wiring.within(_=section)
+    own.on(page.project.change, another, "page.project", [*DRAWN, *SECRET, "people.login"])
+    own.on([page.items["dataset"].select, section.run.ended.change], redraw, "page.project", DRAWN)
     for step, item in page.items.items():  # on another tab nobody sees it: no looks at the server
-        item.select(_always(step == "dataset"), None, [section.seen], **QUIET)
-    section.timer.tick(handle(look), [page.project, section.seen], section.drawn, **QUIET)
-    section.start.click(handle(start), [page.project, *section.form.inputs], section.drawn, **BUSY)
-    people.create.click(handle(create), [page.project, people.names], [*section.drawn, *people.secret], **BUSY)
-    review_people.wire(people, studio, page)
+        own.on(item.select, came if step == "dataset" else left, (), "seen")
+    own.on(section.timer.tick, look, ["page.project", "seen"], DRAWN)
+    own.on(section.start.click, start, ["page.project", "form.*"], DRAWN, BUSY)
+    own.on(people.create.click, create, ["page.project", "people.names"], [*DRAWN, *SECRET], BUSY)
+    review_people.wire(people, wiring)
     run_view.wire(section.run, studio)
 
 
-def _always(value: bool) -> Callable[[], bool]:
-    return lambda: value
+def redraw(visit: Visit, given: Given) -> Update:
+    """Show where the project's review stands."""
+    return _drawn(visit, given)
 
 
-def phase_of(of: Project | None, run: Run | None) -> Phase:
-    """Return how far a project's way into Argilla is."""
-    if of is None or of.read().dataset is None:
-        return "none"
-    if run is not None and run.active:
-        return "importing"
-    kept = of.read().review
-    if kept is None or not kept.dataset_id:
-        return "plan"
-    return "review" if run is None or run.state is State.SUCCEEDED else "stopped"
+def another(visit: Visit, given: Given) -> Update:
+    """Show another project; passwords that stood here are gone."""
+    hidden = gr.update(visible=False)
+    secrets = {"fresh_box": hidden, "fresh": None, "login": gr.update(visible=False, value="")}
+    return {**_drawn(visit, given), **prefixed("people.", secrets)}
 
 
-def start_import(section: ReviewSection, studio: Studio, name: str, values: tuple[Any, ...]) -> Run:
+def came(visit: Visit, given: Given) -> Update:
+    """Note that the section can be seen."""
+    return {"seen": True}
+
+
+def left(visit: Visit, given: Given) -> Update:
+    """Note that another tab is shown."""
+    return {"seen": False}
+
+
+def look(visit: Visit, given: Given) -> Update:
+    """Show what has changed by itself."""
+    return _live(visit, loaded(visit, given)) if given["seen"] else {"timer": gr.Timer(active=False)}
+
+
+def start(visit: Visit, given: Given) -> Update:
     """Start a project's import with the plan in the form, or go on with the one it was begun with."""
-    of, endpoint = projects.find(studio.home, name), studio.argilla.endpoint()
+    of, endpoint = visit.project(given["page.project"]), visit.studio.argilla.endpoint()
     plan = plan_of(of)
-    if phase_of(of, studio.ledger.latest(name, "import")) == "plan":
-        form = section.form.read(values, unit=plan.unit, language=plan.language)
-        assert isinstance(form, ReviewPlan)
-        plan = form
-    title = say("review.import.title", count=f"{len(pairs_of(of)):,}")
-    return review_project.start_import(studio.ledger, of, plan, endpoint, title)
+    if phase_of(of, visit.ledger.latest(of.name, "import")) == "plan":
+        plan = ReviewPlan.model_validate({**under(given, "form."), "unit": plan.unit, "language": plan.language})
+    title = message("review.import.title", count=f"{len(pairs_of(of)):,}")
+    run = review_project.start_import(visit.ledger, of, plan, endpoint, title)
+    return {**_drawn(visit, given), "run.run": run.id}
 
 
-def draw(section: ReviewSection, studio: Studio, name: str, base: str) -> dict[Component, Any]:
-    """Return updates that show where a project stands.
+def create(visit: Visit, given: Given) -> Update:
+    """Make accounts for annotators, and show their passwords once."""
+    of, endpoint = visit.project(given["page.project"]), visit.studio.argilla.endpoint()
+    names = review_people.names_in(given["people.names"])
+    made = annotators.create_annotators(endpoint, plan_of(of), names)
+    return {**_drawn(visit, given), **prefixed("people.", review_people.sign_ins(made))}
 
-    Args:
-        section: The section.
-        studio: Home, ledger and Argilla.
-        name: The project; "" for none.
-        base: Scheme and host the page was asked by.
-    """
-    of = projects.find(studio.home, name) if name else None
-    run = studio.ledger.latest(name, "import") if of else None
+
+def _drawn(visit: Visit, given: Given) -> Update:
+    """Return updates that show where a project stands."""
+    of = loaded(visit, given)
+    run = visit.ledger.latest(of.name, "import") if of else None
     phase = phase_of(of, run)
-    if of is None or phase == "none":
-        return {section.box: gr.update(visible=False), section.run.run: "", section.timer: gr.Timer(active=False)}
+    if of is None:
+        return {"box": gr.update(visible=False), "run.run": "", "timer": gr.Timer(active=False)}
     plan = plan_of(of)
     return _merged(
         {
-            section.box: gr.update(visible=True),
-            section.plan_box: gr.update(visible=phase == "plan"),
-            section.planned: gr.update(visible=phase != "plan"),
-            section.planned_text: review_plan.said(plan),
-            section.result: _shown(_result(run) if phase == "review" else ""),
-            section.run.run: run.id if run else "",
-            section.people.box: gr.update(visible=phase in ("stopped", "review")),
-            section.start: gr.update(visible=phase in ("plan", "stopped"), value=_start_label(of, phase)),
+            "box": gr.update(visible=True),
+            "plan_box": gr.update(visible=phase == "plan"),
+            "planned": gr.update(visible=phase != "plan"),
+            "planned_text": review_plan.said(plan),
+            "result": _shown(_result(run) if phase == "review" else ""),
+            "run.run": run.id if run else "",
+            "people.box": gr.update(visible=phase in ("stopped", "review")),
+            "start": gr.update(visible=phase in ("plan", "stopped"), value=_start_label(of, phase)),
         },
-        review_plan.show(section.form, plan),
-        review_people.links(section.people, studio, of, base),
-        live(section, studio, name, first=True),
+        prefixed("form.", review_plan.show(plan)),
+        prefixed("people.", review_people.links(visit, of, given["asked"].base)),
+        _live(visit, of, first=True),
     )
 
 
-def _merged(*parts: dict[Component, Any]) -> dict[Component, Any]:
-    """Return updates of the same component as one; where they disagree, the later counts."""
-    whole: dict[Component, Any] = {}
-    for component, update in (item for part in parts for item in part.items()):
-        before = whole.get(component)
+def _merged(*updates: Update) -> Update:
+    """Return updates of the same part as one; where they disagree, the later counts."""
+    whole: Update = {}
+    for name, update in (item for each in updates for item in each.items()):
+        before = whole.get(name)
         both = isinstance(before, dict) and isinstance(update, dict)
-        whole[component] = before | update if both else update
+        whole[name] = before | update if both else update
     return whole
 
 
@@ -198,88 +180,52 @@ def _start_label(of: Project, phase: Phase) -> str:
     return say("review.import.count", count=f"{len(pairs_of(of)):,}")
 
 
-def live(section: ReviewSection, studio: Studio, name: str, *, first: bool = False) -> dict[Component, Any]:
+def _live(visit: Visit, of: Project | None, *, first: bool = False) -> Update:
     """Return updates for what changes by itself: whether Argilla is ready, and how far the annotators are.
 
     Args:
-        section: The section.
-        studio: Home, ledger and Argilla.
-        name: The project; "" for none.
+        visit: Gives Argilla and the ledger.
+        of: The project.
         first: Whether the list of annotators and what is suggested for it are drawn too.
     """
-    of = projects.find(studio.home, name) if name else None
-    phase = phase_of(of, studio.ledger.latest(name, "import") if of else None)
-    if of is None or phase in ("none", "importing"):
-        return {section.reason: _shown(""), section.timer: gr.Timer(active=False)}
-    try:
-        endpoint = studio.argilla.endpoint()
-    except StudioError as error:
-        waiting = say("review.waiting") if studio.argilla.status.state != "failed" else str(error)
-        return {
-            section.reason: _shown(notice(waiting)),
-            section.start: gr.update(interactive=False),
-            section.people.progress: "",
-            section.timer: gr.Timer(WAITING, active=True),
-        }
-    ready: dict[Component, Any] = {
-        section.reason: _shown(""),
-        section.start: gr.update(interactive=True, visible=phase != "review"),
-    }
-    if phase == "plan":
-        return {**ready, section.timer: gr.Timer(active=False)}
-    ready[section.timer] = gr.Timer(REVIEWING, active=True)
-    return _merged(ready, _reviewing(section, of, endpoint, phase, first))
-
-
-def _reviewing(
-    section: ReviewSection, of: Project, endpoint: Endpoint, phase: Phase, first: bool
-) -> dict[Component, Any]:
-    """Return how far the annotators are; where the dataset is gone or elsewhere, that it can be imported again."""
-    plan = plan_of(of)
-    try:
-        kept = review_of(of, endpoint)
-        names = annotators.list_annotators(endpoint, plan)
-        state = readback.progress(endpoint, kept.dataset_id)
-    except Refused as error:
-        problem = say("review.gone") if error.status == 404 else str(error)
-        return _again(section, problem)
-    except StudioError as error:
-        if isinstance(error, ReviewError):
-            return {section.people.progress: notice(str(error))}
-        return _again(section, str(error))
-    shown = review_people.progress(state, names, plan.min_submitted)
-    updates: dict[Component, Any] = {section.people.progress: shown}
-    if first:
-        updates |= review_people.suggested(section.people, names, asked=phase == "review")
+    now = now_of(visit, of)
+    rests = gr.Timer(active=False)
+    if now.phase in ("none", "importing"):
+        return {"reason": _shown(""), "timer": rests}
+    updates: Update = {"reason": _shown(notice(now.waiting)), "people.progress": now.progress}
+    if now.waiting:
+        return {**updates, "start": gr.update(interactive=False), "timer": gr.Timer(WAITING, active=True)}
+    updates["timer"] = rests if now.phase == "plan" else gr.Timer(REVIEWING, active=True)
+    if now.again:
+        again = gr.update(visible=True, interactive=True, value=say("review.import.again"))
+        return {**updates, "start": again}
+    updates["start"] = gr.update(interactive=True, visible=now.phase != "review")
+    if first and now.names is not None:
+        suggested = review_people.suggested(now.names, asked=now.phase == "review")
+        return _merged(updates, prefixed("people.", suggested))
     return updates
 
 
-def _again(section: ReviewSection, problem: str) -> dict[Component, Any]:
-    return {
-        section.people.progress: notice(problem),
-        section.start: gr.update(visible=True, interactive=True, value=say("review.import.again")),
-    }
-
-
-def _result(run: Run | None) -> str:
+def _result(run: Run | None) -> Markup:
     """Return what an import did as HTML, and which pairs it left out and why."""
     found = run.result if run else None
     if not found:
-        return ""
+        return Markup("")
     parts = [say("review.result", added=f"{found['added']:,}", total=f"{found['total']:,}")]
     if found["already_there"]:
         parts.append(say("review.result.there", count=f"{found['already_there']:,}"))
     if found["altered"]:
         parts.append(say("review.result.altered", count=f"{found['altered']:,}"))
-    text = f'<div class="notice good">{escape(" ".join(parts))}</div>'
-    if found["skipped"]:
-        reasons = "".join(
-            f"<li>{escape(say('pair.title', number=each['number']))}: {escape(importing.reason_of(each).said())}</li>"
-            for each in found["first_skipped"]
-        )
-        head = escape(say("review.result.skipped", count=f"{found['skipped']:,}"))
-        text += f'<details class="notice"><summary>{head}</summary><ul>{reasons}</ul></details>'
-    return text
+    text = notice(" ".join(parts), "good")
+    if not found["skipped"]:
+        return text
+    reasons = Markup("").join(
+        Markup("<li>{}: {}</li>").format(say("pair.title", number=each["number"]), importing.reason_of(each).said())
+        for each in found["first_skipped"]
+    )
+    head = say("review.result.skipped", count=f"{found['skipped']:,}")
+    fold = Markup('<details class="notice"><summary>{}</summary><ul>{}</ul></details>')
+    return text + fold.format(head, reasons)
 
 
 def _shown(text: str) -> Any:

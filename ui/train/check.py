@@ -8,7 +8,7 @@ from pipeline.base.preflight import Preflight
 from pipeline.hardware import machine as hardware_machine
 from pipeline.hardware.remote import money
 from pipeline.train.check import TrainNumbers
-from pipeline.train.orpo import OrpoParams
+from pipeline.train.params import TrainParams
 from ui.parts.notice import facts, line, notices
 from ui.parts.run_view import duration, rough
 from ui.text import say
@@ -21,7 +21,7 @@ def machine_line() -> Markup:
     return line(say("train.machine", cpus=machine.cpus, memory=hardware_machine.size(machine.memory), gpus=gpus))
 
 
-def summary(found: Preflight[TrainNumbers], params: OrpoParams) -> Markup:
+def summary(found: Preflight[TrainNumbers], params: TrainParams) -> Markup:
     """Return what a check found as HTML: numbers, what stops the run, what to beware of.
 
     Args:

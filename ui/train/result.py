@@ -15,19 +15,15 @@ from pipeline.hardware.remote import money
 from pipeline.runs.ledger import Run, State
 from pipeline.runs.view import View
 from pipeline.train import card, trainings
+from pipeline.train.algorithm import algorithms
 from ui.handlers import Update
 from ui.parts.hardware import named
 from ui.parts.notice import facts, line, link, notice
 from ui.parts.run_view import duration
 from ui.text import say, t
 
-# Each plot's metrics, as TRL 0.13 names them.
-CURVES = {
-    "loss": ("loss", "nll_loss"),
-    "ratio": ("log_odds_ratio",),
-    "accuracy": ("rewards/accuracies",),
-    "margin": ("rewards/margins",),
-}
+# The metrics of each plot, of all algorithms: a run fills those of its own.
+CURVES = {curve.name: curve.metrics for each in algorithms().values() for curve in each.curves}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from pipeline.runs.spec import spec_of
 from pipeline.runs.view import look
 from pipeline.studio import Studio
 from pipeline.train import check, job, trainings
-from pipeline.train.orpo import OrpoParams, TrainOptions
+from pipeline.train.algorithms.orpo import OrpoParams
+from pipeline.train.options import TrainOptions
 from pipeline.visit import COMPUTE, Visit
 from ui.handlers import CHECK, Given, Update, Wiring, prefixed, under
 from ui.page import Page

@@ -79,6 +79,8 @@ def read_spec(spec: dict[str, Any]) -> Job:
         raise Problem("engines.spec_unreadable", detail=repr(error)) from error
     if spec.get("kind") != "train":
         raise Problem("engines.spec_kind", kind=spec.get("kind"))
+    if spec.get("trainer", "orpo") != "orpo":
+        raise Problem("engines.trainer_unknown", trainer=spec["trainer"])
     name = job.project_name.replace("-", "")
     if not (name.isascii() and name.isalnum() and len(job.project_name) <= 50):
         raise Problem("engines.bad_name", name=job.project_name)

@@ -4,6 +4,7 @@ Runs in the engine's environment; the files of this folder, with those beside it
 the studio's. The spec:
 
     kind         "train"
+    trainer      "orpo", AutoTrain's name of the algorithm
     base_model   Hub id or folder
     project_name name of the folder made in output_dir (letters, digits and hyphens, at most 50)
     data_dir     folder with train.jsonl: rows of prompt, chosen, rejected, each a chat list; other columns are ignored

@@ -321,7 +321,9 @@ class Job:
         self.relay.stage("uploading", "engines.uploading", repo=repo)
         card = upload.get("card")
         if card:
-            (folder / "README.md").write_text(card.replace(RESULTS, results_table(done)), "utf-8")
+            (folder / "README.md").write_text(
+                card.replace(RESULTS, results_table(done, upload.get("words") or {})), "utf-8"
+            )
         try:
             self.again(
                 lambda: self.api.create_repo(repo, repo_type=kind, private=upload.get("private", True), exist_ok=True)
@@ -506,13 +508,19 @@ def passing(error: BaseException) -> bool:
     return isinstance(error, HTTPError | ConnectionError | TimeoutError | LocalEntryNotFoundError | RuntimeError)
 
 
-def results_table(done: Event) -> str:
-    """Return the final metrics as a Markdown table."""
-    rows = {"steps": done.get("steps"), "training time in seconds": done.get("seconds"), **(done.get("metrics") or {})}
+def results_table(done: Event, words: dict[str, str]) -> str:
+    """Return the final metrics as a Markdown table; `words` are those of its head and of steps and seconds."""
+    rows = {
+        words.get("steps", "steps"): done.get("steps"),
+        words.get("seconds", "seconds"): done.get("seconds"),
+        **(done.get("metrics") or {}),
+    }
     shown = [
         f"| {name} | {value:.6g} |" for name, value in rows.items() if isinstance(value, int | float) and value == value
     ]
-    return "\n".join(["| metric | value |", "|---|---|", *shown]) if shown else "The run reported no metrics."
+    if not shown:
+        return words.get("none", "–")
+    return "\n".join([f"| {words.get('metric', 'metric')} | {words.get('value', 'value')} |", "|---|---|", *shown])
 
 
 def relay_complaints(relay: Relay) -> None:

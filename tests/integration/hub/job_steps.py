@@ -15,7 +15,7 @@ from pipeline.base.home import open_home
 from pipeline.hub import client
 from pipeline.runs import events, launch
 from pipeline.runs.ledger import Ledger, Run, State
-from pipeline.train.orpo import OrpoParams
+from pipeline.train.algorithms.orpo import OrpoParams
 from tests.doubles.hub import HubDouble, Job
 from tests.tiny_model import make_tiny_model, write_train_jsonl
 

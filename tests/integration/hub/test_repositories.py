@@ -35,7 +35,6 @@ def put(name: str, files: dict[str, Content], marker: str = "run-1", parent: str
 def test_a_new_repository_is_private_and_is_made_once(hub: HubDouble, ada: str) -> None:
     name = f"{ada}/set"
     assert repositories.info(name, "dataset") is None
-    assert not repositories.exists(name, "dataset")
     hub.fault("POST", "/api/repos/create", drop="response")
     made = repositories.create(name, "dataset")
     assert (made.name, made.private, made.empty) == (name, True, True)

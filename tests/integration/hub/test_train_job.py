@@ -25,9 +25,10 @@ from pipeline.runs import events
 from pipeline.runs.ledger import State
 from pipeline.train import check as train_check
 from pipeline.train import trainings
+from pipeline.train.algorithms.orpo import OrpoParams
 from pipeline.train.check import spec
 from pipeline.train.job import Destination
-from pipeline.train.orpo import OrpoParams, TrainOptions
+from pipeline.train.options import TrainOptions
 from tests.doubles.hub import HubDouble
 from tests.integration.hub.job_steps import World, a_world
 

@@ -1,0 +1,1 @@
+"""Algorithms, one file each; see `docs/add-an-algorithm.md`."""
