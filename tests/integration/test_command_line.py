@@ -74,15 +74,16 @@ def leave_with_ctrl_c(terminal: Terminal, *arguments: object) -> str:
     """Start a run, press Ctrl-C once it works, and return its id."""
     process = terminal.start(*arguments)
     assert process.stderr is not None
-    run = ""
+    run, seen = "", ""
     for line in process.stderr:
+        seen += line
         if line.startswith("Started "):
             run = line.split()[1].rstrip(".")
         if line.startswith("Running"):
             break
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 130, seen + said
     assert f"runs follow {run}" in said, said
     return run
 
