@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/python -m uv
 UV_VERSION := 0.13.9
 # A browser test waits for a page: what else takes the processor would make it fail.
-SIDE_BY_SIDE := tests/unit tests/integration --numprocesses auto --maxprocesses 4 --dist loadfile
+SIDE_BY_SIDE := tests/unit tests/handlers tests/integration --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: run test test-full check unit engines bench picture lock clean
 
@@ -23,7 +23,7 @@ test-full: $(VENV)/.dev check
 	$(BIN)/python -m pytest tests/browser
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest tests/unit tests/handlers
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -133,7 +133,7 @@ def _origin(planned: ExportPlan, options: ExportOptions, provenance: Provenance)
     source = _source(provenance)
     if provenance.sha256:
         source.append((_said("sha256"), provenance.sha256))
-    effects = [(effect.label, effect.removes_alone, effect.removes_first) for effect in provenance.rule_effects]
+    effects = [(effect.label.said(), effect.removes_alone, effect.removes_first) for effect in provenance.rule_effects]
     verdicts = [
         ("undecided", options.undecided, planned.dropped["undecided"]),
         ("tie", options.ties, planned.dropped["ties"]),

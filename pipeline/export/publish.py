@@ -11,6 +11,7 @@ from typing import Any, Literal
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 from pydantic import BaseModel, Field, field_validator
 
+from pipeline.base import words
 from pipeline.base.errors import StudioError, Wrong
 from pipeline.base.project import Project
 from pipeline.export import card, exported
@@ -221,10 +222,16 @@ def publish(
         stage("publish.stage.sending")
         repositories.upload(planned.repository, "dataset", wanted, on_bytes)
         stage("publish.stage.committing")
-        message = options.message.strip() or f"Publish {name}"
+        message = options.message.strip() or _title(name)
         head = repositories.commit(planned.repository, "dataset", wanted, message, marker, planned.head)
         _verify(planned, head, options)
     return _remember(project, name, planned, head, who), not planned.nothing
+
+
+def _title(name: str) -> str:
+    """Return the title of a commit, in the language of most of the Hub."""
+    with words.speaking(words.ENGLISH):
+        return words.say("publish.commit", name=name)
 
 
 def found(project: Project, name: str, planned: Plan) -> Published:

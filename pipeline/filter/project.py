@@ -9,8 +9,13 @@ from pipeline.review.project import settled_of
 
 
 def recipe_of(of: Project) -> filter_recipe.Recipe:
-    """Return the project's filter recipe; the default one until another is saved."""
-    return filter_recipe.Recipe.model_validate(of.read().recipe or {})
+    """Return the project's filter recipe; the default one until another is saved.
+
+    What it asks of a rule that is not there any more (an extension that was taken away) is left out.
+    """
+    saved = of.read().recipe or {}
+    known = filter_recipe.Recipe.model_fields
+    return filter_recipe.Recipe.model_validate({name: value for name, value in saved.items() if name in known})
 
 
 def save_recipe(of: Project, recipe: filter_recipe.Recipe) -> None:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, pairwise
 from math import floor
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
-from pydantic import BaseModel, Field, model_validator
-from pydantic.config import JsonDict
+from pydantic import BaseModel, PlainSerializer, PlainValidator, create_model
 
-from pipeline.base.errors import Wrong
-from pipeline.base.message import message
+from pipeline.base import words
+from pipeline.base.message import Message, verbatim
 from pipeline.base.pair import Pair
+from pipeline.filter.rule import PARTS, Over, rules
 from pipeline.models.tokens import PairCounts
 from pipeline.review.settle import Settled
 
-PARTS: tuple[Literal["prompt", "chosen", "rejected"], ...] = ("prompt", "chosen", "rejected")
+__all__ = ["PARTS", "Distributions", "Filtered", "Recipe", "RuleEffect", "apply", "distributions"]
+
 EXAMPLES = 5
 UNRATED = "unrated"
 NO_SOURCE = "(none)"
@@ -28,14 +29,8 @@ RATINGS = ("1", "2", "3", "4", "5", UNRATED)
 TOKEN_EDGES = (0, 10, 25, 50, 100, 200, 400, 800, 1600)
 TOKEN_BINS = (*(f"{low}–{high - 1}" for low, high in pairwise(TOKEN_EDGES)), f"{TOKEN_EDGES[-1]}+")
 
-_REVIEW: JsonDict = {"group": "review"}
-_TOKENS: JsonDict = {"group": "tokens", "unit": "tokens"}
-_TEXT: JsonDict = {"group": "text"}
 
-_Rule = tuple[str, str, list[bool]]  # field of the recipe, label, whether each pair passes
-
-
-class Recipe(BaseModel, extra="forbid"):
+class _Recipe(BaseModel, extra="forbid"):
     """Rules a pair must satisfy, all of them, to be kept.
 
     They are applied in the order of the fields; one left at its neutral value (off, any, None, 0, empty) is not. A rule
@@ -43,82 +38,25 @@ class Recipe(BaseModel, extra="forbid"):
     agree.
     """
 
-    only_reviewed: bool = Field(
-        False,
-        description="Keep only pairs with at least one submitted answer; off, so that one can go on without review.",
-        json_schema_extra=_REVIEW,
-    )
-    min_relevance: float | None = Field(
-        None,
-        ge=1,
-        le=5,
-        description="Smallest mean rating by the reviewers; pairs without a rating are removed. Empty: any.",
-        json_schema_extra={**_REVIEW, "unit": "1–5"},
-    )
-    preference_agrees: Literal["any", "agrees", "decided"] = Field(
-        "any",
-        description=(
-            "agrees: most reviewers prefer chosen; decided: most prefer chosen, or most prefer rejected; "
-            "any: also ties, undecided pairs and those nobody compared."
-        ),
-        json_schema_extra=_REVIEW,
-    )
-    sources: list[str] = Field(
-        default_factory=list,
-        description="Sources to keep; empty: all.",
-        json_schema_extra={"group": "source"},
-    )
-    min_prompt_tokens: int = Field(0, ge=0, description="Shortest prompt, all its turns.", json_schema_extra=_TOKENS)
-    max_prompt_tokens: int | None = Field(
-        None, ge=0, description="Longest prompt, all its turns; empty: any.", json_schema_extra=_TOKENS
-    )
-    min_chosen_tokens: int = Field(10, ge=0, description="Shortest chosen completion.", json_schema_extra=_TOKENS)
-    max_chosen_tokens: int | None = Field(
-        None, ge=0, description="Longest chosen completion; empty: any.", json_schema_extra=_TOKENS
-    )
-    min_rejected_tokens: int = Field(10, ge=0, description="Shortest rejected completion.", json_schema_extra=_TOKENS)
-    max_rejected_tokens: int | None = Field(
-        None, ge=0, description="Longest rejected completion; empty: any.", json_schema_extra=_TOKENS
-    )
-    contains: str = Field(
-        "",
-        max_length=1000,
-        description="Text that some turn contains, upper and lower case alike; empty: any.",
-        json_schema_extra=_TEXT,
-    )
-    contains_not: str = Field(
-        "",
-        max_length=1000,
-        description="Text that no turn contains, upper and lower case alike; empty: any.",
-        json_schema_extra=_TEXT,
-    )
-    drop_duplicates: bool = Field(
-        True,
-        description="Keep one of several pairs with equal prompt, chosen and rejected: a reviewed one if there is one.",
-        json_schema_extra={"group": "quality"},
-    )
 
-    @model_validator(mode="after")
-    def _bounds_in_order(self) -> Self:
-        for part in PARTS:
-            low, high = self.token_bounds(part)
-            if high is not None and high < low:
-                raise Wrong("filter.bounds", part=message(f"part.{part}"), high=high, low=low)
-        return self
+if TYPE_CHECKING:
 
-    def token_bounds(self, part: Literal["prompt", "chosen", "rejected"]) -> tuple[int, int | None]:
-        """Return the smallest and largest token count allowed; None is no upper bound.
+    class Recipe(_Recipe):
+        """See `_Recipe`; its fields are those of the rules there are."""
 
-        Args:
-            part: The part of the pair.
-        """
-        match part:
-            case "prompt":
-                return self.min_prompt_tokens, self.max_prompt_tokens
-            case "chosen":
-                return self.min_chosen_tokens, self.max_chosen_tokens
-            case "rejected":
-                return self.min_rejected_tokens, self.max_rejected_tokens
+else:
+    # pydantic collects the fields of several bases from the last one on.
+    _bases = (*reversed([rule.fields for rule in rules()]), _Recipe)
+    Recipe = create_model("Recipe", __base__=_bases, __doc__=_Recipe.__doc__, __module__=__name__)
+
+
+def _as_message(value: object) -> Message:
+    return value if isinstance(value, Message) else verbatim(str(value))
+
+
+def _in_english(said: Message) -> str:
+    with words.speaking(words.ENGLISH):
+        return said.said()
 
 
 @dataclass(frozen=True)
@@ -127,14 +65,14 @@ class RuleEffect:
 
     Attributes:
         rule: Name of the recipe's field.
-        label: What a kept pair satisfies, in words.
+        label: What a kept pair satisfies; for programs its English words.
         removes_alone: Pairs of all pairs that this rule removes by itself.
         removes_first: Pairs that this rule removes after the rules before it; these sum up to what was removed.
         examples: Ids of the first few pairs that this rule removes by itself.
     """
 
     rule: str
-    label: str
+    label: Annotated[Message, PlainValidator(_as_message), PlainSerializer(_in_english)]
     removes_alone: int
     removes_first: int
     examples: list[str] = field(default_factory=list)
@@ -194,82 +132,17 @@ def apply(
     """
     if len(counts) != len(pairs):
         raise ValueError(f"{len(counts)} token counts for {len(pairs)} pairs.")
+    over = Over(pairs, [settled.get(pair.record_id) for pair in pairs], counts, unit)
     left = [True] * len(pairs)
     effects = []
-    for rule, label, passes in _rules(pairs, settled, counts, recipe, unit):
-        fails = [index for index, passed in enumerate(passes) if not passed]
+    for asked in (asked for rule in rules() for asked in rule.asks(recipe, over)):
+        fails = [index for index, passed in enumerate(asked.passes) if not passed]
         examples = [pairs[index].record_id for index in fails[:EXAMPLES]]
-        effects.append(RuleEffect(rule, label, len(fails), sum(left[index] for index in fails), examples))
+        first = sum(left[index] for index in fails)
+        effects.append(RuleEffect(asked.field, asked.label, len(fails), first, examples))
         for index in fails:
             left[index] = False
     return Filtered(list(compress(pairs, left)), len(pairs), effects)
-
-
-def _rules(
-    pairs: Sequence[Pair],
-    settled: Mapping[str, Settled],
-    counts: Sequence[PairCounts],
-    recipe: Recipe,
-    unit: str,
-) -> Iterator[_Rule]:
-    """Yield each rule that is not neutral, in the order of the recipe's fields."""
-    yield from _review_rules([settled.get(pair.record_id) for pair in pairs], recipe)
-    if recipe.sources:
-        wanted = set(recipe.sources)
-        label = f"source is {' or '.join(source or NO_SOURCE for source in recipe.sources)}"
-        yield "sources", label, [pair.source in wanted for pair in pairs]
-    for part in PARTS:
-        low, high = recipe.token_bounds(part)
-        lengths = [getattr(count, part) for count in counts]
-        if low:
-            yield f"min_{part}_tokens", f"{part} of at least {low} {unit}", [length >= low for length in lengths]
-        if high is not None:
-            yield f"max_{part}_tokens", f"{part} of at most {high} {unit}", [length <= high for length in lengths]
-    if recipe.contains.strip():
-        yield "contains", f"contains “{recipe.contains}”", _contains(pairs, recipe.contains)
-    if recipe.contains_not.strip():
-        yield (
-            "contains_not",
-            f"does not contain “{recipe.contains_not}”",
-            [not hit for hit in _contains(pairs, recipe.contains_not)],
-        )
-    if recipe.drop_duplicates:
-        yield "drop_duplicates", "not a duplicate of a kept pair", _first_of_duplicates(pairs, settled)
-
-
-def _review_rules(verdicts: Sequence[Settled | None], recipe: Recipe) -> Iterator[_Rule]:
-    """Yield the rules about what reviewers said; None stands for a pair nobody reviewed."""
-    if recipe.only_reviewed:
-        yield "only_reviewed", "reviewed", [verdict is not None for verdict in verdicts]
-    if recipe.min_relevance is not None:
-        label = f"mean rating of at least {recipe.min_relevance:g}"
-        ratings = (None if verdict is None else verdict.relevance for verdict in verdicts)
-        yield "min_relevance", label, [rating is not None and rating >= recipe.min_relevance for rating in ratings]
-    if recipe.preference_agrees != "any":
-        agrees = recipe.preference_agrees == "agrees"
-        wanted = {"chosen"} if agrees else {"chosen", "rejected"}
-        passes = [verdict is not None and verdict.preference in wanted for verdict in verdicts]
-        yield "preference_agrees", "reviewers prefer chosen" if agrees else "reviewers decided", passes
-
-
-def _contains(pairs: Sequence[Pair], text: str) -> list[bool]:
-    """Return for each pair whether one of its turns contains the text, regardless of case."""
-    needle = text.casefold()
-    return [any(needle in turn.content.casefold() for part in PARTS for turn in getattr(pair, part)) for pair in pairs]
-
-
-def _first_of_duplicates(pairs: Sequence[Pair], settled: Mapping[str, Settled]) -> list[bool]:
-    """Return for each pair whether it is the one to keep of its exact duplicates: the first reviewed, else the first.
-
-    Exact duplicates share the id up to the occurrence number; see `pipeline.base.pair.identify`.
-    """
-    keep: dict[str, tuple[bool, int]] = {}
-    for index, pair in enumerate(pairs):
-        candidate = (pair.record_id not in settled, index)
-        digest = pair.record_id.partition("-")[0]
-        keep[digest] = min(keep.get(digest, candidate), candidate)
-    first = {index for _, index in keep.values()}
-    return [index in first for index in range(len(pairs))]
 
 
 def distributions(

@@ -1,4 +1,4 @@
-"""The Evaluate tab in a browser: what it says before a run, results of two tiny models, both answering a prompt."""
+"""The Evaluate tab in a browser: results of two tiny models, both answering a prompt."""
 
 from __future__ import annotations
 
@@ -18,30 +18,6 @@ def choose_model(page: Page, path: Path) -> None:
     field = page.locator("#evaluate-tuned input")
     field.fill(str(path))
     field.press("Enter")
-
-
-def test_the_check_names_what_is_missing(page: Page, studio: App, tmp_path: Path) -> None:
-    project = make_project(studio.home, "unscored", tmp_path, pairs=64)
-    open_tab(page, studio, project, "Evaluate")
-    check, start = page.locator("#evaluate-check"), page.locator("#evaluate-start")
-    expect(check).to_contain_text("No trained model is chosen.", timeout=OPEN_MS)
-    expect(start).to_be_disabled()
-
-    choose_model(page, make_tiny_model(tmp_path / "tiny-tuned", seed=1))
-    expect(check).to_contain_text("16 pairs, by each model")
-    expect(check).to_contain_text("the Hub cannot be reached")  # the studio under test is offline
-    page.get_by_label("A file of mine").check()
-    expect(check).to_contain_text("No file with questions is chosen.")
-    page.get_by_label("Small bundled sample").check()
-    expect(check).to_contain_text("Small bundled sample (not TruthfulQA)")
-    expect(check).to_contain_text("40 questions, by each model")
-    expect(start).to_be_enabled()
-
-    page.locator("#evaluate-reviewed input").uncheck()
-    expect(check).not_to_contain_text("16 pairs")
-    page.locator("#evaluate-truthful input").uncheck()
-    expect(check).to_contain_text("Nothing is chosen to be scored.")
-    expect(start).to_be_disabled()
 
 
 def test_two_models_are_scored_and_asked(page: Page, studio: App, tmp_path: Path) -> None:

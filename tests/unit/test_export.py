@@ -15,6 +15,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import verbatim
 from pipeline.base.pair import Message, Pair, as_messages
 from pipeline.export.options import ExportOptions, Provenance
 from pipeline.export.writing import plan, write
@@ -44,7 +45,7 @@ def provenance() -> Provenance:
         sha256="0" * 64,
         languages=["en", "zh"],
         recipe={"min_relevance": 3.0},
-        rule_effects=[RuleEffect("min_relevance", "mean rating of at least 3", 7, 5, ["x"])],
+        rule_effects=[RuleEffect("min_relevance", verbatim("mean rating of at least 3"), 7, 5, ["x"])],
         settle_policy={"preference": "plurality"},
         annotators=2,
         created="2026-11-20T12:00:00+00:00",
@@ -312,6 +313,7 @@ import resource, sys
 from pathlib import Path
 from tests.unit.test_export import pair, provenance
 from pipeline.base.errors import StudioError
+from pipeline.base.message import verbatim
 from pipeline.export.options import ExportOptions
 from pipeline.export.writing import write
 

@@ -118,7 +118,7 @@ def test_by_default_short_completions_and_duplicates_go() -> None:
         ("min_rejected_tokens", 1),
         ("drop_duplicates", 1),
     ]
-    assert filtered.removed[0].label == "chosen of at least 10 words (estimate)"
+    assert str(filtered.removed[0].label) == "has a chosen answer of at least 10 words (estimate)"
 
 
 def test_of_duplicates_the_reviewed_one_stays() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base import members
+from pipeline.command.main import main
 from pipeline.dataset.layout import layouts
 from pipeline.dataset.reading import LayoutUnknown, load_file
 
@@ -37,7 +38,9 @@ def test_every_layout_of_this_program_has_words_and_a_name_of_its_own() -> None:
     assert [name for name in names if f"layout.{name}" not in words] == []
 
 
-def test_a_layout_of_one_file_outside_the_tree_reads_a_file(extensions: Path, tmp_path: Path) -> None:
+def test_a_layout_of_one_file_outside_the_tree_reads_a_file(
+    extensions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "votes.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     with pytest.raises(LayoutUnknown):
@@ -51,3 +54,7 @@ def test_a_layout_of_one_file_outside_the_tree_reads_a_file(extensions: Path, tm
     assert said == [("1 + 1?", "2", "3"), ("2 + 2?", "4", "5")]
     assert [(bad.number, str(bad.reason)) for bad in loaded.bad_rows] == [(3, "winner is empty")]
     assert str(loaded.recognised) == "Layout “votes”: “answer_a” and “answer_b”."
+    monkeypatch.setenv("ALIGN_STUDIO_HOME", str(tmp_path / "home"))
+    assert main(["dataset", "check", str(file), "--json"]) == 0
+    checked = json.loads(capsys.readouterr().out)
+    assert (checked["layout"], checked["pairs"], checked["unusable"][0]["number"]) == ("votes", 2, 3)

@@ -72,6 +72,11 @@ def test_a_load_makes_a_project_and_belongs_to_none(home: Home, ledger: Ledger) 
     assert ledger.latest("", "load") is not None and ledger.of("bob").latest("", "load") is None
 
 
+def test_a_load_of_somebody_elses_makes_their_project(home: Home, ledger: Ledger) -> None:
+    found = ended(ledger, loads.start(ledger.of("ada"), LoadOptions(kind="sample")))
+    assert project.names(home) == [] and project.names(home.of("ada")) == [found.project]
+
+
 @pytest.mark.parametrize("by_hand", [False, True])
 def test_an_upload_waits_for_its_columns_and_goes_on_from_what_was_read(
     home: Home, ledger: Ledger, tmp_path: Path, by_hand: bool

@@ -44,26 +44,15 @@ def saved(project: Project, recipe: Recipe) -> Markup:
     return line(say("filter.state.saved" if project.read().recipe is not None else "filter.state.default"))
 
 
-def rules(outcome: Filtered, recipe: Recipe, unit: str) -> tuple[dict[str, Any], list[Effect]]:
+def rules(outcome: Filtered) -> tuple[dict[str, Any], list[Effect]]:
     """Return what each rule removes, as the value of a table and as the effects its rows stand for."""
-    effects = [(_label(effect.rule, recipe, unit), effect.removes_alone, effect.examples) for effect in outcome.removed]
+    effects = [(effect.label.said(), effect.removes_alone, effect.examples) for effect in outcome.removed]
     rows = [
         [label, f"{alone:,}", f"{effect.removes_first:,}"]
         for (label, alone, _), effect in zip(effects, outcome.removed, strict=True)
     ]
     headers = [say(f"filter.column.{name}") for name in ("rule", "alone", "after")]
     return {"headers": headers, "data": rows or [[say("filter.no_rule"), "0", "0"]]}, effects
-
-
-def _label(rule: str, recipe: Recipe, unit: str) -> str:
-    """Return what a rule asks of a pair, in the visitor's language."""
-    value = getattr(recipe, rule)
-    if rule == "sources":
-        value = say("filter.or").join(source_name(source) for source in value)
-    if rule == "preference_agrees":
-        return say(f"filter.rule.{rule}.{value}")
-    shown = f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else value
-    return say(f"filter.rule.{rule}", value=shown, unit=pair_view.unit_name(unit))
 
 
 def plots(project: Project, outcome: Filtered, part: str, unit: str) -> Update:

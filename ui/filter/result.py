@@ -98,7 +98,7 @@ def draw(project: Project, recipe: Recipe, part: str) -> Update:
         part: The part of a pair whose lengths are plotted.
     """
     found, unit = filtered(project, recipe), counts_of(project).unit
-    table, effects = outcome.rules(found, recipe, unit)
+    table, effects = outcome.rules(found)
     return {
         "count": outcome.count(found),
         "problem": gr.update(value=notice(say("filter.nothing")), visible=not found.kept),

@@ -24,7 +24,7 @@ from ui.text import say, t
 
 REVIEW = ("only_reviewed", "min_relevance", "preference_agrees")
 LENGTHS = tuple(f"{bound}_{part}_tokens" for part in PARTS for bound in ("min", "max"))
-OTHERS = ("sources", "contains", "contains_not", "drop_duplicates")
+OTHERS = tuple(name for name in Recipe.model_fields if name not in (*REVIEW, *LENGTHS))
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def opened(visit: Visit, given: Given) -> Update:
         return {"empty": here, "go": here, "body": away, "rules.model": "", "results.count": "", "read": ""}
     recipe, counted = recipe_of(project), summary_of(project).sources
     choices = [(f"{outcome.source_name(source)} · {count:,}", source) for source, count in counted.items()]
-    sources = gr.update(choices=choices, value=recipe.sources, visible=len(choices) > 1)
+    sources = gr.update(choices=choices, value=recipe.model_dump()["sources"], visible=len(choices) > 1)
     return {
         **{"empty": away, "go": away, "body": here},
         **prefixed("rules.form.", {**filter_rules.shown(recipe), "sources": sources}),

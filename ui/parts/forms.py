@@ -93,14 +93,14 @@ def control(model: type[BaseModel], prefix: str, name: str, choices: list[str] |
     kind = _kind(info.annotation)
     empty = "" if kind is str else None  # pydantic has a marker instead of a default where a value is required
     common: dict[str, Any] = {
-        "label": t(f"{prefix}.{name}"),
+        "label": _words(f"{prefix}.{name}", name),
         "info": t(f"{prefix}.{name}.help") if has(f"{prefix}.{name}.help") else _help(info),
         "elem_id": f"{prefix}-{name.replace('_', '-')}",
         "value": empty if info.is_required() else info.get_default(call_default_factory=True),
         "min_width": 220,
     }
     if get_origin(kind) is Literal:
-        options = [(t(f"{prefix}.{name}.{choice}"), choice) for choice in get_args(kind)]
+        options = [(_words(f"{prefix}.{name}.{choice}", choice), choice) for choice in get_args(kind)]
         return gr.Radio(choices=options, **common)
     if kind is bool:
         return gr.Checkbox(**common)
@@ -114,6 +114,11 @@ def control(model: type[BaseModel], prefix: str, name: str, choices: list[str] |
         return gr.Dropdown(choices=choices, allow_custom_value=True, **common)
     lines = int(_extra(info, "lines") or 1)
     return gr.Textbox(lines=lines, max_lines=max(lines, 12), **common)
+
+
+def _words(key: str, name: str) -> Any:
+    """Return the words of a label; what an extension brings without words is called by its name."""
+    return t(key) if has(key) else name.replace("_", " ").capitalize()
 
 
 def _help(info: FieldInfo) -> str:

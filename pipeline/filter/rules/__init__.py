@@ -1,0 +1,1 @@
+"""The rules of a recipe, one file each; see `pipeline.filter.rule`."""

@@ -1,0 +1,91 @@
+"""The page without a browser: it is built once, and its handlers are called for a visit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.base.settings import Settings
+from pipeline.runs import launch
+from pipeline.studio import Studio
+from pipeline.visit import Visit
+from ui import layout
+from ui.handlers import Asked, Handler, Update, Wired, Wiring
+
+
+@dataclass(frozen=True)
+class Built:
+    """The page's handlers with what their parts hold when the page is opened."""
+
+    wired: list[Wired]
+
+    def of(self, handler: Handler) -> Wired:
+        """Return how a handler was wired first."""
+        return next(each for each in self.wired if each.handler is handler)
+
+    def given(self, wired: Wired, **changed: Any) -> dict[str, Any]:
+        """Return what a handler is given on a fresh page."""
+        return {"asked": Asked("page"), **{name: initial(wired.parts[name]) for name in wired.inputs}, **changed}
+
+    def call(self, handler: Handler, visit: Visit, /, **changed: Any) -> Update:
+        """Call a handler as the page would: nothing but the parts it was wired to goes in or comes out.
+
+        Args:
+            handler: The function.
+            visit: Who asks.
+            **changed: What a part holds, by its name with `__` for the dots; the others hold what they do at first.
+        """
+        wired = self.of(handler)
+        names = {name.replace("__", "."): value for name, value in changed.items()}
+        assert names.keys() <= {*wired.inputs, "event"}, f"{names.keys()} of {wired.inputs}"
+        updates = handler(visit, self.given(wired, **names))
+        assert updates.keys() <= set(wired.outputs), f"{updates.keys() - set(wired.outputs)} are no outputs"
+        return updates
+
+
+def initial(part: Any) -> Any:
+    """Return what a part holds when the page is opened."""
+    value = getattr(part, "value", None)
+    return value() if callable(value) else value
+
+
+def value(update: Any) -> Any:
+    """Return the value that an update gives a part."""
+    return update.get("value") if isinstance(update, dict) and "__type__" in update else update
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The page, built once."""
+    studio = Studio(Settings(home=tmp_path_factory.mktemp("page") / "home"))
+    wiring = Wiring(lambda request: Visit(studio))
+    layout.build(studio, wiring)
+    return Built(wiring.wired)
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Studio:
+    """A studio with a home of its own; nothing is started."""
+    return Studio(Settings(home=tmp_path / "home"))
+
+
+@pytest.fixture
+def visit(studio: Studio) -> Visit:
+    """The one person of a studio on their own machine."""
+    return Visit(studio)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[str]]]:
+    """Commands of the supervisors that would have been started."""
+    commands: list[list[str]] = []
+
+    def start(command: list[str], **more: Any) -> None:
+        commands.append(command)
+
+    monkeypatch.setattr(launch, "start_detached", start)
+    yield commands
