@@ -460,6 +460,7 @@ def test_chinese_is_spoken_throughout(do: Do, tmp_path: Path, ledger: Ledger, mo
     outputs = [
         do("dataset", "load", file, "--lang", "zh"),
         do("dataset", "show", "pairs", "--lang", "zh"),
+        do("filter", "pairs", "--lang", "zh"),
         do("runs", "list", "--lang", "zh"),
         do("runs", "show", run.id, "--lang", "zh"),
         do("runs", "show", "nothing", "--lang", "zh"),
