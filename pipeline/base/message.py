@@ -109,7 +109,7 @@ def worded(what: Message | str, /, **values: Any) -> Message:
     """Return what is given as a message: a code with its values, or a message as it is."""
     if isinstance(what, Message):
         return what
-    return message(what, **values) if _CODE.fullmatch(what) else verbatim(what)
+    return message(what, **values) if values or _CODE.fullmatch(what) else verbatim(what)
 
 
 def verbatim(what: str, why: str = "", next: str = "") -> Message:

@@ -105,6 +105,9 @@ def _default(info: FieldInfo) -> str:
 
 def allowed(info: FieldInfo) -> str:
     """Return a field's bounds or choices in words, "" where there are none."""
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    if isinstance(choices := extra.get("choices"), list):
+        return ", ".join(map(str, choices))
     for annotation in (info.annotation, *get_args(info.annotation)):
         if get_origin(annotation) is Literal:
             return ", ".join(map(str, get_args(annotation)))

@@ -48,8 +48,13 @@ class SignedOut(Exception):
     """The Hub does not take the token any more: the Job goes on, but cannot be followed."""
 
 
-class Carrier:
-    """Carries one run with place "job"; made anew by each supervisor of the run."""
+def carry(ledger: Ledger, run: Run) -> None:
+    """Carry a run in a Job; see `_Carried.carry`."""
+    _Carried(ledger, run).carry()
+
+
+class _Carried:
+    """One run in a Job; made anew by each supervisor of the run."""
 
     def __init__(self, ledger: Ledger, run: Run) -> None:
         self.ledger = ledger

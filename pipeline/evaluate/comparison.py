@@ -9,27 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.base.message import Message, message
+from pipeline.evaluate.task import task_of
+
 Result = Mapping[str, Any]  # a `result` event of the evaluation worker
 Samples = dict[str, float | None]
 Finding = Literal["none", "undirected", "few", "unknown", "same", "better", "worse"]
 
 BASE, TUNED, FURTHER = "base", "tuned", "further-"  # roles; the last has a number behind it: further-1
 
-
-HEADLINES = {
-    "truthfulqa:mc": ("truthfulqa_mc1", "truthfulqa_mc2"),
-    "reviewed_pairs": ("pref_acc_norm", "pref_margin_norm"),
-}
-LABELS = {
-    "truthfulqa_mc1": "mc1: the single true answer is the most likely one",
-    "truthfulqa_mc2": "mc2: share of probability on true answers",
-    "pref_acc_norm": "preference accuracy, per token",
-    "pref_margin_norm": "margin of chosen over rejected, nats per token",
-    "pref_acc": "preference accuracy, whole answers (favours the shorter)",
-    "pref_tie": "share of ties",
-    "pref_nan": "share of pairs without a finite score",
-}
-_UNDIRECTED = frozenset({"pref_tie", "pref_nan"})  # neither more nor less of it is better
 _ENOUGH = 10  # samples below which a standard error says nothing
 _Z = 1.96  # two-sided 95 % of the normal distribution
 
@@ -41,7 +29,6 @@ class Row:
     Attributes:
         task: lighteval's name of the task.
         metric: lighteval's name of the metric.
-        label: The metric in words.
         headline: Whether it is one to look at first.
         base: The base model's score; None when it is not a number.
         base_stderr: Its standard error.
@@ -54,12 +41,11 @@ class Row:
         samples: Samples scored.
         available: Samples the task has.
         dropped: Pairs left out, by reason.
-        note: Why there is no difference, or "".
+        note: Why there is no difference; None where there is one.
     """
 
     task: str
     metric: str
-    label: str
     headline: bool
     base: float | None
     base_stderr: float | None
@@ -71,7 +57,7 @@ class Row:
     samples: int
     available: int
     dropped: dict[str, int]
-    note: str = ""
+    note: Message | None = None
 
     @property
     def partial(self) -> bool:
@@ -98,7 +84,7 @@ def compare(results: Sequence[Result], folder: Path | None = None, role: str = T
         one, other = by_role[BASE].get(task), by_role[role].get(task)
         if one is None and other is None:
             continue
-        headlines = HEADLINES.get(task, ())
+        headlines = [metric.name for metric in task_of(task).metrics if metric.headline]
         metrics = dict.fromkeys([*headlines, *((one or {}).get("scores", {})), *((other or {}).get("scores", {}))])
         for metric in metrics:
             pair = (samples[BASE].get((task, metric)), samples[role].get((task, metric)))
@@ -119,15 +105,15 @@ def _row(
     scores = [_value(result, "scores", metric) for result in (base, tuned)]
     errors = [_value(result, "stderr", metric) for result in (base, tuned)]
     difference = error = None
-    paired, note = False, ""
+    paired, note = False, None
     if base is None or tuned is None:
-        note = f"The {'base' if base is None else 'tuned'} model has no result of this task."
+        note = message("comparison.no_base" if base is None else "comparison.no_tuned")
     elif base.get("settings") != tuned.get("settings") or base["samples"] != tuned["samples"]:
-        note = "The models were scored with different settings or samples."
+        note = message("comparison.settings")
     elif scores[0] is None or scores[1] is None:
-        note = "A score is not a number."
+        note = message("comparison.no_number")
     elif samples[0] is not None and samples[1] is not None and samples[0].keys() != samples[1].keys():
-        note = "The models were scored on different samples."
+        note = message("comparison.samples")
     else:
         difference = scores[1] - scores[0]
         error = paired_stderr(samples[0], samples[1]) if samples[0] and samples[1] else None
@@ -137,7 +123,6 @@ def _row(
     return Row(
         task=task,
         metric=metric,
-        label=LABELS.get(metric, metric),
         headline=headline,
         base=scores[0],
         base_stderr=errors[0],
@@ -235,7 +220,7 @@ def finding(row: Row) -> Finding:
     """
     if row.difference is None:
         return "none"
-    if row.metric in _UNDIRECTED:
+    if not task_of(row.task).metric(row.metric).directed:
         return "undirected"
     if row.samples < _ENOUGH:
         return "few"
@@ -263,24 +248,3 @@ def interval_words(row: Row) -> tuple[str, str]:
     low, high = interval(row) or (0.0, 0.0)
     decimals = max(0, _decimals(row.difference_stderr)) if row.difference_stderr else 0
     return f"{low:+.{decimals}f}", f"{high:+.{decimals}f}"
-
-
-def verdict(row: Row) -> str:
-    """Return what a row says, in plain words.
-
-    Args:
-        row: From `compare`.
-    """
-    found = finding(row)
-    part = f" Only {row.samples} of {row.available} samples were scored." if row.partial else ""
-    if found in ("better", "worse"):
-        low, high = interval_words(row)
-        words = f"95 % of such intervals hold the true difference: {low} to {high}"
-        return f"Evidence that the tuned model is {found} ({words}).{part}"
-    return {
-        "none": f"No comparison. {row.note}",
-        "undirected": "",
-        "few": f"Too few samples ({row.samples}) to say anything.",
-        "unknown": "No standard error, so nothing can be said about the difference.",
-        "same": f"No evidence of a change.{part}",
-    }[found]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import StudioError
+from pipeline.base.message import message
 from pipeline.base.project import Project
 from pipeline.evaluate import job
 from pipeline.evaluate.check import preflight
@@ -94,7 +95,7 @@ def start(ledger: Ledger, project: Project, options: EvaluateOptions, where: Job
     found = preflight(ledger, project, options, where=where)
     found.stop_if_blocked()
     known = {str(model.path): model.name for model in trainings.models(ledger, project)}
-    wanted = spec(project, options, known)
+    wanted = spec(project, options, known) | (where.place if where else {})
     offer = found.numbers.offer
     if offer is not None:
         wanted |= remote.placed(offer, account.require_jobs())
@@ -104,7 +105,8 @@ def start(ledger: Ledger, project: Project, options: EvaluateOptions, where: Job
     if offer is not None:
         wanted["remote"] = job.remote(project, options, wanted, fetch=wanted["output_dir"])
     project.evaluations.mkdir(mode=0o700, exist_ok=True)
-    title = f"Evaluate {next(model['name'] for model in wanted['models'] if model['role'] == TUNED)}"
+    tuned = next(model["name"] for model in wanted["models"] if model["role"] == TUNED)
+    title = message("evaluation.title", model=tuned)
     return launch.start(ledger, "evaluate", project.name, title, wanted)
 
 
@@ -178,12 +180,12 @@ def answer(
         StudioError: There is no prompt or a model cannot be loaded.
     """
     if not prompt.strip():
-        raise StudioError("There is nothing to answer.", "The prompt is empty.", "Write a prompt.")
+        raise StudioError("evaluation.no_prompt")
     for name in models.values():
         problem = reference.problem(name)
         if problem is not None:
             raise StudioError(problem)
-    title = f"Answer “{prompt.strip().splitlines()[0][:40]}”"
+    title = message("evaluation.answer_title", prompt=prompt.strip().splitlines()[0][:40])
     wanted = answer_spec(models, prompt, options or AnswerOptions())
     return launch.start(ledger, "answer", project.name, title, wanted)
 

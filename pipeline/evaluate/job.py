@@ -4,34 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import StudioError
-from pipeline.base.preflight import Notice
+from pipeline.base.message import Message, message
 from pipeline.base.project import Project
-from pipeline.evaluate.options import REVIEWED, TRUTHFULQA, EvaluateOptions
-from pipeline.export import exported
+from pipeline.evaluate.options import EvaluateOptions
+from pipeline.evaluate.task import task_of
 from pipeline.hardware import pace
 from pipeline.hardware.flavors import Flavor, Need
-from pipeline.hardware.machine import size
-from pipeline.hub import look
-from pipeline.models import reference, tokens
+from pipeline.models import reference
 from pipeline.models.shape import ModelShape
-from pipeline.train.check import lengths
 
 ENGINE = "lighteval"
-DATA, OUTPUT = "data", "output"  # in the Job's work folder
-TEST_FILE = f"{DATA}/test.jsonl"
-LARGEST_FILE = 20 << 20  # of questions sent along, bytes
+OUTPUT = "output"  # in the Job's work folder
 
 _BYTES = {"float32": 4, "bfloat16": 2}
 _LOGIT_BYTES = {"float32": 12, "bfloat16": 14}  # see memory
 _PROCESS = int(2e9)  # Python, torch, CUDA and lighteval before any weights, bytes; assumed
-_CHOICES = {TRUTHFULQA: 30, REVIEWED: 2}  # sequences of a sample at most: mc1's and mc2's choices; chosen, rejected
-_QUESTION_TOKENS, _QUESTION_CHOICES = 250, 12  # of TruthfulQA with its six example questions, about
 _DOWNLOAD_BYTES_PER_S = 50e6  # a model's weights from the Hub to a Job; assumed
-_FALLBACK_TOKENS = 1024  # of a pair, where the test split cannot be read
 
 
 @dataclass(frozen=True)
@@ -59,26 +49,9 @@ def load(project: Project, options: EvaluateOptions, samples: Mapping[str, int])
     """
     longest, total = {}, {}
     for task, count in samples.items():
-        if task == TRUTHFULQA:
-            longest[task] = _QUESTION_TOKENS
-            total[task] = count * _QUESTION_CHOICES * _QUESTION_TOKENS
-        else:
-            longest[task], total[task] = _pair_tokens(project, options, count)
+        reading = task_of(task).reading(project, options, count)
+        longest[task], total[task] = reading.longest, reading.total
     return Load({role: reference.shape(name) for role, name in options.models.items()}, longest, total)
-
-
-def _pair_tokens(project: Project, options: EvaluateOptions, count: int) -> tuple[int, int]:
-    """Return the tokens of the test split's longest sequence, and of all sequences of so many pairs."""
-    file = exported.split_file(project, options.dataset, "test")
-    try:
-        counts = lengths(file, tokens.counter(reference.path_for_worker(options.tuned))) if file else []
-    except StudioError:  # a damaged split is told elsewhere
-        counts = []
-    if not counts:
-        return _FALLBACK_TOKENS, count * 2 * _FALLBACK_TOKENS
-    longest = max(each.prompt + max(each.chosen, each.rejected) for each in counts)
-    whole = sum(2 * each.prompt + each.chosen + each.rejected for each in counts)
-    return longest, round(whole * count / len(counts))
 
 
 def memory(asked: Load, options: EvaluateOptions) -> int | None:
@@ -109,7 +82,7 @@ def memory(asked: Load, options: EvaluateOptions) -> int | None:
 
 
 def _sequences(task: str, batch_size: int) -> int:
-    choices = _CHOICES[task]
+    choices = task_of(task).choices
     return max(1, round(batch_size // choices / 8) * 8) * choices
 
 
@@ -149,56 +122,16 @@ def need(asked: Load, options: EvaluateOptions) -> Need:
     return Need(memory=memory(asked, options), bf16=options.dtype == "bfloat16", gpu=False)
 
 
-def blockers(project: Project, options: EvaluateOptions) -> list[Notice]:
+def blockers(project: Project, options: EvaluateOptions) -> list[Message]:
     """Return what a Job cannot read: it has the Hub, and nothing of this machine.
 
     Args:
         project: Holds the export.
         options: Which models on which tasks.
     """
-    found = [_local_model(name) for name in options.models.values() if reference.refer(name).local]
-    file = options.truthfulqa_data if TRUTHFULQA in options.tasks else None
-    if file is not None and file.expanduser().is_file() and file.expanduser().stat().st_size > LARGEST_FILE:
-        found.append(
-            Notice(
-                f"{file.name} is too large to be sent with the run.",
-                f"It has {size(file.expanduser().stat().st_size)} of at most {size(LARGEST_FILE)}.",
-                "Take TruthfulQA from the Hub, or a smaller file.",
-            )
-        )
-    if REVIEWED in options.tasks and options.dataset:
-        found += _unpublished(project, options.dataset)
-    return found
-
-
-def _local_model(name: str) -> Notice:
-    return Notice(
-        f"{name} is a folder on this machine.",
-        "A Job reads models from the Hub only.",
-        "Choose a model of the Hub (a training on a Job puts its model there), or score on this machine.",
-    )
-
-
-def _unpublished(project: Project, name: str) -> list[Notice]:
-    there = exported.published(project, name)
-    if there is None:
-        return [
-            Notice(
-                f"The export “{name}” is not on the Hub.",
-                "A Job reads the test split from there.",
-                "Publish it in the Export tab, in a private repository if you like.",
-            )
-        ]
-    seen = look.at("dataset", there.repository, there.revision)
-    if seen.state in ("missing", "no revision", "gated"):
-        return [
-            Notice(
-                f"{there.repository} is not on the Hub any more, or not for this account.",
-                f"The export “{name}” was published there.",
-                "Publish it again in the Export tab, or sign in with the account that did.",
-            )
-        ]
-    return []
+    local = [name for name in options.models.values() if reference.refer(name).local]
+    found = [message("evaluation.local_model", model=name) for name in local]
+    return [*found, *(each for name in options.tasks for each in task_of(name).job_problems(project, options))]
 
 
 def remote(project: Project, options: EvaluateOptions, wanted: Mapping[str, Any], fetch: str) -> dict[str, Any]:
@@ -210,24 +143,15 @@ def remote(project: Project, options: EvaluateOptions, wanted: Mapping[str, Any]
         wanted: The spec so far.
         fetch: The local folder that the results are brought to.
     """
-    tasks, files, downloads = [], {}, []
-    for task in wanted["tasks"]:
-        task, data = dict(task), task.get("data")
-        if task["name"] == REVIEWED:
-            there = exported.published(project, options.dataset)
-            assert there is not None  # see blockers
-            source = {"repo": there.repository, "type": "dataset", "revision": there.revision, "file": "test.jsonl"}
-            downloads.append(source | {"to": TEST_FILE})
-            task["data"] = TEST_FILE
-        elif data:
-            task["data"] = f"{DATA}/{Path(data).name}"
-            files[task["data"]] = data
-        tasks.append(task)
+    sent = {task["name"]: task_of(task["name"]).sent(project, options, task) for task in wanted["tasks"]}
     return {
         "engine": ENGINE,
-        "overrides": {"tasks": tasks, "output_dir": OUTPUT},
-        "downloads": downloads,
-        "files": files,
+        "overrides": {
+            "tasks": [{**task, "data": sent[task["name"]].data} for task in wanted["tasks"]],
+            "output_dir": OUTPUT,
+        },
+        "downloads": [download for each in sent.values() for download in each.downloads],
+        "files": {place: file for each in sent.values() for place, file in each.files.items()},
         "upload": None,
         "fetch": fetch,
     }

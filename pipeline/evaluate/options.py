@@ -8,15 +8,11 @@ from typing import Literal
 from pydantic import BaseModel, Field, field_validator
 from pydantic.config import JsonDict
 
+from pipeline.base.errors import Wrong
 from pipeline.base.project import DEFAULT_BASE_MODEL
 from pipeline.evaluate.comparison import BASE, FURTHER, TUNED
+from pipeline.evaluate.task import tasks
 
-Task = Literal["truthfulqa:mc", "reviewed_pairs"]
-
-TRUTHFULQA, REVIEWED = "truthfulqa:mc", "reviewed_pairs"
-TRUTHFULQA_QUESTIONS = 817  # rows of the Hub's truthfulqa/truthful_qa, config multiple_choice
-TRUTHFULQA_REPOSITORY = "truthfulqa/truthful_qa"
-SAMPLES_ON_CPU = 40  # questions two processor cores score in about half an hour with 135 million parameters
 _SPEED: JsonDict = {"group": "speed"}
 
 
@@ -36,7 +32,7 @@ class EvaluateOptions(BaseModel, extra="forbid", validate_assignment=True):
         description="More models or revisions, each compared with the base model.",
         json_schema_extra={"group": "further"},
     )
-    tasks: list[Task] = Field(
+    tasks: list[str] = Field(
         ["truthfulqa:mc", "reviewed_pairs"],
         min_length=1,
         description=(
@@ -98,8 +94,11 @@ class EvaluateOptions(BaseModel, extra="forbid", validate_assignment=True):
 
     @field_validator("tasks")
     @classmethod
-    def _each_once(cls, tasks: list[Task]) -> list[Task]:
-        return list(dict.fromkeys(tasks))
+    def _each_once(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if name not in tasks():
+                raise Wrong("evaluation.no_task", name=name, known=list(tasks()))
+        return list(dict.fromkeys(names))
 
     @property
     def models(self) -> dict[str, str]:

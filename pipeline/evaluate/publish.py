@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, cast
 from huggingface_hub import CommitOperationAdd, EvalResult, ModelCard, ModelCardData
 from yaml import YAMLError
 
+from pipeline.base import words
 from pipeline.base.errors import StudioError
-from pipeline.evaluate.comparison import BASE, LABELS, TUNED, Row, compare, rounded
-from pipeline.evaluate.options import REVIEWED, TRUTHFULQA, TRUTHFULQA_REPOSITORY
+from pipeline.base.message import Message, message
+from pipeline.evaluate.comparison import BASE, TUNED, Row, compare, rounded
+from pipeline.evaluate.task import Source, task_of
 from pipeline.hub import account, client, repositories
 from pipeline.hub.retry import retrying
 from pipeline.models import reference
@@ -25,12 +27,6 @@ if TYPE_CHECKING:
 
 BEGIN, END = "<!-- align-studio:evaluation -->", "<!-- /align-studio:evaluation -->"
 CARD = "README.md"
-_TYPES = {
-    "truthfulqa_mc1": "mc1",
-    "truthfulqa_mc2": "mc2",
-    "pref_acc_norm": "accuracy",
-    "pref_margin_norm": "preference_margin",
-}
 _SECTION = re.compile(rf"\n*{re.escape(BEGIN)}.*?{re.escape(END)}\n*", re.DOTALL)
 
 
@@ -54,7 +50,7 @@ class CardPlan:
     head: str
     text: str
     results: tuple[tuple[str, str], ...]
-    left_out: tuple[str, ...]
+    left_out: tuple[Message, ...]
     unchanged: bool
     moved: bool
 
@@ -72,21 +68,13 @@ def plan(found: Evaluation, role: str = TUNED) -> CardPlan:
     model = found.models.get(role, {})
     repository = str(model.get("path", ""))
     if not reference.refer(repository).on_hub:
-        raise StudioError(
-            "The scores cannot be written to a model card.",
-            f"{found.name(role)} is a folder on this machine, not a repository on the Hub.",
-            "Evaluate a model of the Hub.",
-        )
+        raise StudioError("scores.local_model", model=found.name(role))
     _check_owner(repository)
     rows = [row for row in compare(found.results, found.folder, role) if row.tuned is not None and row.headline]
-    kept = [row for row in rows if _dataset(found, row.task) is not None]
-    left_out = tuple(f"{task}: its questions are from a local file" for task in _lost(rows, kept))
+    kept = [row for row in rows if _source(found, row.task) is not None]
+    left_out = tuple(message("scores.left_out", task=task) for task in _lost(rows, kept))
     if not kept:
-        raise StudioError(
-            "There is nothing to write to the model card.",
-            " ".join(left_out) or "No score of this model is a number.",
-            "Score reviewed pairs, or TruthfulQA from the Hub.",
-        )
+        raise StudioError("scores.nothing", reasons=list(left_out) or message("scores.no_number"))
     head, before = _read(repository)
     text = _with_results(before, repository, found, role, kept)
     return CardPlan(
@@ -111,7 +99,7 @@ def write(wanted: CardPlan) -> str:
         StudioError: The repository changed meanwhile, the Hub refuses, or it is not reached.
     """
     if wanted.unchanged:
-        raise StudioError("The model card says this already.", "", "Nothing has to be written.")
+        raise StudioError("scores.unchanged")
     text = wanted.text.encode()
     digest = hashlib.sha256(f"{wanted.repository} {wanted.head} ".encode() + text).hexdigest()[:16]
     commit = repositories.commit(
@@ -129,11 +117,7 @@ def _check_owner(repository: str) -> None:
     who = account.require_write()
     owner = repository.partition("/")[0] if "/" in repository else ""
     if owner not in (who.name, *who.organisations):
-        raise StudioError(
-            f"{repository} is not yours to write.",
-            f"You are signed in as {who.name}, and it belongs to {owner or 'the Hub'}.",
-            "Evaluate a model of your own or of one of your organisations.",
-        )
+        raise StudioError("scores.not_yours", repository=repository, account=who.name, owner=owner or "Hub")
     repositories.may_write(repository, "model")
 
 
@@ -141,26 +125,19 @@ def _read(repository: str) -> tuple[str, str]:
     """Return the head commit of a model's repository, and its card as it is there, "" for none."""
     found = repositories.info(repository, "model")
     if found is None:
-        raise StudioError(f"There is no model {repository} on the Hub any more.", "", "Evaluate one that is there.")
+        raise StudioError("scores.model_gone", repository=repository)
     if CARD not in found.files:
         return found.head, ""
-    what = f"The card of {repository} cannot be read."
+    what = message("scores.card_unread", repository=repository)
     with repositories.explained(what, repository), tempfile.TemporaryDirectory(prefix="align-studio-") as folder:
         # A folder of its own: a private card stays out of the cache that everybody shares.
         file = retrying(lambda: client.api().hf_hub_download(repository, CARD, revision=found.head, cache_dir=folder))
         return found.head, Path(file).read_bytes().decode("utf-8")
 
 
-def _dataset(found: Evaluation, task: str) -> tuple[str, str, str] | None:
-    """Return id, name and revision of what a task reads, None for a file that nobody else has."""
-    asked = found.tasks.get(task, {})
-    if task == REVIEWED:
-        published = asked.get("published") or {}
-        name = str(published.get("repository") or found.dataset)
-        return name, f"Reviewed pairs held out of training ({found.dataset})", str(published.get("revision") or "")
-    if task == TRUTHFULQA and asked.get("data") is None:
-        return TRUTHFULQA_REPOSITORY, "TruthfulQA (multiple choice)", ""
-    return None
+def _source(found: Evaluation, name: str) -> Source | None:
+    """Return where others find what a task reads, None for a file that nobody else has."""
+    return task_of(name).source(found.tasks.get(name, {}), found.dataset)
 
 
 def _lost(rows: Sequence[Row], kept: Sequence[Row]) -> list[str]:
@@ -168,8 +145,12 @@ def _lost(rows: Sequence[Row], kept: Sequence[Row]) -> list[str]:
 
 
 def _metric_name(row: Row) -> str:
-    part = f" ({row.samples} of {row.available} samples)" if row.partial else ""
-    return f"{LABELS.get(row.metric, row.metric)}{part}"
+    name = task_of(row.task).metric(row.metric).called("card")
+    return _said("partial", metric=name, samples=row.samples, available=row.available) if row.partial else name
+
+
+def _said(name: str, **values: object) -> str:
+    return words.say(f"card.evaluation.{name}", **values)
 
 
 def _with_results(before: str, repository: str, found: Evaluation, role: str, rows: Sequence[Row]) -> str:
@@ -179,11 +160,7 @@ def _with_results(before: str, repository: str, found: Evaluation, role: str, ro
         data = cast(ModelCardData, card.data)  # declared as its base class by the library
         others = list(data.eval_results or [])
     except (ValueError, YAMLError, TypeError, KeyError) as error:
-        raise StudioError(
-            f"The card of {repository} has metadata that cannot be read.",
-            str(error)[:200],
-            "Correct the head of its README.md on the Hub, then try again.",
-        ) from error
+        raise StudioError("scores.card_torn", repository=repository, detail=str(error)[:200]) from error
     fresh = list(_results(found, rows))
     said = {_key(result) for result in fresh}
     data.eval_results = [result for result in others if _key(result) not in said] + fresh
@@ -199,17 +176,17 @@ def _key(result: EvalResult) -> tuple[str | None, ...]:
 
 def _results(found: Evaluation, rows: Sequence[Row]) -> Iterator[EvalResult]:
     for row in rows:
-        dataset, name, revision = _dataset(found, row.task) or ("", "", "")
-        truthful = row.task == TRUTHFULQA
+        source = _source(found, row.task)
+        assert source is not None  # such rows are left out
         yield EvalResult(
             task_type="text-generation",
             task_name="Text Generation",
-            dataset_type=dataset,
-            dataset_name=name,
-            dataset_config="multiple_choice" if truthful else None,
-            dataset_split="validation" if truthful else "test",
-            dataset_revision=revision or None,
-            metric_type=_TYPES[row.metric],
+            dataset_type=source.repository,
+            dataset_name=source.name,
+            dataset_config=source.config,
+            dataset_split=source.split,
+            dataset_revision=source.revision or None,
+            metric_type=task_of(row.task).metric(row.metric).kind,
             metric_name=_metric_name(row),
             metric_value=row.tuned,
         )
@@ -218,22 +195,25 @@ def _results(found: Evaluation, rows: Sequence[Row]) -> Iterator[EvalResult]:
 def _section(found: Evaluation, role: str, rows: Sequence[Row]) -> str:
     """Return the results as Markdown, beside the base model's where there is one."""
     compared = BASE in found.models
-    head = ["Measure", "Base", "This model", "Difference", "Samples"] if compared else ["Measure", "Score", "Samples"]
+    names = ("measure", "base", "this", "difference", "samples") if compared else ("measure", "score", "samples")
+    head = [_said(f"column.{name}") for name in names]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for row in rows:
-        samples = f"{row.samples:,} of {row.available:,}" if row.partial else f"{row.samples:,}"
+        counts = {"samples": f"{row.samples:,}", "available": f"{row.available:,}"}
+        samples = _said("some_of", **counts) if row.partial else counts["samples"]
         cells = [_metric_name(row), rounded(row.tuned, row.tuned_stderr), samples]
         if compared:
             cells.insert(1, rounded(row.base, row.base_stderr))
             cells.insert(3, rounded(row.difference, row.difference_stderr, signed=True))
         lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
     revision = str(found.models[role].get("revision") or "")
-    said = f"Scored by lighteval 0.13.0 with Align Studio on {found.created:%Y-%m-%d}, at commit `{revision[:12]}`."
+    said = _said("about", date=f"{found.created:%Y-%m-%d}", commit=revision[:12])
     if compared:
         base = found.models[BASE]
-        at = f" at commit `{str(base['revision'])[:12]}`" if base.get("revision") else ""
-        said += f" Base: `{_cell(found.base)}`{at}. ± is one standard error; that of a difference is paired by sample."
-    return "\n".join([BEGIN, "## Evaluation", "", said, "", *lines, END])
+        code = "base.at" if base.get("revision") else "base"
+        values = {"commit": str(base["revision"])[:12]} if base.get("revision") else {}
+        said += f" {_said(code, model=_cell(found.base), **values)}"
+    return "\n".join([BEGIN, f"## {_said('title')}", "", said, "", *lines, END])
 
 
 def _cell(text: str) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.project import Project
-from pipeline.evaluate.options import TRUTHFULQA, EvaluateOptions
-from pipeline.export import exported
+from pipeline.evaluate.options import EvaluateOptions
+from pipeline.evaluate.task import task_of
 from pipeline.models import reference
 
 _COMMIT = re.compile(r"(?<=@)([0-9a-f]{7})[0-9a-f]{33}$")
@@ -22,20 +22,9 @@ def spec(project: Project, options: EvaluateOptions, titles: dict[str, str] | No
         options: Which models on which tasks.
         titles: What models are called, by folder or Hub id; by default a folder's name, or the Hub id.
     """
-    tasks: list[dict[str, Any]] = []
-    for task in options.tasks:
-        if task == TRUTHFULQA:
-            file = options.truthfulqa_data
-            tasks.append({"name": task, "data": str(file.expanduser().resolve()) if file else None})
-        else:
-            test = project.exports / options.dataset / "test.jsonl"
-            template = reference.template_of(options.tuned)
-            there = exported.published(project, options.dataset)
-            where = {"repository": there.repository, "revision": there.revision} if there else None
-            tasks.append({"name": task, "data": str(test), "chat_template": template, "published": where})
     return {
         "models": [model_entry(role, name, (titles or {}).get(name, "")) for role, name in options.models.items()],
-        "tasks": tasks,
+        "tasks": [{"name": name, **task_of(name).told(project, options)} for name in options.tasks],
         "dataset": options.dataset,
         "max_samples": options.max_samples,
         "batch_size": options.batch_size,
@@ -60,6 +49,6 @@ def model_entry(role: str, name: str, title: str = "") -> dict[str, Any]:
 
 
 def uses_hub(options: EvaluateOptions) -> bool:
-    """Return whether a model or the questions come from the Hub, so that the run acts for who is signed in."""
-    questions = TRUTHFULQA in options.tasks and options.truthfulqa_data is None
-    return questions or not all(reference.refer(name).local for name in options.models.values())
+    """Return whether a model or a task's samples come from the Hub, so that the run acts for who is signed in."""
+    samples = any(task_of(name).reads_hub(options) for name in options.tasks)
+    return samples or not all(reference.refer(name).local for name in options.models.values())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from pipeline.base.errors import StudioError
 from pipeline.base.message import Message, message
@@ -17,6 +17,7 @@ from pipeline.hardware.flavors import Flavor, Listing, Misfit, Need
 from pipeline.hub import account
 from pipeline.hub.account import Account
 from pipeline.runs.ledger import Run
+from pipeline.runs.places import LOCAL, carriers
 
 LONGEST_S = 24 * 3600  # no run may go on for longer, however cheap its hardware
 SHORTEST_S = 10 * 60  # less is over before a Job has installed what it needs
@@ -26,8 +27,10 @@ TOKEN_MARGIN_S = 15 * 60  # the token must outlive the hard stop by so much: the
 class JobOptions(BaseModel, extra="forbid", validate_assignment=True):
     """Where a run goes, and what it may cost there."""
 
-    where: Literal["local", "job"] = Field(
-        "local", description="local: this machine; job: a Hugging Face Job, rented by the minute."
+    where: str = Field(
+        LOCAL,
+        description="local: this machine; job: a Hugging Face Job, rented by the minute.",
+        json_schema_extra={"choices": [LOCAL, "job"]},
     )
     flavor: str = Field(
         flavors.DEFAULT, pattern=r"^[a-z0-9][a-z0-9.-]{0,39}$", description="Hardware of the Job, as the Hub names it."
@@ -39,6 +42,18 @@ class JobOptions(BaseModel, extra="forbid", validate_assignment=True):
         description="What the Job may cost at most; it is stopped when that is spent, after 24 hours at the latest.",
         json_schema_extra={"unit": "USD"},
     )
+
+    @field_validator("where")
+    @classmethod
+    def _there(cls, where: str) -> str:
+        if where not in carriers():
+            raise ValueError(message("hardware.no_place", place=where, places=list(carriers())))
+        return where
+
+    @property
+    def place(self) -> dict[str, str]:
+        """What a run's spec says of a place that needs no offer: of a Job more is said, see `placed`."""
+        return {} if self.where == LOCAL or self.remote else {"place": self.where}
 
     @property
     def remote(self) -> bool:

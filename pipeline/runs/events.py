@@ -15,6 +15,7 @@ Older events have `message` (and `why`, `next`) in place of code and values: tex
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 from pipeline.base.message import Message, verbatim
 from pipeline.engines.protocol import ENDS, append
 
-__all__ = ["ENDS", "Event", "Tail", "append", "read", "said", "tell"]
+__all__ = ["ENDS", "Event", "Tail", "append", "read", "said", "tell", "tell_end"]
 
 Event = dict[str, Any]
 _BEGINNING = b'{"ts": '
@@ -32,6 +33,18 @@ _BEGINNING = b'{"ts": '
 def tell(path: Path, event: str, message: Message, /, **values: Any) -> None:
     """Append an event that says something: stage, warning or error; see `append` and `said`."""
     append(path, event, **message.as_dict(), **values)
+
+
+def tell_end(path: Path, problem: Message | None) -> None:
+    """Write down an end that the worker did not tell: why it failed, or None where it was cancelled.
+
+    A full disk is no matter: the ledger has the end too.
+    """
+    with contextlib.suppress(OSError):
+        if problem:
+            tell(path, "error", problem)
+        else:
+            append(path, "cancelled")
 
 
 def said(event: Event) -> Message:

@@ -14,6 +14,7 @@ from pipeline.base.home import Home
 from pipeline.base.message import Message
 from pipeline.hub import account, client
 from pipeline.runs.ledger import Ledger, Run, State
+from pipeline.runs.places import carrier_of
 from pipeline.runs.process import start_detached
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +64,7 @@ def needs_token(run: Run) -> bool:
     """
     if run.worker is None and not run.launch_file.exists():
         return bool(run.user) and not run.stop_file.exists()
-    return run.place == "job"
+    return carrier_of(run.place).signed
 
 
 _woken: dict[str, tuple[float, int]] = {}  # run: when its supervisor was started, and by whom

@@ -22,6 +22,7 @@ from pipeline.base.errors import StudioError, disk_full
 from pipeline.base.home import LOCAL, Home
 from pipeline.base.message import Message, verbatim, worded
 from pipeline.runs.kinds import kind_of
+from pipeline.runs.places import carrier_of
 
 
 class State(StrEnum):
@@ -80,7 +81,7 @@ class Run:
     Attributes:
         named: What people see; `title` has it in the present language.
         problem: Why it did not succeed: what happened, why, and what to do next.
-        place: Where it runs: "local", or "job" for a Hugging Face Job.
+        place: What carries it, see `pipeline.runs.places`: "local", or "job" for a Hugging Face Job.
         user: Name of the account whose token it needs; "" for none.
         owner: Whose run it is; see `pipeline.base.home.Home`.
         worker: Identity of its process (`process.Identity`), or of its Job: job, namespace, flavor, price_per_minute,
@@ -112,7 +113,7 @@ class Run:
     @property
     def takes_turns(self) -> bool:
         """Whether it needs this machine for itself: those runs go one after another."""
-        return kind_of(self.kind).turns and self.place == "local"
+        return kind_of(self.kind).turns and carrier_of(self.place).here
 
     @property
     def active(self) -> bool:

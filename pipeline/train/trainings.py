@@ -74,7 +74,7 @@ def start(
         if remains.exists():  # of a run that failed or was cancelled, else preflight would have said so
             shutil.rmtree(remains)
         project.models.mkdir(mode=0o700, exist_ok=True)
-    wanted = spec(project, options, params, found.numbers.job)
+    wanted = spec(project, options, params, found.numbers.job) | where.place
     return launch.start(ledger, "train", project.name, message("training.title", name=options.project_name), wanted)
 
 

@@ -14,18 +14,21 @@ from pydantic import ValidationError
 from pipeline.base import project
 from pipeline.base.errors import StudioError
 from pipeline.base.home import open_home
+from pipeline.base.message import message
 from pipeline.base.options import readable
 from pipeline.base.project import Project
 from pipeline.evaluate import evaluations, job, publish
 from pipeline.evaluate import options as evaluate_options
 from pipeline.evaluate.check import preflight
-from pipeline.evaluate.comparison import Row, compare, paired_stderr, read_samples, rounded, verdict
+from pipeline.evaluate.comparison import Row, compare, finding, paired_stderr, read_samples, rounded
 from pipeline.evaluate.options import EvaluateOptions
 from pipeline.evaluate.spec import model_entry, spec
+from pipeline.evaluate.task import task_of
 from pipeline.hardware.flavors import Flavor
 from pipeline.hardware.machine import Gpu, Hardware
 from pipeline.hardware.remote import JobOptions
 from pipeline.hub import look
+from pipeline.models import reference
 from pipeline.runs import events
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.train.algorithms.orpo import OrpoParams
@@ -114,7 +117,6 @@ def row(**values: Any) -> Row:
     plain: dict[str, Any] = {
         "task": "reviewed_pairs",
         "metric": "pref_acc_norm",
-        "label": "",
         "headline": True,
         "base": 0.5,
         "base_stderr": 0.05,
@@ -142,7 +144,10 @@ def test_defaults_score_everything_in_float32() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"tasks": ["truthfulqa:gen"]}, "tasks must be 'truthfulqa:mc' or 'reviewed_pairs'; it is “truthfulqa:gen”."),
+        (
+            {"tasks": ["truthfulqa:gen"]},
+            "there is no task “truthfulqa:gen”; choose among: reviewed_pairs, truthfulqa:mc",
+        ),
         ({"tasks": []}, "tasks must have at least 1"),
         ({"max_samples": 0}, "max_samples must be at least 1"),
         ({"dtype": "int8"}, "dtype must be 'float32' or 'bfloat16'"),
@@ -193,7 +198,7 @@ def test_reviewed_pairs_need_a_test_split(ledger: Ledger, work: Project, options
     assert blockers(ledger, work, change(options, dataset="whole")) == ["The export “whole” has no test split."]
     (work.exports / "whole" / "test.jsonl").write_text("")
     assert blockers(ledger, work, change(options, dataset="whole")) == ["The export “whole” has no test split."]
-    assert blockers(ledger, work, change(options, dataset="")) == ["No export is chosen for reviewed_pairs."]
+    assert blockers(ledger, work, change(options, dataset="")) == ["No export is chosen for the reviewed pairs."]
     (work.exports / "whole" / "test.jsonl").write_text('{"record_id": "1"}\n')
     assert blockers(ledger, work, change(options, dataset="whole")) == ["The test split is damaged."]
     assert blockers(ledger, work, change(options, dataset="", tasks=["truthfulqa:mc"])) == []
@@ -233,12 +238,12 @@ def test_truthfulqa_without_a_file_needs_the_hub(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     look.Memory.forget()
     (notice,) = preflight(ledger, work, change(options, truthfulqa_data=""), CPU).blockers
-    assert "the Hub cannot be reached" in notice.what and "truthfulqa_data" in notice.next
+    assert "the Hub cannot be reached" in notice.what and "“File with the questions”" in notice.next
     look.Memory.forget()
 
 
 def test_a_long_evaluation_on_a_cpu_is_warned_of(ledger: Ledger, work: Project, options: EvaluateOptions) -> None:
-    slow = "50 questions of TruthfulQA take long without a GPU."
+    slow = "50 samples of TruthfulQA take long without a GPU."
     assert slow in warnings(ledger, work, options, CPU)
     assert slow not in warnings(ledger, work, options, GPU)
     assert slow not in warnings(ledger, work, change(options, max_samples=40), CPU)
@@ -337,7 +342,7 @@ def test_each_further_model_is_compared_with_the_base_by_its_own_samples(tmp_pat
     assert all(each.paired for each in differences.values())
     expected = statistics.stdev([1.0] * 4 + [0.0] * 16) / math.sqrt(20)
     assert differences["further-1"].difference_stderr == pytest.approx(expected)
-    assert compare(results[:1], tmp_path, "further-1")[0].note == "The tuned model has no result of this task."
+    assert compare(results[:1], tmp_path, "further-1")[0].note == message("comparison.no_tuned")
 
 
 # On a Job
@@ -527,8 +532,8 @@ def test_compare_refuses_what_cannot_be_compared(tmp_path: Path) -> None:
         found = compare([each for each in (base, tuned) if each], folder)
         first = next(each for each in found if each.metric == "pref_acc_norm")
         assert first.difference is None and first.difference_stderr is None
-        assert verdict(first).startswith("No comparison.")
-        return first.note
+        assert finding(first) == "none" and first.note is not None
+        return first.note.what
 
     base, tuned = (result(role, "reviewed_pairs", scores, errors) for role in ("base", "tuned"))
     assert "tuned model has no result" in note(base, None)
@@ -581,19 +586,56 @@ def test_differences_are_signed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "found"),
     [
-        ({}, "Evidence that the tuned model is better"),
-        ({"difference": -0.1}, "Evidence that the tuned model is worse"),
-        ({"difference": 0.0392}, "No evidence of a change."),
-        ({"difference": 0.0393}, "Evidence that the tuned model is better"),
-        ({"difference": 0.0, "difference_stderr": 0.0}, "No evidence of a change."),
-        ({"samples": 9, "available": 9}, "Too few samples (9)"),
-        ({"difference_stderr": None}, "No standard error"),
-        ({"metric": "pref_tie"}, ""),
-        ({"difference": 0.0, "samples": 40}, "No evidence of a change. Only 40 of 100 samples were scored."),
+        ({}, "better"),
+        ({"difference": -0.1}, "worse"),
+        ({"difference": 0.0392}, "same"),
+        ({"difference": 0.0393}, "better"),
+        ({"difference": 0.0, "difference_stderr": 0.0}, "same"),
+        ({"samples": 9, "available": 9}, "few"),
+        ({"difference_stderr": None}, "unknown"),
+        ({"metric": "pref_tie"}, "undirected"),
+        ({"difference": 0.0, "samples": 40}, "same"),
     ],
 )
-def test_verdicts_claim_a_change_only_beyond_the_error(values: dict[str, Any], words: str) -> None:
-    said = verdict(row(**values))
-    assert said.startswith(words) if words else said == ""
+def test_a_change_is_claimed_only_beyond_the_error(values: dict[str, Any], found: str) -> None:
+    assert finding(row(**values)) == found
+
+
+FAKE = """
+from pipeline.evaluate.task import Metric, Task
+
+class Arc(Task):
+    name = "arc:easy"
+    metrics = (Metric("acc", share=True), Metric("acc_norm", headline=False))
+    samples = 2376
+    repository = "allenai/ai2_arc"
+
+ARC = Arc()
+"""
+
+
+def test_a_task_is_one_file(
+    ledger: Ledger, work: Project, options: EvaluateOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "extensions").mkdir()
+    (tmp_path / "extensions" / "arc.py").write_text(FAKE)
+    monkeypatch.setenv("ALIGN_STUDIO_EXTENSIONS", str(tmp_path / "extensions"))
+    monkeypatch.setattr(reference, "dataset_problem", lambda name, instead: None)
+    chosen = change(options, tasks=["reviewed_pairs", "arc:easy"])
+    assert spec(work, chosen)["tasks"][1] == {"name": "arc:easy", "data": None}
+    found = preflight(ledger, work, chosen, GPU)
+    assert (found.blockers, found.numbers.samples) == ([], {"reviewed_pairs": 8, "arc:easy": 2376})
+    assert any("2376 samples of arc:easy" in what for what in warnings(ledger, work, chosen, CPU))
+    asked = job.load(work, chosen, found.numbers.samples)
+    assert asked.total["arc:easy"] == 2376 * 4 * 250 and job.memory(asked, chosen)
+    (told,) = job.remote(work, change(chosen, tasks=["arc:easy"]), spec(work, change(chosen, tasks=["arc:easy"])), "x")[
+        "overrides"
+    ]["tasks"]
+    assert told == {"name": "arc:easy", "data": None}
+    scored = [result("tuned", "arc:easy", {"acc_norm": 0.4, "acc": 0.5}, {"acc": 0.1})]
+    rows = compare(scored)
+    assert [(each.metric, each.headline) for each in rows] == [("acc", True), ("acc_norm", False)]
+    source = task_of("arc:easy").source({}, "")
+    assert task_of("arc:easy").called == "arc:easy" and source is not None and source.repository == "allenai/ai2_arc"

@@ -6,7 +6,8 @@ from markupsafe import Markup
 
 from pipeline.base.preflight import Preflight
 from pipeline.evaluate.check import EvaluateNumbers
-from pipeline.evaluate.options import REVIEWED, TRUTHFULQA, EvaluateOptions
+from pipeline.evaluate.options import EvaluateOptions
+from pipeline.evaluate.task import task_of
 from pipeline.hardware.remote import money
 from ui.evaluate.table import task_name
 from ui.parts.notice import facts, notices
@@ -23,12 +24,8 @@ def summary(found: Preflight[EvaluateNumbers], options: EvaluateOptions) -> Mark
     """
     numbers = found.numbers
     lines = {}
-    if REVIEWED in options.tasks:
-        lines[say("evaluate.reviewed")] = say("evaluate.pairs", count=numbers.samples[REVIEWED])
-    if TRUTHFULQA in options.tasks:
-        lines[task_name(TRUTHFULQA, options.truthfulqa_data)] = say(
-            "evaluate.questions", count=numbers.samples[TRUTHFULQA]
-        )
+    for name, count in numbers.samples.items():
+        lines[task_name(name, options.truthfulqa_data)] = say(f"evaluate.{task_of(name).unit}", count=count)
     unknown = say("evaluate.time.unknown")
     about = say("evaluate.about", time=duration(numbers.seconds)) if numbers.seconds else unknown
     if numbers.offer is not None:

@@ -12,13 +12,14 @@ from markupsafe import Markup
 from pipeline.evaluate import evaluations
 from pipeline.evaluate.comparison import BASE, TUNED
 from pipeline.evaluate.evaluations import Evaluation
+from pipeline.evaluate.task import tasks
 from pipeline.runs.ledger import Run
 from pipeline.runs.spec import spec_of
 from pipeline.runs.view import View, fold
 from ui.evaluate.table import counts, plot, table, task_name, task_of
 from ui.handlers import Update
 from ui.parts.notice import line, link, notice
-from ui.text import say, t
+from ui.text import has, say, t
 
 WIDTHS: list[str | int] = ["60px", "160px", "200px", "180px", "270px", "120px", "220px"]
 DRAWN = ("result_box", "banner", "table", "counts", "plot", "commands_box", "commands")  # what `draw` updates
@@ -134,12 +135,12 @@ def _past(run: Run) -> list[str]:
     tuned = names.get(TUNED, "")
     scores: dict[str, dict[str, float]] = {}
     for result in fold(run).results:
-        for metric in ("pref_acc_norm", "truthfulqa_mc1"):
+        for metric in (task.metrics[0].name for task in tasks().values() if task.metrics):
             value = (result.get("scores") or {}).get(metric)
             if value is not None:
                 scores.setdefault(metric, {})[str(result["role"])] = float(value)
     changes = [
-        f"{say(f'evaluate.column.{metric}')} {_headline(each)}"
+        f"{say(f'evaluate.column.{metric}') if has(f'evaluate.column.{metric}') else metric} {_headline(each)}"
         for metric, each in scores.items()
         if len(each) == len(names)
     ]

@@ -14,7 +14,10 @@ from pipeline.base.errors import StudioError
 from pipeline.base.project import Project
 from pipeline.evaluate import check as evaluate_check
 from pipeline.evaluate import evaluations
-from pipeline.evaluate.options import REVIEWED, TRUTHFULQA, TRUTHFULQA_REPOSITORY, EvaluateOptions
+from pipeline.evaluate.options import EvaluateOptions
+from pipeline.evaluate.task import tasks
+from pipeline.evaluate.tasks.reviewed_pairs import REVIEWED
+from pipeline.evaluate.tasks.truthfulqa import TRUTHFULQA
 from pipeline.export import exported
 from pipeline.hardware.flavors import Need
 from pipeline.hardware.remote import JobOptions, user
@@ -42,7 +45,7 @@ from ui.text import say, t
 
 HUB, FILE, BUNDLED = "hub", "file", "bundled"
 SPEED = ["max_samples", "batch_size", "dtype"]
-TASKS = ("reviewed", "dataset", "truthful", "source", "file")
+TASKS = ("reviewed", "dataset", "truthful", "more", "source", "file")
 INPUTS = ("page.project", "models.*", *TASKS, "form.*", *hardware.INPUTS)  # what an evaluation is made of
 
 
@@ -61,6 +64,7 @@ class EvaluateTab:
     dataset: gr.Dropdown
     truthful: gr.Checkbox
     source: gr.Radio
+    more: gr.CheckboxGroup
     file_box: gr.Row
     file: gr.Textbox
     upload: gr.UploadButton
@@ -163,6 +167,10 @@ def _tasks() -> dict[str, Any]:
                     min_width=120,
                     elem_id="evaluate-upload",
                 )
+    others = [(task.called, name) for name, task in tasks().items() if task not in (REVIEWED, TRUTHFULQA)]
+    parts["more"] = gr.CheckboxGroup(
+        others, value=[], label=t("evaluate.more"), visible=bool(others), elem_id="evaluate-more"
+    )
     return parts
 
 
@@ -256,7 +264,7 @@ def checked(visit: Visit, given: Given) -> Update:
     project = visit.project_or_none(given["page.project"])
     if project is None:
         return {**idle, "check": ""}
-    if not given["reviewed"] and not given["truthful"]:
+    if not given["reviewed"] and not given["truthful"] and not given["more"]:
         return {**idle, "check": notice(say("evaluate.no_task"))}
     if given["truthful"] and given["source"] == FILE and not given["file"]:
         return {**idle, "check": notice(say("evaluate.no_file"))}
@@ -350,7 +358,8 @@ def _read(visit: Visit, given: Given) -> tuple[EvaluateOptions, JobOptions]:
         StudioError: A model or the file with questions is somebody else's.
     """
     file = {HUB: None, FILE: given["file"], BUNDLED: str(SAMPLE)}[given["source"]]
-    tasks = [task for task, on in ((REVIEWED, given["reviewed"]), (TRUTHFULQA, given["truthful"])) if on]
+    own = ((REVIEWED.name, given["reviewed"]), (TRUTHFULQA.name, given["truthful"]))
+    chosen = [*(name for name, on in own if on), *(given["more"] or [])]
     models = under(given, "models.")
     options = EvaluateOptions.model_validate(
         {
@@ -358,7 +367,7 @@ def _read(visit: Visit, given: Given) -> tuple[EvaluateOptions, JobOptions]:
             "tuned": models["tuned"] or "",
             "base": models["base"] or "",
             "further": models["further"] or [],
-            "tasks": tasks,
+            "tasks": chosen,
             "dataset": given["dataset"] or "",
             "truthfulqa_data": file if given["truthful"] else None,
         }
@@ -374,11 +383,10 @@ def _question(project: Project, options: EvaluateOptions) -> dict[str, str]:
     """Return what a Job would read and where its results go, for the question before it is paid."""
     lines = {say("evaluate.confirm.models"): say("evaluate.comma").join(options.models.values())}
     data = []
-    there = exported.published(project, options.dataset) if REVIEWED in options.tasks else None
+    there = exported.published(project, options.dataset) if REVIEWED.name in options.tasks else None
     if there is not None:
         data.append(f"{there.repository}@{there.revision[:8]}")
-    if TRUTHFULQA in options.tasks:
-        data.append(TRUTHFULQA_REPOSITORY)
+    data += [task.repository for name, task in tasks().items() if name in options.tasks and task.reads_hub(options)]
     lines[say("evaluate.confirm.data")] = say("evaluate.comma").join(data)
     lines[say("evaluate.confirm.results")] = say("evaluate.confirm.store", name=store.name(user()))
     return lines

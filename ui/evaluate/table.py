@@ -11,16 +11,17 @@ import pandas as pd
 from markupsafe import Markup
 
 from pipeline.evaluate import comparison
+from pipeline.evaluate import task as task_registry
 from pipeline.evaluate.comparison import BASE, TUNED, Row, finding, interval, interval_words
 from pipeline.evaluate.evaluations import Evaluation
-from pipeline.evaluate.options import REVIEWED
+from pipeline.evaluate.task import Metric
+from pipeline.evaluate.tasks.reviewed_pairs import REVIEWED
+from pipeline.evaluate.tasks.truthfulqa import TRUTHFULQA
 from pipeline.runs.launch import ROOT
 from ui.parts.notice import line, notice
 from ui.text import has, say
 
 SAMPLE = ROOT / "samples" / "truthful_mini.jsonl"
-SHOWN = ("truthfulqa_mc1", "truthfulqa_mc2", "pref_acc_norm", "pref_margin_norm", "pref_acc")
-SHARES = ("truthfulqa_mc1", "truthfulqa_mc2", "pref_acc_norm")  # 0 to 1: what the plot shows
 PAIR = ("task", "measure", "base", "tuned", "difference", "verdict", "samples")  # columns of base against tuned
 MANY = ("task", "measure", "model", "score", "difference", "verdict", "samples")  # a line per model
 ALONE = ("task", "measure", "model", "score", "samples")  # a line per model, nothing to compare with
@@ -31,11 +32,9 @@ Line = dict[str, str]
 
 
 def task_name(task: str, data: Path | str | None) -> str:
-    """Return what a task is called: reviewed pairs, TruthfulQA, a file in its place, or our sample."""
-    if task == REVIEWED:
-        return say("evaluate.reviewed")
-    if data is None:
-        return say("evaluate.truthful")
+    """Return what a task is called: by its name, or TruthfulQA by a file in its place or our sample."""
+    if task != TRUTHFULQA.name or data is None:
+        return task_registry.task_of(task).called
     return say("evaluate.sample") if Path(data) == SAMPLE else say("evaluate.truthful.file", name=Path(data).name)
 
 
@@ -76,13 +75,17 @@ def task_of(found: Evaluation, task: str) -> str:
     return task_name(task, found.tasks.get(task, {}).get("data"))
 
 
+def _metric(task: str, name: str) -> Metric:
+    return task_registry.task_of(task).metric(name)
+
+
 def _names(found: Evaluation, row: Row) -> Line:
-    return {"task": task_of(found, row.task), "measure": say(f"evaluate.metric.{row.metric}")}
+    return {"task": task_of(found, row.task), "measure": _metric(row.task, row.metric).called()}
 
 
 def _pair_lines(found: Evaluation) -> Iterator[Line]:
     for row in found.rows():
-        if row.metric in SHOWN:
+        if _metric(row.task, row.metric).directed:
             scores = {"base": comparison.rounded(row.base, row.base_stderr)}
             scores["tuned"] = comparison.rounded(row.tuned, row.tuned_stderr)
             yield _names(found, row) | scores | _difference(row) | {"samples": samples(row)}
@@ -93,7 +96,7 @@ def _model_lines(found: Evaluation) -> Iterator[Line]:
     by_role = {role: {(row.task, row.metric): row for row in found.rows(role)} for role in found.compared}
     for task, metric in dict.fromkeys(key for rows in by_role.values() for key in rows):
         rows = [(role, row) for role, each in by_role.items() if (row := each.get((task, metric))) is not None]
-        if metric not in SHOWN or not rows:
+        if not _metric(task, metric).directed or not rows:
             continue
         first = rows[0][1]
         names = _names(found, first)
@@ -123,7 +126,7 @@ def samples(row: Row) -> str:
 
 def counts(found: Evaluation) -> Markup:
     """Return the ties, scores that are no numbers and pairs left out of the reviewed pairs, as HTML."""
-    rows = {role: [row for row in found.rows(role) if row.task == REVIEWED] for role in found.compared}
+    rows = {role: [row for row in found.rows(role) if row.task == REVIEWED.name] for role in found.compared}
     some = next((row for each in rows.values() for row in each), None)
     if some is None:
         return Markup("")
@@ -164,10 +167,11 @@ def plot(found: Evaluation) -> Any:
     rows = {role: {(row.task, row.metric): row for row in found.rows(role)} for role in found.compared}
     bars: list[tuple[str, float, str]] = []
     for key in dict.fromkeys(key for each in rows.values() for key in each):
-        if key[1] in SHARES:
+        if _metric(*key).share:
             scored = [(role, each[key]) for role, each in rows.items() if key in each]
             scores = [(BASE, scored[0][1].base), *((role, row.tuned) for role, row in scored)]
-            measure = say(f"evaluate.short.{key[1]}")
+            short = f"evaluate.short.{key[1]}"
+            measure = say(short) if has(short) else key[1]
             bars += [(_bar(found, role, measure), s, role_name(found, role)) for role, s in scores if s is not None]
     made = pd.DataFrame(bars, columns=["measure", "score", "model"])
     return gr.update(value=made, sort=list(dict.fromkeys(made["measure"])), label=plot_title(found))

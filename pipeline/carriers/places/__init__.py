@@ -1,0 +1,1 @@
+"""The carriers there are, one file each; see `pipeline.runs.places.Carrier`."""

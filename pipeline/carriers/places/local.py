@@ -1,0 +1,5 @@
+"""This machine."""
+
+from pipeline.runs.places import LOCAL, Carrier
+
+MACHINE = Carrier(LOCAL, title="hardware.where.local", carry="pipeline.carriers.local:carry", here=True)
