@@ -239,9 +239,7 @@ class SpendWatch:
         """
         account = self._who()
         if account is None:
-            raise StudioError(
-                "Nothing was stopped: you are not signed in to Hugging Face.", "", "Sign in, then stop everything."
-            )
+            raise StudioError("spend.stop_signed_out")
         seen = self._items if self._account == account.name else ()
         with client.acting_as(self._sign_in.token):
             for run in self._job_runs():

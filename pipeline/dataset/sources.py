@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
-import shutil
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +16,6 @@ from pipeline.dataset.reading import Progress
 from pipeline.dataset.recognise import Loaded, Mapping
 from pipeline.dataset.rows import Rows
 from pipeline.hub.datasets import Chosen
-
-_HELD = 4  # sources that wait for somebody to choose columns; the oldest is forgotten
 
 
 @dataclass(frozen=True)
@@ -83,27 +76,6 @@ def path_of(given: str) -> Path:
     return path
 
 
-def upload(home: Home, cached: Path) -> Source:
-    """Take an uploaded file out of the web server's folder, read it, and keep no copy.
-
-    Args:
-        home: The studio's home.
-        cached: Where the web server put it; it is gone afterwards, whatever happens.
-
-    Raises:
-        StudioError: It cannot be read.
-    """
-    folder = home.uploads / secrets.token_hex(8)
-    folder.mkdir(mode=0o700, parents=True)
-    try:
-        taken = Path(shutil.move(cached, folder / cached.name))
-        with contextlib.suppress(OSError):  # Gradio 6.31 makes a folder per upload; another file may be in it
-            cached.parent.rmdir()
-        return local_file(str(taken))
-    finally:
-        shutil.rmtree(folder)
-
-
 def hub(chosen: Chosen, progress: Progress | None = None) -> Source:
     """Read a dataset on the Hugging Face Hub.
 
@@ -159,36 +131,3 @@ def load(
     loaded = reading.load_rows(source.rows, mapping)
     check()
     return start_project(home, loaded, source.kind, source.name, source.sha256, source.chosen), loaded
-
-
-_held: OrderedDict[str, Source] = OrderedDict()
-_guard = threading.Lock()
-
-
-def hold(source: Source) -> str:
-    """Keep a source until its columns are chosen, and return its key."""
-    key = secrets.token_hex(8)
-    with _guard:
-        _held[key] = source
-        while len(_held) > _HELD:
-            _held.popitem(last=False)
-    return key
-
-
-def held(key: str) -> Source:
-    """Return a source kept by `hold`.
-
-    Raises:
-        StudioError: It was forgotten, or dropped.
-    """
-    with _guard:
-        found = _held.get(key)
-    if found is None:
-        raise StudioError("load.forgotten")
-    return found
-
-
-def drop(key: str) -> None:
-    """Forget a source kept by `hold`."""
-    with _guard:
-        _held.pop(key, None)

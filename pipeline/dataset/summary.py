@@ -7,19 +7,7 @@ import statistics
 from collections import Counter
 from dataclasses import dataclass
 
-from pipeline.base import words
-from pipeline.base.message import Message, message, verbatim
 from pipeline.base.pair import Messages, Pair, text_of
-
-
-def unit_said(unit: str) -> Message:
-    """Return what lengths count.
-
-    Args:
-        unit: See `pipeline.models.tokens.TokenCounter.unit`.
-    """
-    code = f"pair.unit.{unit.split()[0] if unit else ''}"
-    return message(code) if words.has(code) else verbatim(unit)
 
 
 @dataclass(frozen=True)

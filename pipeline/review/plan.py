@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from pipeline.base import words
 from pipeline.base.pair import Pair
-from pipeline.dataset.summary import unit_said
+from pipeline.models.tokens import unit_of
 from pipeline.review.answers import Preference
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def settings_of(plan: ReviewPlan, client: argilla.Argilla) -> argilla.Settings:
 def metadata_titles(plan: ReviewPlan) -> dict[Metadata, str]:
     """Return name and title of the plan's metadata, the lengths' unit in the title."""
     with words.speaking(plan.language):
-        unit = unit_said(plan.unit).said()
+        unit = unit_of(plan.unit).said()
     return {name: plan.said(f"metadata.{name}", unit=unit) for name in get_args(Metadata) if name in plan.metadata}
 
 

@@ -90,7 +90,7 @@ def _counts(of: Project, plan: ReviewPlan) -> list[tokens.PairCounts]:
     for counter in (tokens.counter(of.read().base_model), tokens.WordEstimate()):
         if plan.unit == counter.unit:
             return tokens.pair_counts(pairs.stream_pairs(of.pairs), counter)
-    raise StudioError("argilla.no_tokenizer", unit=plan.unit, model=of.read().base_model)
+    raise StudioError("argilla.no_tokenizer", unit=tokens.unit_of(plan.unit), model=of.read().base_model)
 
 
 def _remember(of: Project, plan: ReviewPlan, dataset_id: str) -> None:

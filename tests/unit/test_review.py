@@ -58,7 +58,7 @@ def test_a_suggestion_speaks_to_annotators_in_the_language_of_whoever_asks_and_k
         "每个任务"
     )
     assert list(chinese.titles.values()) == ["提示", "回答 A", "回答 B"]
-    assert metadata_titles(chinese)["prompt_tokens"] == "提示（词元（token））"
+    assert metadata_titles(chinese)["prompt_tokens"] == "提示（词元）"
     with words.speaking("zh"):  # a plan of an older home names no language
         assert ReviewPlan(dataset_name="d").relevance_title == english.relevance_title
 

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from pipeline.dataset import sources
-from pipeline.dataset.rows import Rows
-from pipeline.dataset.sources import Source
+from pipeline.dataset.loads import Outcome
 from ui.dataset.facts import short
 from ui.dataset.preview import table
 from ui.handlers import Update
 from ui.text import say, t
 
-RAW_ROWS = 5
+CUT = 100  # characters of a value shown
 ASKED = ("box", "held", "raw", "prompt", "chosen", "rejected", "source")  # what `ask` and `leave` may update
 
 
@@ -23,8 +21,8 @@ class ColumnPickers:
     """Which column is what, where a person has to say so.
 
     Attributes:
-        held: State with the key of the source that waits; see `pipeline.dataset.sources.hold`.
-        raw: The source's first rows.
+        held: State with the id of the load that waits; see `pipeline.dataset.loads.go_on`.
+        raw: Its first rows.
     """
 
     box: gr.Column
@@ -61,21 +59,24 @@ def build() -> ColumnPickers:
     return ColumnPickers(box, held, raw, *pickers, use, cancel)
 
 
-def ask(source: Source) -> Update:
-    """Hold a source and return updates that ask for its columns, with a guess where there is one."""
-    rows, proposed = source.rows, sources.guess(source.rows)
-    names = list(rows.columns)
+def ask(run: str, found: Outcome) -> Update:
+    """Return updates that ask for the columns of what was loaded, with a guess where there is one.
+
+    Args:
+        run: Id of the load.
+        found: What became of it.
+    """
+    names, guess = list(found.columns), found.guess
     columns = [(name, name) for name in names]
-    none = [(say("dataset.columns.none"), "")]
-    inside = [(say("dataset.columns.inside"), "")]
+    none, inside = [(say("dataset.columns.none"), "")], [(say("dataset.columns.inside"), "")]
     return {
         "box": gr.update(visible=True),
-        "held": sources.hold(source),
-        "raw": gr.update(value={"headers": names, "data": _raw(rows)}, column_widths=_even(len(names))),
-        "prompt": gr.update(choices=inside + columns, value=proposed.prompt if proposed else ""),
-        "chosen": gr.update(choices=names, value=proposed.chosen if proposed else None),
-        "rejected": gr.update(choices=names, value=proposed.rejected if proposed else None),
-        "source": gr.update(choices=none + columns, value=proposed.source if proposed else ""),
+        "held": run,
+        "raw": gr.update(value={"headers": names, "data": _raw(found)}, column_widths=_even(len(names))),
+        "prompt": gr.update(choices=inside + columns, value=guess.prompt if guess else ""),
+        "chosen": gr.update(choices=names, value=guess.chosen if guess else None),
+        "rejected": gr.update(choices=names, value=guess.rejected if guess else None),
+        "source": gr.update(choices=none + columns, value=guess.source if guess else ""),
     }
 
 
@@ -89,5 +90,5 @@ def _even(columns: int) -> list[str]:
     return [f"{100 / columns:.2f}%" if columns <= 6 else "200px"] * columns
 
 
-def _raw(rows: Rows) -> list[list[str]]:
-    return [[short(str(row.get(name, "")), 100) for name in rows.columns] for row in rows.rows[:RAW_ROWS]]
+def _raw(found: Outcome) -> list[list[str]]:
+    return [[short(value, CUT) for value in row] for row in found.first]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,6 @@ import gradio as gr
 from markupsafe import Markup
 
 from pipeline.base.errors import StudioError
-from pipeline.dataset import loading
 from pipeline.dataset.reading import DEFAULT_DATASET
 from pipeline.hub import datasets as hub
 from pipeline.hub import look
@@ -21,7 +19,6 @@ from ui.handlers import Given, Update, Wiring
 from ui.parts.notice import link
 from ui.text import say, t
 
-POLL_S = 0.5
 PICKERS = ("about", "config", "split", "revision", "described")  # what describing a dataset may update
 _COLUMNS = 12  # columns of a dataset named one by one
 # Asked when typing has paused, with what stands there by then: one search for a word, not one for every letter.
@@ -57,21 +54,6 @@ class HubForm:
     described: gr.State
 
 
-@dataclass(frozen=True)
-class LoadView:
-    """A load while it runs.
-
-    Attributes:
-        key: State with its key; see `pipeline.dataset.loading.find`.
-    """
-
-    key: gr.State
-    timer: gr.Timer
-    box: gr.Column
-    progress: gr.HTML
-    stop: gr.Button
-
-
 def build() -> HubForm:
     """Lay out the choice of a dataset on the Hub."""
     name = gr.Textbox(
@@ -103,15 +85,6 @@ def _picker(name: str) -> gr.Dropdown:
         min_width=180,
         allow_custom_value=True,
     )
-
-
-def build_load() -> LoadView:
-    """Lay out a running load."""
-    key, timer = gr.State(""), gr.Timer(POLL_S, active=False)
-    with gr.Column(visible=False, elem_id="dataset-loading") as box:
-        progress = gr.HTML(elem_id="dataset-progress", padding=False)
-        stop = gr.Button(t("dataset.stop"), elem_id="dataset-stop", elem_classes="run-stop")
-    return LoadView(key, timer, box, progress, stop)
 
 
 def wire(form: HubForm, kind: gr.Radio, wiring: Wiring) -> None:
@@ -281,42 +254,3 @@ def problem(error: StudioError, name: str = "") -> Markup:
     return Markup('<div class="notice bad" role="alert"><b>{}</b><br>{}</div>').format(
         error.what, Markup("<br>").join(parts)
     )
-
-
-def chosen_by(fields: Mapping[str, Any]) -> hub.Chosen:
-    """Return the rows that the form stands for, the rest filled in from the Hub.
-
-    Args:
-        fields: Values of the form's parts; pickers that belong to another dataset say nothing about this one.
-
-    Raises:
-        StudioError: As `pipeline.hub.datasets.choose`.
-    """
-    name, limit = fields["name"], fields["limit"]
-    most = int(limit) if limit and limit > 0 else None
-    if fields["described"][0] != name.strip():
-        return hub.choose(name, limit=most)
-    config, split, revision = (fields[each] or "" for each in ("config", "split", "revision"))
-    return hub.choose(name, config, split, revision, most)
-
-
-def running(key: str, state: loading.State) -> Update:
-    """Return updates that show a load that runs."""
-    return {"key": key, "timer": gr.Timer(active=True), "box": gr.update(visible=True), "progress": _progress(state)}
-
-
-def over() -> Update:
-    """Return updates that take a load away that is over."""
-    return {"key": "", "timer": gr.Timer(active=False), "box": gr.update(visible=False), "progress": ""}
-
-
-def _progress(state: loading.State) -> Markup:
-    said = say(f"dataset.loading.{state.stage}")
-    if state.stage == "reading":
-        counted = "of" if state.total else "rows"
-        said += " " + say(f"dataset.loading.{counted}", done=f"{state.done:,}", total=f"{state.total or 0:,}")
-    share = min(100, round(100 * state.done / state.total)) if state.total else 0
-    bar = Markup('<div class="run-bar"><div style="width: {}%"></div></div>').format(share) if state.total else ""
-    time = say("dataset.loading.seconds", seconds=f"{state.seconds:.0f}") if state.seconds >= 1 else ""
-    line = " · ".join(part for part in (said, time) if part)
-    return Markup('<div role="status"><div class="run-line">{}</div>{}</div>').format(line, bar)

@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import gradio as gr
-from markupsafe import escape
+from gradio.context import Context
 
-from pipeline.base.errors import StudioError
-from pipeline.base.message import Message
-from pipeline.base.project import Project
-from pipeline.dataset import loading, sources
-from pipeline.dataset.reading import LayoutUnknown, Progress
-from pipeline.dataset.recognise import Mapping
-from pipeline.dataset.sources import Source
 from pipeline.studio import Studio
-from pipeline.visit import FILES, Visit
+from pipeline.visit import Visit
 from ui.dataset import columns as dataset_columns
 from ui.dataset import hub as hub_dataset
+from ui.dataset import load
 from ui.dataset import preview as dataset_preview
 from ui.dataset.columns import ColumnPickers
-from ui.dataset.hub import HubForm, LoadView
+from ui.dataset.hub import HubForm
+from ui.dataset.load import no_problem
 from ui.dataset.preview import Preview
-from ui.handlers import BUSY, Given, Update, Wiring, prefixed, under
+from ui.handlers import BUSY, Given, Update, Wiring, prefixed
 from ui.page import Page
+from ui.parts import run_view
+from ui.parts.run_view import RunView
 from ui.review import section as review
 from ui.review.section import ReviewSection
 from ui.text import say, t
 
-ROLES = ("prompt", "chosen", "rejected", "source")
-PROBLEM = ("form.problem",)
 KINDS = ("sample", "upload", "path", "hub")
 SUFFIXES = [".parquet", ".jsonl", ".ndjson", ".json", ".csv", ".tsv"]
-# What making a project of a source may update, and what watching a load may update besides.
-PLACED = ("page.project", "form.problem", *(f"columns.{name}" for name in dataset_columns.ASKED))
-LOADED = (*PLACED, "form.load", "form.running.key", "form.running.timer", "form.running.box", "form.running.progress")
 
 
 @dataclass(frozen=True)
@@ -52,8 +41,8 @@ class SourceForm:
     hub: HubForm
     by_hand: gr.Checkbox
     load: gr.Button
-    running: LoadView
     problem: gr.HTML
+    view: RunView
 
 
 @dataclass(frozen=True)
@@ -94,36 +83,43 @@ def _source_form() -> SourceForm:
         with gr.Column(visible=False) as panels["hub"]:
             hub = hub_dataset.build()
         by_hand = gr.Checkbox(label=t("dataset.by_hand"), info=t("dataset.by_hand.help"), elem_id="dataset-by-hand")
-        load = gr.Button(t("dataset.load"), variant="primary", elem_id="dataset-load")
-        running = hub_dataset.build_load()
+        start = gr.Button(t("dataset.load"), variant="primary", elem_id="dataset-load")
         problem = gr.HTML(elem_id="dataset-problem", padding=False, visible=False)
-    return SourceForm(fold, kind, panels, file, path, hub, by_hand, load, running, problem)
+        view = run_view.build("load")
+    return SourceForm(fold, kind, panels, file, path, hub, by_hand, start, problem, view)
 
 
 def wire(tab: DatasetTab, wiring: Wiring, page: Page, studio: Studio) -> None:
     """Connect the tab: loading, choosing columns, preview, review."""
     of_tab = wiring.within(_=tab)
     _wire_form(tab.form, of_tab)
-    picked = ["columns.held", *(f"columns.{name}" for name in ROLES)]
-    of_tab.on(tab.columns.use.click, use_columns, picked, PLACED, BUSY)
-    of_tab.on(tab.columns.cancel.click, cancel, "columns.held", PLACED[1:])
+    _wire_load(tab, of_tab)
+    run_view.wire(tab.form.view, studio)
     hub_dataset.wire(tab.form.hub, tab.form.kind, wiring)
-    preview = [f"preview.{name}" for name in dataset_preview.DRAWN]
-    drawn = of_tab.on(
-        page.project.change, draw, "page.project", ["empty", "form.fold", "form.load", *PROBLEM, *preview]
-    )
+    shown = ["empty", "form.fold", "form.load", "form.problem", *(f"preview.{each}" for each in dataset_preview.DRAWN)]
+    drawn = of_tab.on(page.project.change, draw, "page.project", shown)
     dataset_preview.wire(tab.preview, wiring, drawn)
     review.wire(tab.review, wiring, page, studio)
 
 
 def _wire_form(form: SourceForm, wiring: Wiring) -> None:
-    wiring.on(form.hub.name.change, calm, (), PROBLEM)  # it was about another one
-    wiring.on(form.kind.change, choose, "form.kind", ["form.panels.*", "form.load", *PROBLEM])
+    wiring.on(form.hub.name.change, calm, (), "form.problem")  # it was about another one
+    wiring.on(form.kind.change, choose, "form.kind", ["form.panels.*", "form.load", "form.problem"])
+
+
+def _wire_load(tab: DatasetTab, wiring: Wiring) -> None:
+    form, columns = tab.form, tab.columns
     known = ["form.kind", "form.path", "form.by_hand", "form.hub.*"]
-    wiring.on([form.load.click, form.path.submit], load, known, LOADED, BUSY)
-    wiring.on(form.running.timer.tick, watch, "form.running.key", LOADED)
-    wiring.on(form.running.stop.click, stop, "form.running.key", LOADED)
-    wiring.on(form.file.upload, upload, ["form.file", "form.by_hand"], [*PLACED, "form.file"], BUSY)
+    wiring.on([form.load.click, form.path.submit], load.load, known, ["page.project", *load.STARTED], BUSY)
+    wiring.on(form.file.upload, load.upload, ["form.file", "form.by_hand"], [*load.STARTED, "form.file"], BUSY)
+    asked = [f"columns.{name}" for name in dataset_columns.ASKED]
+    ended = ["page.project", "form.view.run", "form.problem", "form.load", *asked]
+    wiring.on(form.view.ended.change, load.ended, "form.view.ended", ended)
+    picked = ["columns.held", *(f"columns.{name}" for name in load.ROLES)]
+    wiring.on(columns.use.click, load.use_columns, picked, load.STARTED, BUSY)
+    wiring.on(columns.cancel.click, load.cancel, (), load.STARTED)
+    assert Context.root_block is not None
+    wiring.on(Context.root_block.load, load.resumed, (), ["form.view.run", "form.load"])
 
 
 def calm(visit: Visit, given: Given) -> Update:
@@ -138,78 +134,6 @@ def choose(visit: Visit, given: Given) -> Update:
     return {**panels, "form.load": gr.update(visible=kind != "upload"), **no_problem()}
 
 
-def load(visit: Visit, given: Given) -> Update:
-    """Make a project of the source chosen; one on the Hub is loaded beside the page."""
-    kind, by_hand = given["form.kind"], given["form.by_hand"]
-    if kind == "hub":
-        return _start(visit, under(given, "form.hub."), by_hand)
-    if kind == "path":
-        return place(visit, lambda: _file(visit, given["form.path"]), by_hand)
-    return place(visit, sources.sample, by_hand)
-
-
-def _file(visit: Visit, path: str) -> Source:
-    visit.require(FILES)
-    return sources.local_file(path)
-
-
-def upload(visit: Visit, given: Given) -> Update:
-    """Make a project of an uploaded file, of which no copy stays with Gradio."""
-    file = given["form.file"]
-    if not file:
-        return {}
-    return {**place(visit, lambda: sources.upload(visit.home, Path(file)), given["form.by_hand"]), "form.file": None}
-
-
-def watch(visit: Visit, given: Given) -> Update:
-    """Show how far a load is, and what came of it; a load that is over is forgotten."""
-    key = given["form.running.key"]
-    found = loading.find(key)
-    if found is None:
-        return {**_over(), "form.load": gr.update(interactive=True)}
-    state = found.state()
-    if not state.over:
-        return prefixed("form.running.", hub_dataset.running(key, state))
-    loading.drop(key)
-    shown: Update = {}
-    if state.project is not None:
-        shown = _made(state.project, state.notes)
-    elif state.source is not None:
-        shown = {**no_problem(), **_ask(state.source)}
-    elif state.problem is not None:
-        said = hub_dataset.problem(state.problem, found.name)
-        shown = {"form.problem": gr.update(value=said, visible=True), **_leave()}
-    return {**shown, **_over(), "form.load": gr.update(interactive=True)}
-
-
-def stop(visit: Visit, given: Given) -> Update:
-    """Stop a load."""
-    if found := loading.find(given["form.running.key"]):
-        found.stop()
-    return watch(visit, given)
-
-
-def use_columns(visit: Visit, given: Given) -> Update:
-    """Make a project of a source that waited for its columns; where that fails, it goes on waiting."""
-    prompt, chosen, rejected, source = (given[f"columns.{name}"] or "" for name in ROLES)
-    try:
-        if not chosen or not rejected:
-            raise StudioError("dataset.columns.missing")
-        mapping = Mapping(prompt=prompt, chosen=chosen, rejected=rejected, source=source)
-        project, loaded = sources.load(visit.home, sources.held(given["columns.held"]), mapping)
-        made = _made(project, loaded.notes)
-    except StudioError as error:
-        return {"form.problem": notice(error)}
-    sources.drop(given["columns.held"])
-    return made
-
-
-def cancel(visit: Visit, given: Given) -> Update:
-    """Forget a source that waited for its columns."""
-    sources.drop(given["columns.held"])
-    return {**no_problem(), **_leave()}
-
-
 def draw(visit: Visit, given: Given) -> Update:
     """Show a project."""
     of = visit.project_or_none(given["page.project"])
@@ -220,62 +144,3 @@ def draw(visit: Visit, given: Given) -> Update:
         **no_problem(),
         **prefixed("preview.", dataset_preview.draw(of)),
     }
-
-
-def _start(visit: Visit, fields: dict[str, Any], by_hand: bool) -> Update:
-    """Start loading from the Hub."""
-
-    def read(progress: Progress) -> Source:
-        return sources.hub(hub_dataset.chosen_by(fields), progress)
-
-    key = loading.start(visit.home, read, by_hand, str(fields["name"]).strip())
-    shown = prefixed("form.running.", hub_dataset.running(key, loading.State("asking")))
-    return {**no_problem(), **_leave(), "form.load": gr.update(interactive=False), **shown}
-
-
-def place(visit: Visit, read: Callable[[], Source], by_hand: bool) -> Update:
-    """Make a project of what is read, or ask for its columns, or say why not.
-
-    Args:
-        visit: Their home gets the project.
-        read: Reads the source.
-        by_hand: Whether the columns are asked for in any case.
-    """
-    try:
-        source = read()
-        if by_hand:
-            return {**no_problem(), **_ask(source)}
-        project, loaded = sources.load(visit.home, source)
-        return _made(project, loaded.notes)
-    except LayoutUnknown:
-        return {**no_problem(), **_ask(source)}
-    except StudioError as error:
-        return {"form.problem": notice(error), **_leave()}
-
-
-def _made(project: Project, notes: Iterable[Message]) -> Update:
-    for note in notes:
-        gr.Warning(escape(note.said()))
-    return {"page.project": project.name, **no_problem(), **_leave()}
-
-
-def _ask(source: Source) -> Update:
-    return prefixed("columns.", dataset_columns.ask(source))
-
-
-def _leave() -> Update:
-    return prefixed("columns.", dataset_columns.leave())
-
-
-def _over() -> Update:
-    return prefixed("form.running.", hub_dataset.over())
-
-
-def notice(error: StudioError) -> Any:
-    """Return the update that shows an error at its place on the page."""
-    return gr.update(value=hub_dataset.problem(error), visible=True)
-
-
-def no_problem() -> Update:
-    """Return the update that takes an error away."""
-    return {"form.problem": gr.update(value="", visible=False)}

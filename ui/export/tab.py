@@ -20,7 +20,6 @@ from pipeline.filter.project import filtered
 from pipeline.review.project import settled_of
 from pipeline.runs import launch
 from pipeline.runs.ledger import State
-from pipeline.runs.view import look
 from pipeline.studio import Studio
 from pipeline.visit import Visit
 from ui.export import publish
@@ -204,12 +203,12 @@ def start(visit: Visit, given: Given) -> Update:
 def ended(visit: Visit, given: Given) -> Update:
     """Show the export that a run has made, and give the next one a name of its own."""
     project = loaded(visit, given)
-    seen = look(visit.ledger, given["view.ended"]) if given["view.ended"] else None
-    if project is None or seen is None or seen.run.project != project.name:
+    run = visit.run(given["view.ended"]) if given["view.ended"] else None
+    if project is None or run is None or run.project != project.name:
         return {}
-    note = gr.update(value=notice(say("export.stopped")), visible=seen.run.state is State.CANCELLED)
+    note = gr.update(value=notice(say("export.stopped")), visible=run.state is State.CANCELLED)
     updates = {"note": note, "looked": time.time(), **_history(project)}
-    made = str((seen.run.result or {}).get("name", ""))
+    made = str((run.result or {}).get("name", ""))
     if made in exported.names(project):
         updates |= {"result.name": made, "form.name": exported.free_name(project)}
     return updates

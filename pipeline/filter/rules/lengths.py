@@ -10,8 +10,8 @@ from pydantic.config import JsonDict
 
 from pipeline.base.errors import Wrong
 from pipeline.base.message import message
-from pipeline.dataset.summary import unit_said
 from pipeline.filter.rule import PARTS, Asked, Over, Part, Rule, label
+from pipeline.models.tokens import unit_of
 
 _TOKENS: JsonDict = {"group": "tokens", "unit": "tokens"}
 
@@ -50,7 +50,7 @@ class Lengths(BaseModel):
 
 
 def _asks(wanted: Lengths, over: Over) -> Iterator[Asked]:
-    unit = unit_said(over.unit)
+    unit = unit_of(over.unit)
     for part in PARTS:
         low, high = wanted.token_bounds(part)
         lengths = [getattr(count, part) for count in over.counts]
