@@ -20,7 +20,7 @@ from typing import Any
 
 from pipeline.base.errors import StudioError, disk_full
 from pipeline.base.home import LOCAL, Home
-from pipeline.base.message import Message, verbatim, worded
+from pipeline.base.message import Message, verbatim
 from pipeline.runs.kinds import kind_of
 from pipeline.runs.places import carrier_of
 
@@ -285,7 +285,7 @@ class Ledger:
             "request": request,
             "kind": kind,
             "project": project,
-            "title": json.dumps(worded(title).as_dict(), ensure_ascii=False),
+            "title": json.dumps(_titled(title).as_dict(), ensure_ascii=False),
             "state": state,
             "created": created,
             "worker": json.dumps(worker) if worker else None,
@@ -408,6 +408,10 @@ def _asked(connection: sqlite3.Connection, request: str) -> sqlite3.Row | None:
     query = f"SELECT id FROM runs WHERE request = ? AND state IN {_marks()}"
     row: sqlite3.Row | None = connection.execute(query, (request, *ACTIVE)).fetchone()
     return row
+
+
+def _titled(title: Message | str) -> Message:
+    return title if isinstance(title, Message) else verbatim(title)
 
 
 def _named(text: str) -> Message:
