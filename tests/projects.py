@@ -16,7 +16,7 @@ from pipeline.runs.ledger import Ledger, Run, State
 from tests.tiny_model import make_tiny_model, write_train_jsonl
 
 
-def make_project(home: Home, name: str, folder: Path, *, pairs: int = 0) -> Project:
+def make_project(home: Home, name: str, folder: Path, *, pairs: int = 0, mark: str = "") -> Project:
     """Make a project whose base model is a tiny one.
 
     Args:
@@ -24,9 +24,16 @@ def make_project(home: Home, name: str, folder: Path, *, pairs: int = 0) -> Proj
         name: Its name.
         folder: Where the model and the source file go.
         pairs: Pairs of its export “pairs”, a quarter of them in the test split; 0 for no export.
+        mark: A word that each prompt ends with.
     """
     home.projects.mkdir(parents=True, exist_ok=True)
-    loaded = reading.load_file(write_train_jsonl(folder, max(pairs, 8)))
+    source = write_train_jsonl(folder, max(pairs, 8))
+    if mark:
+        rows = [json.loads(line) for line in source.read_text().splitlines()]
+        for row in rows:
+            row["prompt"][-1]["content"] += f" {mark}"
+        source.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    loaded = reading.load_file(source)
     project = start_project(home, loaded, "file", f"{name}.jsonl")
     base = make_tiny_model(folder / "tiny-base")
 

@@ -17,11 +17,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
+from gradio.utils import get_upload_folder
 from pydantic import ValidationError
 
 from pipeline.base.errors import StudioError
@@ -240,6 +242,21 @@ def prefixed(prefix: str, updates: Update) -> Update:
         updates: Updates by name without it.
     """
     return {f"{prefix}{name}": update for name, update in updates.items()}
+
+
+def uploaded(path: str | None) -> Path:
+    """Return a file that the web server has just taken; no other file of this machine can be named as one.
+
+    Args:
+        path: What an upload button holds: where the web server put it.
+
+    Raises:
+        StudioError: It is none.
+    """
+    found = Path(path or "").resolve()
+    if not found.is_relative_to(Path(get_upload_folder()).resolve()) or not found.is_file():
+        raise StudioError("file.none", name=found.name)
+    return found
 
 
 class said_to:

@@ -142,7 +142,7 @@ def upload(page: Page, file: Path, pairs: int) -> None:
         page.locator("#dataset-file button").first.click()
     chooser.value.set_files(file)
     expect(page.locator("#status-project input")).to_have_value(file.stem)
-    expect(page.locator("#dataset-facts")).to_contain_text(f"{pairs:,} of {pairs:,} rows")
+    expect(page.locator("#dataset-facts")).to_contain_text(f"{pairs:,} of {pairs:,} rows", timeout=60_000)
 
 
 def load_path(page: Page, file: Path, pairs: int) -> None:
@@ -151,7 +151,7 @@ def load_path(page: Page, file: Path, pairs: int) -> None:
     page.locator("#dataset-path").get_by_role("textbox").fill(str(file))
     page.locator("#dataset-load").click()
     expect(page.locator("#status-project input")).to_have_value(file.stem)
-    expect(page.locator("#dataset-facts")).to_contain_text(f"{pairs:,} of {pairs:,} rows")
+    expect(page.locator("#dataset-facts")).to_contain_text(f"{pairs:,} of {pairs:,} rows", timeout=60_000)
 
 
 def load_sample(page: Page) -> str:

@@ -75,7 +75,7 @@ def load(page: Page) -> None:
     expect(page.locator("#dataset-hub-id").get_by_role("textbox")).to_have_value(MIX)
     expect(page.locator("#dataset-hub-about")).to_contain_text(MIX)
     page.locator("#dataset-load").click()
-    expect(page.locator("#dataset-facts")).to_contain_text(f"{PAIRS:,} of {PAIRS:,} rows")
+    expect(page.locator("#dataset-facts")).to_contain_text(f"{PAIRS:,} of {PAIRS:,} rows", timeout=60_000)
 
 
 def review(browser: Browser, page: Page) -> None:

@@ -10,7 +10,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pipeline.base.project import Project
-from pipeline.export import exported
 from tests.browser.conftest import App
 from tests.browser.steps import ended, open_tab, patient, unfold
 from tests.browser.test_filter_tab import make_project
@@ -103,50 +102,6 @@ def test_an_export_is_published_compared_and_published_again(
     page.reload()
     open_tab(page, "Export")
     expect(page.locator("#publish-where")).to_contain_text(commit.id[:12])
-
-
-@pytest.mark.matrix
-def test_a_public_repository_is_said_in_bold_and_a_change_under_ones_hands_is_shown(
-    page: Page, hub_app: App, hub: HubDouble, pictures: Path | None
-) -> None:
-    project = make_project(hub_app, "public", reviewed=False)
-    add_export(project, "open-v1")
-    hub.add_repo("dataset", "olga/open", {"README.md": b"# Mine\n", "test.jsonl": b"{}\n", "<b>.txt": b"x"})
-    open_export(page, hub_app, project)
-    sign_in(page, hub.add_user("olga"), "olga")
-    expect(page.locator("#publish-repository").get_by_role("textbox")).to_have_value("olga/open-v1")  # not pia's
-    page.locator("#publish-repository").get_by_role("textbox").fill("olga/open")
-    compare(page)
-    question = page.locator("#publish-confirm")
-    expect(question.locator(".notice b")).to_contain_text("is public and stays public")
-    expect(question).to_contain_text("4 added, 2 changed, 0 removed, 0 unchanged")
-    expect(page.locator("#publish-go")).to_have_text("Publish for everybody")
-    shot(page, pictures, "public")
-    unfold(page, "License, commit message, other files")
-    page.locator("#publish-existing").get_by_label("Remove them").check()
-    expect(question).to_be_hidden()  # it asked something else
-    compare(page)
-    expect(question.get_by_role("row", name="<b>.txt")).to_contain_text("removed")
-    hub.add_commit("dataset", "olga/open", {"new.txt": b"theirs"}, "Somebody else")
-    page.locator("#publish-go").click()
-    expect(page.locator("#publish-note")).to_contain_text("has changed since it was compared")
-    expect(question.get_by_role("row", name="new.txt")).to_contain_text("removed")
-    assert hub.commits("dataset", "olga/open")[0].title == "Somebody else"
-    page.locator("#publish-back").click()
-    expect(question).to_be_hidden()
-
-    page.locator("#publish-existing").get_by_label("Leave them").check()
-    compare(page)
-    hub.fault("POST", "olga/open/commit/main", status=400, message="Something is wrong with it")
-    page.locator("#publish-go").click()
-    assert ended(page, "publish") == "Failed"
-    expect(page.locator("#publish-card")).to_contain_text("Something is wrong with it")
-    shot(page, pictures, "failed")
-    assert exported.published(project, "open-v1") is None
-    compare(page)
-    page.locator("#publish-go").click()
-    expect(page.locator("#publish-where")).to_contain_text("everybody")
-    assert "new.txt" in hub.files("dataset", "olga/open")
 
 
 @pytest.fixture

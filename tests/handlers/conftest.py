@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from pipeline.base.settings import Settings
@@ -50,7 +53,7 @@ class Built:
 def initial(part: Any) -> Any:
     """Return what a part holds when the page is opened."""
     value = getattr(part, "value", None)
-    return value() if callable(value) else value
+    return "" if value is None and isinstance(part, gr.Textbox) else value
 
 
 def value(update: Any) -> Any:
@@ -58,18 +61,26 @@ def value(update: Any) -> Any:
     return update.get("value") if isinstance(update, dict) and "__type__" in update else update
 
 
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """The page, built once."""
-    studio = Studio(Settings(home=tmp_path_factory.mktemp("page") / "home"))
-    wiring = Wiring(lambda request: Visit(studio))
-    layout.build(studio, wiring)
+@functools.cache
+def page() -> Built:
+    """Return the page; it is built once, of a home that is not needed any more then."""
+    with tempfile.TemporaryDirectory(prefix="align-studio-page-") as folder:
+        studio = Studio(Settings(home=Path(folder)))
+        wiring = Wiring(lambda request: Visit(studio))
+        layout.build(studio, wiring)
     return Built(wiring.wired)
 
 
+@pytest.fixture(scope="session")
+def built() -> Built:
+    """The page, built once."""
+    return page()
+
+
 @pytest.fixture
-def studio(tmp_path: Path) -> Studio:
-    """A studio with a home of its own; nothing is started."""
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """A studio with a home of its own, and `gradio` beside it for uploads; nothing is started."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
     return Studio(Settings(home=tmp_path / "home"))
 
 

@@ -118,6 +118,8 @@ def test_a_double_click_starts_one_run(
 def test_an_uploaded_file_moves_into_the_project(
     built: Built, visit: Visit, project: Project, model: str, tmp_path: Path
 ) -> None:
+    with pytest.raises(StudioError, match="There is no file questions.jsonl of yours"):
+        built.call(tab.taken, visit, page__project="ready", upload=str(tmp_path / "questions.jsonl"))
     cached = tmp_path / "gradio" / "questions.jsonl"
     cached.parent.mkdir()
     cached.write_bytes(tab.SAMPLE.read_bytes())

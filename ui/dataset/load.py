@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Values
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,7 +15,7 @@ from pipeline.dataset.recognise import Mapping
 from pipeline.runs.ledger import Run
 from pipeline.visit import FILES, Visit
 from ui.dataset import columns as dataset_columns
-from ui.handlers import Given, Update, prefixed, under
+from ui.handlers import Given, Update, prefixed, under, uploaded
 from ui.parts.notice import notices
 
 ROLES = ("prompt", "chosen", "rejected", "source")
@@ -61,7 +60,7 @@ def upload(visit: Visit, given: Given) -> Update:
     """Load an uploaded file, of which no copy stays with Gradio."""
     if not given["form.file"]:
         return {}
-    path = visit.file(loads.taken(visit.home, Path(given["form.file"])))
+    path = visit.file(loads.taken(visit.home, uploaded(given["form.file"])))
     wanted = LoadOptions(kind="upload", path=str(path), by_hand=bool(given["form.by_hand"]))
     return {**_started(loads.start(visit.ledger, wanted)), "form.file": None}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -34,7 +33,7 @@ from ui.evaluate.answer import AnswerBox
 from ui.evaluate.card import CardBox
 from ui.evaluate.models import ModelPickers
 from ui.evaluate.table import SAMPLE
-from ui.handlers import BUSY, CHECK, Given, Update, Wiring, under
+from ui.handlers import BUSY, CHECK, Given, Update, Wiring, under, uploaded
 from ui.page import Page
 from ui.parts import hardware, run_view
 from ui.parts.forms import ParameterForm, parameter_form
@@ -321,8 +320,8 @@ def start(visit: Visit, given: Given) -> Update:
 def taken(visit: Visit, given: Given) -> Update:
     """Move an uploaded file out of the web server's folder into the project's, where later runs find it."""
     folder = visit.project(given["page.project"]).folder / "truthfulqa"
+    cached = uploaded(given["upload"])
     folder.mkdir(mode=0o700, exist_ok=True)
-    cached = Path(given["upload"])
     return {"file": str(shutil.move(cached, folder / cached.name))}
 
 

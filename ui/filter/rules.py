@@ -109,7 +109,7 @@ def use_model(visit: Visit, given: Given) -> Update:
     """Make the model that is named the project's base model, or say what is wrong with it."""
     project = visit.project(given["page.project"])
     try:
-        name = tokens.check(given["rules.model"])
+        name = tokens.check(visit.model(given["rules.model"] or ""))
     except StudioError as error:
         wrong = notices([error.message], "filter", bad=True)
         return {"rules.problem": gr.update(value=wrong, visible=True)}

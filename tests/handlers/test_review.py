@@ -1,0 +1,212 @@
+"""The review section's handlers: its states without a server, and with one that says what the test wants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.base.errors import StudioError
+from pipeline.base.project import Project, Record, ReviewRecord
+from pipeline.review import annotators, readback
+from pipeline.review.annotators import NewAnnotator
+from pipeline.review.api import Refused, ServerUnreachable
+from pipeline.review.host import ArgillaStatus
+from pipeline.review.project import plan_of
+from pipeline.review.readback import AnnotatorProgress, Progress
+from pipeline.review.service import Endpoint
+from pipeline.runs.ledger import State
+from pipeline.runs.spec import spec_of
+from pipeline.studio import Studio
+from pipeline.visit import Visit
+from tests.handlers.conftest import Built, value
+from tests.projects import ended
+from tests.reviewed import make_reviewed
+from ui.handlers import Asked
+from ui.review import people, section
+
+HERE = Endpoint("http://127.0.0.1:1/annotate", "key", 1, embedded=True)
+ASKED = Asked("page", base="http://127.0.0.1:7860")
+
+
+@pytest.fixture
+def project(visit: Visit) -> Project:
+    return make_reviewed(visit.home, "pairs", reviewed=False)
+
+
+@pytest.fixture
+def ready(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Argilla is ready, and these annotators have accounts; a test adds to them."""
+    known: list[str] = []
+    monkeypatch.setattr(studio.argilla, "endpoint", lambda: HERE)
+    monkeypatch.setattr(annotators, "list_annotators", lambda endpoint, plan: list(known))
+    done = [AnnotatorProgress("ann <b>", 3, 1, 0)]
+    monkeypatch.setattr(readback, "progress", lambda endpoint, dataset: Progress(20, 5, 15, done))
+    return known
+
+
+def imported(visit: Visit, project: Project, *, server: str = "embedded", **result: Any) -> None:
+    """Leave what an import leaves."""
+    plan = plan_of(project).model_dump(mode="json")
+
+    def change(record: Record) -> None:
+        record.review = ReviewRecord(plan=plan, server=server, dataset_id="7d")
+
+    project.update(change)
+    found = {"added": 20, "total": 20, "already_there": 0, "altered": 0, "skipped": 0, "first_skipped": [], **result}
+    ended(visit.ledger, "import", project, "Import", {"plan": plan}, result=found)
+
+
+def redraw(built: Built, visit: Visit, project: Project | None) -> dict[str, Any]:
+    handler = section.redraw
+    given = built.given(built.of(handler), **{"page.project": project.name if project else "", "asked": ASKED})
+    return handler(visit, given)
+
+
+def test_without_a_project_there_is_no_section(built: Built, visit: Visit) -> None:
+    shown = redraw(built, visit, None)
+    assert shown["box"]["visible"] is False and shown["run.run"] == ""
+
+
+def test_the_plan_waits_for_argilla(built: Built, visit: Visit, studio: Studio, project: Project) -> None:
+    shown = redraw(built, visit, project)
+    assert (shown["plan_box"]["visible"], shown["planned"]["visible"], shown["people.box"]["visible"]) == (
+        True,
+        False,
+        False,
+    )
+    assert "once Argilla has started" in value(shown["reason"]) and shown["start"]["interactive"] is False
+    assert value(shown["start"]) == "Import 20 pairs into Argilla"
+    assert value(shown["form.dataset_name"]) == "pairs" and value(shown["form.min_submitted"]) == 1
+    studio.argilla.status = ArgillaStatus("failed", problem=StudioError("argilla.disk", detail="<b>no room"))
+    shown = redraw(built, visit, project)
+    assert "once Argilla has started" not in value(shown["reason"]) and "<b>" not in value(shown["reason"])
+
+
+def test_an_import_is_started_with_the_plan_of_the_form(
+    built: Built, visit: Visit, project: Project, ready: list[str], started: list[list[str]]
+) -> None:
+    shown = redraw(built, visit, project)
+    assert shown["start"]["interactive"] and shown["start"]["visible"]
+    form = {f"form__{name}": each for name, each in plan_of(project).model_dump(mode="json").items()}
+    form = {name: each for name, each in form.items() if name.replace("__", ".") in built.of(section.start).inputs}
+    known = {"page__project": project.name, **form, "form__min_submitted": 2, "form__guidelines": "Be kind."}
+    with pytest.raises(ValidationError):
+        built.call(section.start, visit, **{**known, "form__min_submitted": 0})
+    shown = built.call(section.start, visit, **known)
+    run = visit.run(shown["run.run"])
+    assert (run.kind, len(started), spec_of(run)["plan"]["min_submitted"]) == ("import", 1, 2)
+    assert shown["plan_box"]["visible"] is False and "Be kind." in shown["planned_text"]
+    assert shown["start"]["visible"] is False and shown["people.box"]["visible"] is False  # while it runs
+    again = built.call(section.start, visit, **{**known, "form__min_submitted": 9})  # a second click
+    assert (again["run.run"], len(started)) == (run.id, 1)
+
+
+def test_a_stopped_import_can_go_on(built: Built, visit: Visit, project: Project, ready: list[str]) -> None:
+    imported(visit, project)
+    ended(visit.ledger, "import", project, "Import", {"plan": {}}, state=State.CANCELLED)
+    shown = redraw(built, visit, project)
+    assert value(shown["start"]) == "Continue import" and shown["start"]["visible"] and shown["people.box"]["visible"]
+    assert "5 of 20 pairs completed" in shown["people.progress"]
+    assert shown["people.create"]["variant"] == "secondary"  # the import comes first
+
+
+def test_a_review_shows_links_people_and_progress(
+    built: Built, visit: Visit, project: Project, ready: list[str]
+) -> None:
+    reason = {"code": "verbatim", "values": {"what": "too <i>long", "why": "", "next": ""}}
+    imported(visit, project, already_there=3, skipped=1, first_skipped=[{"number": 4, "reason": reason}])
+    shown = redraw(built, visit, project)
+    result = value(shown["result"])
+    assert "20 are in Argilla now" in result and "were there already" in result and "too &lt;i&gt;long" in result
+    assert shown["people.link"] == "http://127.0.0.1:7860/annotate/dataset/7d/annotation-mode"
+    assert 'target="_blank" rel="noopener"' in shown["people.open"]
+    assert "--annotators 0.0.0.0:7861" in shown["people.reach"]
+    assert "ann &lt;b&gt;" in shown["people.progress"] and "<td>3</td>" in shown["people.progress"]
+    assert shown["people.create"]["variant"] == "primary" and shown["people.forgot"]["visible"] is False
+    assert value(shown["people.names"]) == "annotator1, annotator2"
+    assert shown["start"]["visible"] is False
+    ready.append("bob")
+    shown = redraw(built, visit, project)
+    assert shown["people.who"]["choices"] == ["bob"] and shown["people.forgot"]["visible"]
+    assert value(shown["people.names"]) == "" and "bob" in shown["people.progress"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "again"),
+    [
+        (Refused(404, "gone"), "not in Argilla any more", True),
+        (Refused(403, "no"), "no", True),
+        (ServerUnreachable("argilla.nothing"), "", False),
+    ],
+)
+def test_a_review_that_cannot_be_read_is_said(
+    built: Built,
+    visit: Visit,
+    project: Project,
+    ready: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: StudioError,
+    said: str,
+    again: bool,
+) -> None:
+    imported(visit, project)
+
+    def fail(*given: object) -> None:
+        raise error
+
+    monkeypatch.setattr(readback, "progress", fail)
+    shown = redraw(built, visit, project)
+    assert said in shown["people.progress"] and "notice" in shown["people.progress"]
+    assert (value(shown["start"]) == "Import again" and shown["start"]["visible"]) is again
+
+
+def test_a_review_on_another_server_can_be_imported_again(
+    built: Built, visit: Visit, project: Project, ready: list[str]
+) -> None:
+    imported(visit, project, server="https://argilla.example")
+    shown = redraw(built, visit, project)
+    assert "argilla.example" in shown["people.progress"] and value(shown["start"]) == "Import again"
+
+
+def test_passwords_are_shown_once(
+    built: Built, visit: Visit, project: Project, ready: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported(visit, project)
+    asked: list[list[str]] = []
+
+    def create(endpoint: Endpoint, plan: object, names: list[str]) -> list[NewAnnotator]:
+        asked.append(names)
+        return [NewAnnotator(name, f"secret-{name}") for name in names]
+
+    monkeypatch.setattr(annotators, "create_annotators", create)
+    monkeypatch.setattr(annotators, "reset_password", lambda endpoint, plan, name: NewAnnotator(name, "fresh"))
+    shown = built.call(section.create, visit, page__project=project.name, people__names="ann, 李雷；bob")
+    assert asked == [["ann", "李雷", "bob"]]
+    assert value(shown["people.fresh"])["data"][0] == ["ann", "secret-ann"] and shown["people.fresh_box"]["visible"]
+    with pytest.raises(StudioError):
+        built.call(section.create, visit, page__project=project.name, people__names=" ; ")
+    renewed = built.call(people.renew, visit, page__project=project.name, who="bob")
+    assert value(renewed["fresh"])["data"] == [["bob", "fresh"]]
+    other = built.call(section.another, visit, page__project=project.name)
+    assert other["people.fresh_box"]["visible"] is False and value(other["people.login"]) == ""
+
+
+def test_the_owners_sign_in_is_the_owners(
+    built: Built, visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio.argilla, "owner_login", lambda: ("owner", "secret"))
+    assert value(built.call(people.reveal, visit)["login"]) == "owner\nsecret"
+    with pytest.raises(StudioError, match="owner"):
+        built.call(people.reveal, Visit(studio, "bob", may=frozenset()))
+
+
+def test_what_is_foreign_is_not_found(
+    built: Built, studio: Studio, project: Project, ready: list[str], started: list[list[str]]
+) -> None:
+    bob = Visit(studio, "bob", may=frozenset())
+    for handler in (section.redraw, section.another, section.look, section.start, section.create, people.renew):
+        with pytest.raises(StudioError, match="There is no project"):
+            built.call(handler, bob, page__project=project.name)
+    assert started == []
