@@ -274,7 +274,7 @@ class said_to:
             raise message(readable(error)) from error
         if isinstance(error, OSError):  # a full disk, a folder that went away: the visitor can do something about it
             LOG.error("handler failed", exc_info=error)
-            raise message(StudioError(say("error.system"), str(error), say("error.system.next"))) from error
+            raise message(StudioError("error.system", detail=str(error))) from error
 
 
 def _nobody(request: gr.Request) -> str | None:
