@@ -12,18 +12,21 @@ from pipeline.hardware import machine, remote
 from pipeline.hardware.remote import money
 from pipeline.runs.ledger import Run, State
 from pipeline.runs.view import View
-from pipeline.train import card, trainings
-from pipeline.train.algorithm import algorithms
+from pipeline.train import algorithm, card, trainings
 from ui.handlers import Update
 from ui.parts import curves
 from ui.parts.hardware import named
 from ui.parts.notice import facts, line, link, notice
 from ui.parts.run_view import duration
-from ui.text import say, t
+from ui.text import has, say, t
 
 # The metrics of each plot, of all algorithms: a run fills those of its own.
+<<<<<<< HEAD
 CURVES = {curve.name: curve.metrics for each in algorithms().values() for curve in each.curves}
 METRICS = tuple(dict.fromkeys(metric for metrics in CURVES.values() for metric in metrics))
+=======
+CURVES = algorithm.curves()
+>>>>>>> main
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,33 @@ def build() -> Trained:
                 buttons=["copy"],
                 elem_id="train-snippet",
             )
+<<<<<<< HEAD
     return Trained(note, plots, box, about, snippet, evaluate)
+=======
+    return Trained(note, curves_box, curves, box, about, snippet, evaluate)
+
+
+def _curves() -> dict[str, gr.LinePlot]:
+    """Lay out the plots, two in a row."""
+    names = list(CURVES)
+    plots = {}
+    for row in (names[place : place + 2] for place in range(0, len(names), 2)):
+        with gr.Row():
+            for name in row:
+                plots[name] = gr.LinePlot(
+                    x="step",
+                    y="value",
+                    color="metric" if len(CURVES[name]) > 1 else None,
+                    color_title=" ",
+                    y_title=" ",
+                    label=t(f"train.curve.{name}") if has(f"train.curve.{name}") else name,
+                    caption=t(f"train.curve.{name}.help") if has(f"train.curve.{name}.help") else None,
+                    min_width=320,
+                    buttons=["fullscreen"],
+                    elem_id=f"train-curve-{name}",
+                )
+    return plots
+>>>>>>> main
 
 
 def key(seen: View | None) -> str:
@@ -122,6 +151,7 @@ def _job(run: Run) -> Markup:
     return line(words, page)
 
 
+<<<<<<< HEAD
 def _curves(run: Run) -> Markup:
     """Return the places of a run's curves, which the page draws from the stream."""
     figures = [
@@ -134,6 +164,24 @@ def _curves(run: Run) -> Markup:
             x=say("train.step"),
         )
         for name, metrics in CURVES.items()
+=======
+def _called(metric: str) -> str:
+    code = f"train.metric.{metric}"
+    return say(code) if has(code) else metric
+
+
+def _curve(metrics: list[dict[str, Any]], name: str) -> Any:
+    """Return the update of one plot: a row per step and metric; a value that is no number is left out."""
+    rows = [
+        (
+            entry["step"],
+            float(entry[metric]),
+            say(f"train.metric.{metric}") if has(f"train.metric.{metric}") else metric,
+        )
+        for metric in CURVES[name]
+        for entry in metrics
+        if isinstance(entry.get(metric), int | float)
+>>>>>>> main
     ]
     return Markup('<div class="curves">{}</div>').format(Markup("").join(figures))
 
