@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
+from collections.abc import Iterable
+from typing import Any
 
 import gradio as gr
+from gradio.block_function import BlockFunction
 from gradio.components import Component
+from gradio.context import get_blocks_context
 
 from pipeline.base import project as projects
 from pipeline.base.errors import StudioError
@@ -25,15 +30,19 @@ from ui.page import Page
 from ui.text import say, t
 from ui.train import tab as train
 
+FIRST = "dataset"
 STEPS = {"dataset": dataset, "filter": filter, "export": export, "train": train, "evaluate": evaluate}
 
 
-def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
+def build(studio: Studio, wiring: Wiring | None = None, *, whole: bool = False) -> gr.Blocks:
     """Return the studio's page.
+
+    The Dataset tab is built with it, the others when they are first opened.
 
     Args:
         studio: The services behind it.
         wiring: Says whose visit a request is, and gets what is connected; the one person of this machine by default.
+        whole: Build every tab at once: for those that look at the page without opening it.
     """
     wiring = wiring or Wiring(lambda request: visit_of(studio, request.headers))
     handlers.identify = lambda request: studio.sign_in.token  # one trusted person: whoever reaches the page
@@ -46,13 +55,18 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
         with gr.Tabs() as tabs:
             for name, step in STEPS.items():
                 with gr.Tab(t(f"tab.{name}"), id=name, elem_id=f"tab-{name}") as items[name]:
-                    built[name] = step.build(studio)
+                    if whole or name == FIRST:
+                        built[name] = step.build(studio)
         page = Page(project, tabs, items, gr.State(None), signed_in.name)
         status_bar.wire(bar, studio, project, signed_in)
         account.wire(signed_in, studio, bar.account)
         spend.wire(spending, studio, bar.stop)
+        later = dataclasses.replace(page, built=[demo.load])
         for name, step in STEPS.items():
-            step.wire(built[name], wiring.within(page=page), page, studio)
+            if name in built:
+                step.wire(built[name], wiring.within(page=page), page, studio)
+            else:
+                when_opened(step, items[name], wiring, later, studio, bar.hear)
 
         def opened(*, request: gr.Request) -> list[object]:
             name, step = asked_for(studio, dict(request.query_params))
@@ -60,7 +74,7 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
             return [name, status_bar.items(studio), choices, gr.Tabs(selected=step) if step else gr.skip()]
 
         demo.load(handle(opened), None, [project, bar.items, bar.project, tabs], **QUIET)
-        quieten(demo, bar.hear)
+        quieten(demo.fns.values(), bar.hear)
     demo.queue(default_concurrency_limit=8)
     # Gradio 6.31 looks for events a thousand times a second, which alone takes 4 % of a core; twenty times, as on
     # Windows, a person does not notice.
@@ -68,7 +82,32 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
     return demo
 
 
-def quieten(demo: gr.Blocks, anchor: Component) -> None:
+def when_opened(
+    step: Any, item: gr.Tab, wiring: Wiring, page: Page, studio: Studio, anchor: Component
+) -> None:
+    """Build the inside of a tab when it is first opened.
+
+    Args:
+        step: The tab's module.
+        item: The tab.
+        wiring: What the tab is connected with.
+        page: What the tabs share.
+        studio: The services.
+        anchor: See `quieten`.
+    """
+    with item:
+        wanted = gr.State(False)
+
+        @gr.render(triggers=[wanted.change], show_progress="hidden")
+        def inside() -> None:
+            tab = step.build(studio)
+            step.wire(tab, dataclasses.replace(wiring, wired=[]).within(page=page), page, studio)
+            quieten(get_blocks_context().fns.values(), anchor)
+
+    item.select(lambda: True, None, wanted, **QUIET)
+
+
+def quieten(events: Iterable[BlockFunction], anchor: Component) -> None:
     """Tell Gradio that events which show no progress have it in one place only.
 
     Gradio 6.31 keeps a loading state for every output that any event has had, and at each step of each event (pending,
@@ -76,10 +115,10 @@ def quieten(demo: gr.Blocks, anchor: Component) -> None:
     event keeps the page busy for a second.
 
     Args:
-        demo: The page, with all its events.
+        events: The page's events.
         anchor: A component nobody sees.
     """
-    for event in demo.fns.values():
+    for event in events:
         if event.show_progress == "hidden":
             event.show_progress_on = [anchor]
 

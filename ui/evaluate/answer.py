@@ -15,6 +15,7 @@ from pipeline.runs.view import View
 from pipeline.studio import Studio
 from pipeline.visit import COMPUTE, Visit
 from ui.handlers import BUSY, Given, Update, Wiring, under
+from ui.page import Page
 from ui.parts import run_view
 from ui.parts.forms import ParameterForm, parameter_form
 from ui.parts.run_view import RunView
@@ -70,17 +71,18 @@ def build() -> AnswerBox:
     return AnswerBox(prompt, form, ask, view, asked, answers)
 
 
-def wire(box: AnswerBox, wiring: Wiring, studio: Studio) -> None:
+def wire(box: AnswerBox, wiring: Wiring, page: Page, studio: Studio) -> None:
     """Connect the answer box, which the tab calls `answer`.
 
     Args:
         box: Its components.
         wiring: Knows the tab's parts.
+        page: Says when a project is shown.
         studio: Names the ledger.
     """
     inputs = ["page.project", "answer.prompt", "models.base", "models.tuned", "answer.form.*"]
     wiring.on(box.ask.click, asked, inputs, "answer.view.run", BUSY)
-    wiring.on(wiring.parts["page.project"].change, opened, "page.project", "answer.view.run")
+    wiring.on(page.shows(), opened, "page.project", "answer.view.run")
     run_view.wire(box.view, studio, also=_draw, also_outputs=[box.asked, *box.answers.values()])
 
 

@@ -177,7 +177,7 @@ def wire(tab: EvaluateTab, wiring: Wiring, page: Page, studio: Studio) -> None:
     """Connect the Evaluate tab."""
     wiring = wiring.within(_=tab)
     _wire_choice(tab, wiring, page)
-    looks = [page.items["evaluate"].select, page.account.change, tab.view.run.change, tab.view.ended.change]
+    looks = [*page.looks("evaluate"), page.account.change, tab.view.run.change, tab.view.ended.change]
     controls = [wiring.parts[name] for name in wiring.names(INPUTS) if name != "page.project"]
     checks = [*(each.change for each in controls), *looks]
     wiring.on(checks, checked, INPUTS, ["check", "start", *hardware.SHOWN], CHECK)
@@ -189,7 +189,7 @@ def wire(tab: EvaluateTab, wiring: Wiring, page: Page, studio: Studio) -> None:
     wiring.on(tab.drawn.change, drawn, ["page.project", "view.run"], results)
     evaluate_card.wire(wiring)
     wiring.on(tab.history.select, selected, "page.project", "view.run", event=gr.SelectData)
-    answer.wire(tab.answer, wiring, studio)
+    answer.wire(tab.answer, wiring, page, studio)
 
 
 def _wire_choice(tab: EvaluateTab, wiring: Wiring, page: Page) -> None:
@@ -198,7 +198,10 @@ def _wire_choice(tab: EvaluateTab, wiring: Wiring, page: Page) -> None:
     wiring.on(page.project.change, opened, "page.project", fresh)
     chosen = ["page.project", "models.tuned"]
     wiring.on(page.items["evaluate"].select, again, chosen, pickers)
-    wiring.on(page.model.change, wanted, ["page.project", "page.model"], pickers)
+    wish = ["page.project", "page.model"]
+    wiring.on(page.model.change, wanted, wish, pickers)
+    if page.built:  # the wish may be what the tab was opened with
+        wiring.on(wiring.on(page.built, opened, "page.project", fresh), wanted, wish, pickers)
     wiring.on(tab.models.tuned.input, picked, chosen, [name for name in pickers if name != "models.tuned"])
     evaluate_models.wire(wiring)
     wiring.on(tab.source.change, source_chosen, "source", "file_box")
@@ -232,8 +235,9 @@ def again(visit: Visit, given: Given) -> Update:
 
 def wanted(visit: Visit, given: Given) -> Update:
     """Choose the model that another tab asked for."""
-    path = given["page.model"][0] if given["page.model"] else ""
-    project = visit.project_or_none(given["page.project"])
+    if not given["page.model"]:
+        return {}
+    path, project = given["page.model"][0], visit.project_or_none(given["page.project"])
     return evaluate_models.choices(visit, project, visit.model(path or ""), change=True)
 
 

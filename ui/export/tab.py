@@ -118,9 +118,9 @@ def wire(tab: ExportTab, wiring: Wiring, page: Page, studio: Studio) -> None:
 def _wire_form(tab: ExportTab, wiring: Wiring, page: Page) -> None:
     fresh = ["empty", "go", "body", "form.*", "plan", "view.run", "result.name", "history_box", "history"]
     # In two steps: the tab may be selected while a project is being opened, and what is drawn then must be drawn again.
-    drawn = wiring.on(page.project.change, opened, "page.project", fresh)
+    drawn = wiring.on(page.shows(), opened, "page.project", fresh)
     wiring.on(drawn, drawn_again, "looked", "looked")
-    wiring.on(page.items["export"].select, looked, (), "looked")
+    wiring.on(page.looks("export"), looked, (), "looked")
     changes = [tab.looked.change, tab.result.name.change, *(changed(component) for component in tab.form.inputs)]
     known = ["page.project", "looked", "result.name", "form.*"]
     wiring.on(changes, planned, known, ["incoming", "plan", "start"], CHECK)

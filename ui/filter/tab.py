@@ -85,9 +85,9 @@ def _wire_project(tab: FilterTab, wiring: Wiring, page: Page) -> None:
     rules = tab.rules
     fresh = ["empty", "go", "body", "rules.form.*", "rules.model", "results.count", "read"]
     # In two steps: the tab may be selected while a project is being opened, and what is drawn then must be drawn again.
-    drawn = wiring.on(page.project.change, opened, "page.project", fresh)
+    drawn = wiring.on(page.shows(), opened, "page.project", fresh)
     wiring.on(drawn, drawn_again, "looked", "looked")
-    select = page.items["filter"].select
+    select = page.looks("filter")
     wiring.on(select, looked, (), "looked")
     wiring.on(select, read_quietly, "page.project", ["read", "looked"], CHECK)
     wiring.on(tab.again.click, read_again, "page.project", ["read", "looked"], BUSY, show_progress_on=[tab.answers])

@@ -130,13 +130,13 @@ def _parameters() -> ParameterForm:
 def wire(tab: TrainTab, wiring: Wiring, page: Page, studio: Studio) -> None:
     """Connect the Train tab."""
     wiring = wiring.within(_=tab)
-    looked_at = page.items["train"].select
-    wiring.on(page.project.change, opened, "page.project", [*CHOICES, "options.project_name", "view.run"])
-    wiring.on(looked_at, again, ["page.project", "options.dataset", "newest", "based"], CHOICES)
+    looked_at = page.looks("train")
+    wiring.on(page.shows(), opened, "page.project", [*CHOICES, "options.project_name", "view.run"])
+    wiring.on(page.items["train"].select, again, ["page.project", "options.dataset", "newest", "based"], CHOICES)
     wiring.on(tab.go.click, left, "page.project", "page.tabs")
 
     controls = [wiring.parts[name] for name in wiring.names(INPUTS) if name != "page.project"]
-    others = [looked_at, tab.view.ended.change, page.account.change]
+    others = [*looked_at, tab.view.ended.change, page.account.change]
     checks = [*(each.change for each in controls), *others]
     wiring.on(checks, checked, INPUTS, ["check", "start", "machine", *places.SHOWN], CHECK)
     places.wire(wiring, INPUTS, ["view.run", "options.project_name", *train_history.DRAWN], press=pressed, pay=paid)
