@@ -18,7 +18,6 @@ from pipeline.hardware.remote import JobOptions
 from pipeline.runs.ledger import State
 from pipeline.runs.spec import spec_of
 from pipeline.runs.view import look
-from pipeline.studio import Studio
 from pipeline.train import check, job, trainings
 from pipeline.train.algorithms.orpo import OrpoParams
 from pipeline.train.options import TrainOptions
@@ -50,7 +49,6 @@ class TrainTab:
     Attributes:
         newest: State with the newest export seen: a newer one is chosen when the tab is opened.
         based: State with the project's base model seen: another one is chosen when the tab is opened.
-        drawn: State with what of the run was drawn last; its change event draws curves and result.
     """
 
     empty: gr.HTML
@@ -66,12 +64,11 @@ class TrainTab:
     view: RunView
     newest: gr.State
     based: gr.State
-    drawn: gr.State
     trained: Trained
     history: History
 
 
-def build(studio: Studio) -> TrainTab:
+def build() -> TrainTab:
     """Lay out the Train tab."""
     empty = gr.HTML(t("train.empty.project"), elem_id="train-empty", elem_classes="empty")
     go = gr.Button(t("train.go"), variant="primary", visible=False, elem_id="train-go")
@@ -89,7 +86,7 @@ def build(studio: Studio) -> TrainTab:
     history = train_history.build()
     return TrainTab(
         *(empty, go, body, options, picker, machine, form, check, start, confirm, view),
-        *(gr.State(""), gr.State(""), gr.State(""), trained, history),
+        *(gr.State(""), gr.State(""), trained, history),
     )
 
 
@@ -103,7 +100,7 @@ def _options() -> ParameterForm:
     return ParameterForm(TrainOptions, {"dataset": dataset, "base_model": base_model, "project_name": name})
 
 
-def wire(tab: TrainTab, wiring: Wiring, page: Page, studio: Studio) -> None:
+def wire(tab: TrainTab, wiring: Wiring, page: Page) -> None:
     """Connect the Train tab."""
     wiring = wiring.within(_=tab)
     looked_at = page.items["train"].select
@@ -118,8 +115,8 @@ def wire(tab: TrainTab, wiring: Wiring, page: Page, studio: Studio) -> None:
     places.wire(wiring, INPUTS, ["view.run", "options.project_name", *train_history.DRAWN], press=pressed, pay=paid)
     wiring.on(wiring.parts["form.lora"].change, adapted, "form.lora", [f"form.{name}" for name in ADAPTER])
 
-    run_view.wire(tab.view, studio, also=lambda seen: [train_result.key(seen)], also_outputs=[tab.drawn])
-    wiring.on(tab.drawn.change, drawn, "view.run", "trained.*")
+    run_view.wire(tab.view, wiring)
+    wiring.on(tab.view.drawn.change, drawn, "view.run", "trained.*")
     train_history.wire(wiring)
     wiring.on(tab.trained.evaluate.click, to_evaluate, "view.run", ["page.tabs", "page.model"])
 
