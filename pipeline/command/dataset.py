@@ -15,13 +15,14 @@ from pipeline.command import table
 from pipeline.command.frame import DONE, FAILED, Call, Command, Misuse, project_argument
 from pipeline.dataset import reading, sources
 from pipeline.dataset.reading import LayoutUnknown
-from pipeline.dataset.recognise import Loaded, Mapping
+from pipeline.dataset.recognise import Loaded, Mapping, NothingUsable
 from pipeline.dataset.rows import BadRow
 from pipeline.dataset.sources import Source
 from pipeline.export import exported
 from pipeline.hub import datasets as hub
 from pipeline.review.project import answers_of
 from pipeline.train import trainings
+from pipeline.visit import FILES
 
 SHOWN = 20  # unusable rows that people are shown; programs get all
 COLUMNS = ("prompt", "chosen", "rejected", "system", "source")
@@ -112,6 +113,7 @@ def _read(call: Call) -> Source:
         return sources.hub(hub.choose(given["hub"], **names, limit=given.get("limit")))
     if given.get("sample"):
         return sources.sample()
+    call.visit.require(FILES)
     return sources.local_file(str(Path(given["file"]).expanduser().absolute()))
 
 
@@ -130,7 +132,7 @@ def _checked(source: Source, loaded: Loaded) -> dict[str, Any]:
     return {
         "name": source.name,
         "kind": source.kind,
-        "format": loaded.format,
+        "format": source.rows.format,
         "layout": loaded.mapping.layout,
         "recognised": str(loaded.recognised),
         "mapping": mapping,
@@ -173,6 +175,9 @@ def check(call: Call) -> Checked:
         return Checked(**_checked(source, reading.load_rows(source.rows, mapping)))
     except LayoutUnknown:
         return _unknown(source)
+    except NothingUsable as error:
+        nothing = Loaded([], error.bad_rows, error.mapping.sentence, error.mapping, source.rows.columns)
+        return Checked(**_checked(source, nothing))
 
 
 def load(call: Call) -> LoadedProject:

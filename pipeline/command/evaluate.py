@@ -27,6 +27,7 @@ from pipeline.hardware.remote import JobOptions
 from pipeline.runs.ledger import Run
 from pipeline.train import trainings
 from pipeline.train.trainings import TrainedModel
+from pipeline.visit import COMPUTE
 
 _FILLED = {
     "tuned": "command.default.model",
@@ -85,6 +86,8 @@ def evaluate(call: Call) -> Scored:
     """Check an evaluation, and start it unless it was only to be checked."""
     project, ledger = call.project(), call.visit.ledger
     options, where = _options(call, project), fill(JobOptions, call.given)
+    if not where.remote:
+        call.visit.require(COMPUTE)
     found = check.preflight(ledger, project, options, where=where)
     if getattr(call.given, "check", False):
         return _scored(found, None)
@@ -98,18 +101,31 @@ def evaluate(call: Call) -> Scored:
 
 def _options(call: Call, project: Project) -> EvaluateOptions:
     """Return the options given; what is left open is the newest of the project, and models go by their names too."""
+    base, tuned = chosen_models(call, project)
+    newest = next(iter(exported.names(project)), "")
+    options = fill(EvaluateOptions, call.given, base=base, dataset=newest)
+    made = trainings.models(call.visit.ledger, project)
+    options.tuned = tuned
+    options.further = [_model(made, name) for name in options.further]
+    for name in options.models.values():
+        call.visit.model(name)
+    return options
+
+
+def chosen_models(call: Call, project: Project) -> tuple[str, str]:
+    """Return what loads the base and the trained model.
+
+    Args:
+        call: May name them; the trained one is the newest by default, the base what that was trained from.
+        project: Whose models also go by their names.
+    """
     made = trainings.models(call.visit.ledger, project)
     tuned = _model(made, getattr(call.given, "tuned", "") or (made[0].path if made else ""))
     trained = next((model for model in made if model.path == tuned), None)
-    others = {
-        "tuned": tuned,
-        "base": trained.base_model if trained else DEFAULT_BASE_MODEL,
-        "dataset": next(iter(exported.names(project)), ""),
-    }
-    options = fill(EvaluateOptions, call.given, **others)
-    options.tuned = tuned
-    options.further = [_model(made, name) for name in options.further]
-    return options
+    base = getattr(call.given, "base", None)
+    if base is None:
+        base = trained.base_model if trained else DEFAULT_BASE_MODEL
+    return base, tuned
 
 
 def _model(made: list[TrainedModel], name: str) -> str:

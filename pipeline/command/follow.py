@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
 
 from pipeline.base import words
 from pipeline.command.frame import Call
@@ -62,22 +66,36 @@ def follow(call: Call, run: Run) -> Run:
         Left: Ctrl-C was pressed; the run goes on.
     """
     screen = _Screen(sys.stderr.isatty())
-    try:
-        tended = float("-inf")
+    tended = float("-inf")
+    with _ctrl_c() as pressed:
         while True:
             seen = view.look(call.visit.ledger, run.id)
             assert seen is not None, f"{run.id} was taken out of the ledger"
             screen.show(seen)
             if not seen.run.active:
+                screen.end()
                 return seen.run
+            if pressed:
+                screen.end()
+                raise Left(seen.run)
             if time.monotonic() - tended > TEND:
                 launch.supervise(call.visit.ledger.home, seen.run)
                 tended = time.monotonic()
             time.sleep(TICK)
-    except KeyboardInterrupt as error:
-        raise Left(call.visit.run(run.id)) from error
+
+
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[list[int]]:
+    """Collect what is pressed instead of raising: an exception raised in some finalizer would be lost."""
+    pressed: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield pressed
     finally:
-        screen.end()
+        signal.signal(signal.SIGINT, before)
 
 
 class _Screen:

@@ -21,7 +21,8 @@ from pipeline.command.frame import CANCELLED, DONE, FAILED, MISUSED, Command, Mi
 from pipeline.command.session import session
 
 PROGRAM = "python -m pipeline"
-STEPS = ("dataset", "review", "filter", "export", "publish", "train", "evaluate", "runs", "schema")  # the way's order
+# In the order of the work.
+STEPS = ("dataset", "review", "filter", "export", "publish", "train", "evaluate", "answer", "runs", "schema")
 
 
 class _Formatter(argparse.HelpFormatter):

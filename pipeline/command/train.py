@@ -24,6 +24,7 @@ from pipeline.train.algorithm import algorithm_of, algorithms
 from pipeline.train.check import TrainNumbers
 from pipeline.train.options import TrainOptions
 from pipeline.train.params import TrainParams
+from pipeline.visit import COMPUTE
 
 _FILLED = {"base_model": "command.default.project", "dataset": "command.default.export"}
 
@@ -73,6 +74,9 @@ def train(call: Call) -> Training:
     options = fill(TrainOptions, call.given, dataset=newest, base_model=project.read().base_model)
     params = fill(algorithm_of(options.algorithm).params, call.given)
     where = fill(JobOptions, call.given)
+    call.visit.model(options.base_model)
+    if not where.remote:
+        call.visit.require(COMPUTE)
     only_check = getattr(call.given, "check", False)
     if not only_check and trainings.asked_already(ledger, project, options, params, where):
         return _started(call, project, options, params, where, None)

@@ -43,6 +43,24 @@ class Loaded:
     notes: list[said.Message] = field(default_factory=list)
 
 
+class NothingUsable(StudioError):
+    """No row is a pair.
+
+    Args:
+        bad_rows: Every row.
+        mapping: How they were read.
+    """
+
+    def __init__(self, bad_rows: list[BadRow], mapping: Mapping) -> None:
+        if not bad_rows:
+            super().__init__("layout.no_rows")
+        else:
+            first = [message("row.at", number=each.number, reason=each.reason) for each in bad_rows[:3]]
+            reasons = functools.reduce(lambda one, other: message("row.and", one=one, other=other), first)
+            super().__init__("layout.no_pair", count=len(bad_rows), recognised=mapping.sentence, reasons=reasons)
+        self.bad_rows, self.mapping = bad_rows, mapping
+
+
 def recognise(rows: Rows) -> Mapping | None:
     """Tell the layout of preference data from its column names and first values.
 
@@ -88,18 +106,10 @@ def normalise(rows: Rows, mapping: Mapping) -> Loaded:
         others.append((clean(str(row.get(mapping.source) or "")), _metadata(row, mapping, part)))
     bad.sort(key=lambda each: each.number)
     if not parts:
-        raise _nothing_usable(bad, mapping)
+        raise NothingUsable(bad, mapping)
     ids = identify(parts)
     pairs = [Pair(i, *part, source, extra) for i, part, (source, extra) in zip(ids, parts, others, strict=True)]
     return Loaded(pairs, bad, mapping.sentence, mapping, rows.columns, rows.format, rows.notes)
-
-
-def _nothing_usable(bad: list[BadRow], mapping: Mapping) -> StudioError:
-    if not bad:
-        return StudioError("layout.no_rows")
-    first = [message("row.at", number=each.number, reason=each.reason) for each in bad[:3]]
-    reasons = functools.reduce(lambda one, other: message("row.and", one=one, other=other), first)
-    return StudioError("layout.no_pair", count=len(bad), recognised=mapping.sentence, reasons=reasons)
 
 
 def _metadata(row: Row, mapping: Mapping, part: tuple[Messages, Messages, Messages]) -> dict[str, Any]:

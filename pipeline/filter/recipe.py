@@ -10,7 +10,6 @@ from itertools import compress, pairwise
 from math import floor
 from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 from pydantic import BaseModel, PlainSerializer, PlainValidator, create_model
 
 from pipeline.base import words
@@ -40,6 +39,7 @@ class _Recipe(BaseModel, extra="forbid"):
 
 
 if TYPE_CHECKING:
+    import pandas as pd
 
     class Recipe(_Recipe):
         """See `_Recipe`; its fields are those of the rules there are."""
@@ -159,6 +159,8 @@ def distributions(
         counts: Token counts, one per pair, in the order of the pairs.
         kept_ids: Ids of the pairs that a recipe keeps.
     """
+    import pandas as pd  # noqa: PLC0415 - a second, and only plots need it
+
     state = ["kept" if pair.record_id in kept_ids else "removed" for pair in pairs]
     tokens = []
     for part in PARTS:
@@ -182,6 +184,8 @@ def _rating_bar(verdict: Settled | None) -> str:
 
 def _tally(column: str, values: Sequence[str], bars: Sequence[str], state: Sequence[str]) -> pd.DataFrame:
     """Count values by bar and state; columns: the value, `state` and `pairs`."""
+    import pandas as pd  # noqa: PLC0415
+
     found = Counter(zip(values, state, strict=True))
     rows = [(bar, side, found[bar, side]) for bar in bars for side in ("kept", "removed")]
     return pd.DataFrame(rows, columns=[column, "state", "pairs"])

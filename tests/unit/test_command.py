@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -172,6 +173,15 @@ def test_check_names_every_unusable_row_with_number_and_reason(do: Do, tmp_path:
     assert "chosen is empty" in unusable[2] and "identical" in unusable[4] and unusable[3]
     shown = do("dataset", "check", tmp_path / "some.jsonl")
     assert "Row 2: chosen is empty" in shown.out and "Unusable rows" in shown.out
+
+
+def test_check_of_a_file_without_a_pair_names_all_its_rows(do: Do, tmp_path: Path) -> None:
+    file = write(tmp_path / "bad.jsonl", [row | {"rejected": row["chosen"]} for row in rows(30)])
+    found = do("dataset", "check", file, "--json")
+    assert (found.code, found.json["layout"], found.json["rows"], found.json["pairs"]) == (1, "explicit", 30, 0)
+    assert [row["number"] for row in found.json["unusable"]] == list(range(1, 31))
+    assert "and 10 more" in do("dataset", "check", file).out
+    assert do("dataset", "load", file).code == 1
 
 
 def test_check_of_an_unknown_layout_proposes_columns_and_says_no(do: Do, tmp_path: Path) -> None:
@@ -390,7 +400,7 @@ def test_ctrl_c_leaves_a_run_and_says_how_to_come_back(do: Do, ledger: Ledger, m
     run = ledger.add("export", "work", "Export", {})[0]
 
     def pressed(seconds: float) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr("pipeline.command.follow.time.sleep", pressed)
     found = do("runs", "follow", run.id, "--json")
@@ -450,6 +460,7 @@ def test_chinese_is_spoken_throughout(do: Do, tmp_path: Path, ledger: Ledger, mo
     outputs = [
         do("dataset", "load", file, "--lang", "zh"),
         do("dataset", "show", "pairs", "--lang", "zh"),
+        do("filter", "pairs", "--lang", "zh"),
         do("runs", "list", "--lang", "zh"),
         do("runs", "show", run.id, "--lang", "zh"),
         do("runs", "show", "nothing", "--lang", "zh"),

@@ -19,6 +19,7 @@ from pipeline.runs.view import look
 
 FILE = """
 from pipeline.base.errors import StudioError
+from pipeline.base.message import verbatim
 from pipeline.runs import events
 from pipeline.runs.kinds import RunKind
 from pipeline.runs.ledger import State
@@ -33,7 +34,7 @@ def shelve(ledger, run):
     if run.stop_file.exists():
         raise Cancelled
     if "broken" in run.title:
-        raise StudioError("verbatim", what="The shelf broke.", why="", next="")
+        raise StudioError(verbatim("The shelf broke."))
     ledger.set_state(run.id, State.RUNNING)
     events.append(run.events, "progress", stage="shelve", done=1, total=1, unit="boards")
     if "forgotten" not in run.title:

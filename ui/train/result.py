@@ -12,17 +12,16 @@ from pipeline.hardware import machine, remote
 from pipeline.hardware.remote import money
 from pipeline.runs.ledger import Run, State
 from pipeline.runs.view import View
-from pipeline.train import card, trainings
-from pipeline.train.algorithm import algorithms
+from pipeline.train import algorithm, card, trainings
 from ui.handlers import Update
 from ui.parts import curves
 from ui.parts.hardware import named
 from ui.parts.notice import facts, line, link, notice
 from ui.parts.run_view import duration
-from ui.text import say, t
+from ui.text import has, say, t
 
 # The metrics of each plot, of all algorithms: a run fills those of its own.
-CURVES = {curve.name: curve.metrics for each in algorithms().values() for curve in each.curves}
+CURVES = algorithm.curves()
 METRICS = tuple(dict.fromkeys(metric for metrics in CURVES.values() for metric in metrics))
 
 
@@ -114,15 +113,20 @@ def _job(run: Run) -> Markup:
     return line(words, page)
 
 
+def _words(code: str, otherwise: str = "") -> str:
+    """Return a text, or something else where an extension has none."""
+    return say(code) if has(code) else otherwise
+
+
 def _curves(run: Run) -> Markup:
     """Return the places of a run's curves, which the page draws from the stream."""
     figures = [
         curves.figure(
             f"train-curve-{name}",
             f"run:{run.id}",
-            {metric: say(f"train.metric.{metric}") for metric in metrics},
-            title=say(f"train.curve.{name}"),
-            about=say(f"train.curve.{name}.help"),
+            {metric: _words(f"train.metric.{metric}", metric) for metric in metrics},
+            title=_words(f"train.curve.{name}", name),
+            about=_words(f"train.curve.{name}.help"),
             x=say("train.step"),
         )
         for name, metrics in CURVES.items()
