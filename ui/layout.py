@@ -9,6 +9,7 @@ from gradio.components import Component
 
 from pipeline.base import project as projects
 from pipeline.base.errors import StudioError
+from pipeline.dataset import loads
 from pipeline.runs.kinds import kind_of
 from pipeline.studio import Studio
 from pipeline.visit import visit_of
@@ -93,15 +94,18 @@ def asked_for(studio: Studio, query: dict[str, str]) -> tuple[str, str]:
     Returns:
         The project's name, the latest by default, "" when there is none; and the tab, "" for none in particular.
     """
+    step = ""
     try:
         if run_id := query.get("run"):
             run = studio.ledger.get(run_id)
-            return projects.find(studio.home, run.project).name, kind_of(run.kind).tab
-        if name := query.get("project"):
+            step = kind_of(run.kind).tab
+            if name := run.project or loads.made(run):  # a load makes its project
+                return projects.find(studio.home, name).name, step
+        elif name := query.get("project"):
             return projects.find(studio.home, name).name, ""
     except KeyError:
         gr.Warning(say("open.no_run"))
     except StudioError as error:
         gr.Warning(html.escape(error.what))
     latest = projects.latest(studio.home)
-    return latest.name if latest else "", ""
+    return latest.name if latest else "", step
