@@ -113,8 +113,8 @@ def _job(run: Run) -> Markup:
     return line(words, page)
 
 
-def _words(code: str, otherwise: str = "") -> str:
-    """Return a text, or something else where an extension has none."""
+def _said(code: str, otherwise: str) -> str:
+    """Return the words of a code; an algorithm of an extension may have none."""
     return say(code) if has(code) else otherwise
 
 
@@ -124,9 +124,9 @@ def _curves(run: Run) -> Markup:
         curves.figure(
             f"train-curve-{name}",
             f"run:{run.id}",
-            {metric: _words(f"train.metric.{metric}", metric) for metric in metrics},
-            title=_words(f"train.curve.{name}", name),
-            about=_words(f"train.curve.{name}.help"),
+            {metric: _said(f"train.metric.{metric}", metric) for metric in metrics},
+            title=_said(f"train.curve.{name}", name),
+            about=_said(f"train.curve.{name}.help", ""),
             x=say("train.step"),
         )
         for name, metrics in CURVES.items()
