@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -118,18 +119,27 @@ class View:
         return (self.run.ended or time.time()) - self.run.created
 
 
-_cache: dict[str, Folded] = {}
+MOST_RUNS, MOST_METRICS = 200, 20_000  # kept folded in memory: about 20 MB
+_cache: OrderedDict[str, Folded] = OrderedDict()
 _guard = threading.Lock()
 
 
 def fold(run: Run) -> Folded:
-    """Return the run's events folded; only what is new since the last call is read."""
+    """Return the run's events folded; only what is new since the last call is read.
+
+    Runs that nobody has looked at for longest are forgotten, and read again when somebody does.
+    """
     with _guard:
-        folded = _cache.setdefault(run.id, Folded())
+        folded = _cache.pop(run.id, None) or Folded()
+        _cache[run.id] = folded  # last in order: looked at last
         tail = events.read(run.events, folded.offset)
         for event in tail.events:
             folded.add(event)
         folded.offset = tail.offset
+        while len(_cache) > 1 and (
+            len(_cache) > MOST_RUNS or sum(len(kept.metrics) for kept in _cache.values()) > MOST_METRICS
+        ):
+            _cache.popitem(last=False)
         return replace(
             folded, metrics=list(folded.metrics), results=list(folded.results), warnings=list(folded.warnings)
         )
@@ -138,9 +148,13 @@ def fold(run: Run) -> Folded:
 def look(ledger: Ledger, run_id: str) -> View | None:
     """Return what is to be shown of a run, or None when there is none of that id."""
     try:
-        run = ledger.get(run_id)
+        return see(ledger.get(run_id))
     except KeyError:
         return None
+
+
+def see(run: Run) -> View:
+    """Return what is to be shown of a run."""
     folded = fold(run)
     if run.state in (State.QUEUED, State.STARTING) and not kind_of(run.kind).engine:
         return View(run, folded, "")

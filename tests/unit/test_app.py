@@ -46,6 +46,7 @@ def test_a_malformed_listener_is_an_error(address: str) -> None:
 
 
 def test_an_address_opens_its_project_and_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.runs.ledger import State
     from pipeline.studio import Studio
     from ui import layout
 
@@ -58,6 +59,10 @@ def test_an_address_opens_its_project_and_run(tmp_path: Path, monkeypatch: pytes
     assert layout.asked_for(studio, {}) == (second.name, "")
     assert layout.asked_for(studio, {"project": "first"}) == ("first", "")
     assert layout.asked_for(studio, {"run": run.id}) == ("first", "train")
+    load = studio.ledger.add("load", "", "Load", {})[0]  # it belongs to no project before it has made one
+    assert layout.asked_for(studio, {"run": load.id}) == (second.name, "dataset")
+    studio.ledger.end(load.id, State.SUCCEEDED, result={"project": "first"})
+    assert layout.asked_for(studio, {"run": load.id}) == ("first", "dataset")
     assert said == []
     assert layout.asked_for(studio, {"project": "<b>no</b>"}) == (second.name, "")
     assert layout.asked_for(studio, {"run": "no"}) == (second.name, "")

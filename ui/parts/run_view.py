@@ -9,15 +9,16 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from markupsafe import Markup
 
 from pipeline.runs import launch
 from pipeline.runs.ledger import State
 from pipeline.runs.view import Progress, View, look
 from pipeline.studio import Studio
 from ui.handlers import QUIET, handle
+from ui.parts import topic
+from ui.parts.topic import HEAR
 from ui.text import say, t
-
-POLL = 1.0  # seconds between looks at a running run
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class RunView:
         run: State that holds the id of the run shown, "" for none. Setting it shows that run.
         ended: State that holds the id of the last run seen to end here; its change event is where a tab refreshes.
         box: The group that is hidden while there is no run.
+        hear: Pressed by the page's script when more has changed than it can draw itself.
     """
 
     kind: str
@@ -37,13 +39,13 @@ class RunView:
     box: gr.Group
     card: gr.HTML
     stop: gr.Button
-    log: gr.Textbox
-    timer: gr.Timer
+    log: gr.HTML
+    hear: gr.Button
 
     @property
     def outputs(self) -> list[Component]:
         """Components that `draw` returns updates for."""
-        return [self.box, self.card, self.stop, self.log, self.timer, self.ended]
+        return [self.box, self.card, self.stop, self.log, self.ended]
 
 
 def build(kind: str) -> RunView:
@@ -53,17 +55,9 @@ def build(kind: str) -> RunView:
         card = gr.HTML(elem_id=f"{kind}-card", padding=True)
         stop = gr.Button(t("run.stop"), size="sm", visible=False, elem_id=f"{kind}-stop", elem_classes="run-stop")
         with gr.Accordion(t("run.log"), open=False):
-            log = gr.Textbox(
-                show_label=False,
-                lines=12,
-                max_lines=12,
-                interactive=False,
-                autoscroll=True,
-                elem_id=f"{kind}-log",
-                elem_classes="run-log",
-                container=False,
-            )
-    return RunView(kind, run, ended, box, card, stop, log, gr.Timer(POLL, active=False))
+            log = gr.HTML(elem_id=f"{kind}-log", padding=True)
+        hear = topic.hearing(f"{kind}-hear")
+    return RunView(kind, run, ended, box, card, stop, log, hear)
 
 
 def wire(
@@ -73,7 +67,7 @@ def wire(
     also: Callable[[View | None], list[Any]] | None = None,
     also_outputs: list[Component] | None = None,
 ) -> None:
-    """Keep a run view up to date while its run is active.
+    """Connect a run view: the page's script draws what goes on, an event what a run's next state changes.
 
     Args:
         view: The view.
@@ -83,37 +77,48 @@ def wire(
     """
     outputs = [*view.outputs, *(also_outputs or [])]
 
-    def tick(run_id: str, ended: str) -> list[Any]:
+    def show(run_id: str, ended: str) -> list[Any]:
         seen = look(studio.ledger, run_id) if run_id else None
-        return [*draw(seen, ended), *(also(seen) if also else [])]
+        return [*draw(seen, ended, view.kind), *(also(seen) if also else [])]
 
     def press(run_id: str, ended: str) -> list[Any]:
         launch.stop(studio.ledger.get(run_id))
-        return tick(run_id, ended)
+        return show(run_id, ended)
 
-    events = [view.timer.tick, view.run.change]
-    for event in events:
-        event(handle(tick), [view.run, view.ended], outputs, **QUIET)
+    for event in (view.hear.click, view.run.change):
+        event(handle(show), [view.run, view.ended], outputs, **HEAR)
     view.stop.click(handle(press), [view.run, view.ended], outputs, **QUIET)
 
 
-def draw(seen: View | None, ended: str) -> list[Any]:
+def draw(seen: View | None, ended: str, kind: str) -> list[Any]:
     """Return updates for a view's outputs.
 
     Args:
         seen: What there is to show, or None.
         ended: Id of the run last seen to end.
+        kind: Kind of the view.
     """
     if seen is None:
-        return [gr.update(visible=False), "", gr.update(visible=False), "", gr.Timer(active=False), ended]
+        return [gr.update(visible=False), "", gr.update(visible=False), "", ended]
     run = seen.run
     stopping = run.stop_file.exists()
     stop = gr.update(visible=run.active, value=say("run.stop_now" if stopping else "run.stop"))
     end = ended if run.active else run.id
-    return [gr.update(visible=True), card(seen), stop, seen.log, gr.Timer(active=run.active), end]
+    name = f"run:{run.id}"
+    about = topic.place(name, Markup(inside(seen)), "run-card", topic.mark(name, shape(seen), f"{kind}-hear"))
+    log = f'<pre class="run-log" tabindex="0" data-lines="{escape(name)}">{escape(seen.log)}</pre>'
+    return [gr.update(visible=True), about, stop, log, end]
 
 
-def card(seen: View) -> str:
+def shape(seen: View) -> str:
+    """Return a text that changes when a tab has to draw more of a run than its progress, log and curves."""
+    run, folded = seen.run, seen.folded
+    job = (run.worker or {}).get("job") or bool(run.worker)
+    stopping, installing = run.stop_file.exists(), folded.stage == "install"
+    return f"{run.state.name} {stopping} {installing} {job} {bool(folded.metrics)} {len(folded.results)}"
+
+
+def inside(seen: View) -> str:
     """Return a run's state, progress and problem as HTML; every text in it is escaped."""
     run, folded = seen.run, seen.folded
     state = escape(say(f"run.state.{run.state.value.split()[0]}"))
@@ -130,7 +135,7 @@ def card(seen: View) -> str:
     if seen.problem:
         lines = [escape(text) for text in (seen.problem.why, seen.problem.next) if text]
         parts.append(f'<div class="run-problem"><b>{escape(seen.problem.what)}</b>{"<br>".join(lines)}</div>')
-    return f'<div class="run-card">{"".join(parts)}</div>'
+    return "".join(parts)
 
 
 def _line(seen: View) -> str:

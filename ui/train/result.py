@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
-import pandas as pd
 from markupsafe import Markup
 
 from pipeline.hardware import machine, remote
@@ -16,13 +14,19 @@ from pipeline.runs.ledger import Run, State
 from pipeline.runs.view import View
 from pipeline.train import algorithm, card, trainings
 from ui.handlers import Update
+from ui.parts import curves
 from ui.parts.hardware import named
 from ui.parts.notice import facts, line, link, notice
 from ui.parts.run_view import duration
 from ui.text import has, say, t
 
 # The metrics of each plot, of all algorithms: a run fills those of its own.
+<<<<<<< HEAD
+CURVES = {curve.name: curve.metrics for each in algorithms().values() for curve in each.curves}
+METRICS = tuple(dict.fromkeys(metric for metrics in CURVES.values() for metric in metrics))
+=======
 CURVES = algorithm.curves()
+>>>>>>> main
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,7 @@ class Trained:
     """
 
     note: gr.HTML
-    curves_box: gr.Column
-    curves: dict[str, gr.LinePlot]
+    curves: gr.HTML
     box: gr.Column
     facts: gr.HTML
     snippet: gr.Code
@@ -46,8 +49,7 @@ class Trained:
 def build() -> Trained:
     """Lay out note, curves and result, hidden until a run has them."""
     note = gr.HTML(visible=False, elem_id="train-note")
-    with gr.Column(visible=False, elem_id="train-curves") as curves_box:
-        curves = _curves()
+    plots = gr.HTML(visible=False, elem_id="train-curves", padding=False)
     with gr.Column(visible=False, elem_id="train-result") as box:
         gr.Markdown(t("train.result"))
         about = gr.HTML(elem_id="train-facts")
@@ -61,6 +63,9 @@ def build() -> Trained:
                 buttons=["copy"],
                 elem_id="train-snippet",
             )
+<<<<<<< HEAD
+    return Trained(note, plots, box, about, snippet, evaluate)
+=======
     return Trained(note, curves_box, curves, box, about, snippet, evaluate)
 
 
@@ -84,6 +89,7 @@ def _curves() -> dict[str, gr.LinePlot]:
                     elem_id=f"train-curve-{name}",
                 )
     return plots
+>>>>>>> main
 
 
 def key(seen: View | None) -> str:
@@ -91,19 +97,18 @@ def key(seen: View | None) -> str:
     if seen is None:
         return ""
     worker = bool(seen.run.worker)  # from when on a Job has a page
-    return f"{seen.run.id} {seen.run.state} {seen.folded.stage} {len(seen.folded.metrics)} {worker}"
+    return f"{seen.run.id} {seen.run.state} {seen.folded.stage} {bool(seen.folded.metrics)} {worker}"
 
 
 def draw(seen: View | None) -> Update:
     """Return updates for `Trained`, by its names: a run's note, curves and result."""
     if seen is None:
         hidden = gr.update(visible=False)
-        return {"note": hidden, "curves_box": hidden, "box": hidden}
+        return {"note": hidden, "curves": hidden, "box": hidden}
     words = _note(seen)
     return {
         "note": gr.update(value=words, visible=bool(words)),
-        "curves_box": gr.update(visible=bool(seen.folded.metrics)),
-        **{f"curves.{name}": _curve(seen.folded.metrics, name) for name in CURVES},
+        "curves": gr.update(value=_curves(seen.run), visible=bool(seen.folded.metrics)),
         **_result(seen),
     }
 
@@ -146,6 +151,20 @@ def _job(run: Run) -> Markup:
     return line(words, page)
 
 
+<<<<<<< HEAD
+def _curves(run: Run) -> Markup:
+    """Return the places of a run's curves, which the page draws from the stream."""
+    figures = [
+        curves.figure(
+            f"train-curve-{name}",
+            f"run:{run.id}",
+            {metric: say(f"train.metric.{metric}") for metric in metrics},
+            title=say(f"train.curve.{name}"),
+            about=say(f"train.curve.{name}.help"),
+            x=say("train.step"),
+        )
+        for name, metrics in CURVES.items()
+=======
 def _called(metric: str) -> str:
     code = f"train.metric.{metric}"
     return say(code) if has(code) else metric
@@ -162,9 +181,9 @@ def _curve(metrics: list[dict[str, Any]], name: str) -> Any:
         for metric in CURVES[name]
         for entry in metrics
         if isinstance(entry.get(metric), int | float)
+>>>>>>> main
     ]
-    table = pd.DataFrame(rows, columns=["step", "value", "metric"])
-    return gr.update(value=table, x_title=say("train.step"))
+    return Markup('<div class="curves">{}</div>').format(Markup("").join(figures))
 
 
 def _result(seen: View) -> Update:
