@@ -21,12 +21,8 @@ from ui.parts.run_view import duration
 from ui.text import has, say, t
 
 # The metrics of each plot, of all algorithms: a run fills those of its own.
-<<<<<<< HEAD
-CURVES = {curve.name: curve.metrics for each in algorithms().values() for curve in each.curves}
-METRICS = tuple(dict.fromkeys(metric for metrics in CURVES.values() for metric in metrics))
-=======
 CURVES = algorithm.curves()
->>>>>>> main
+METRICS = tuple(dict.fromkeys(metric for metrics in CURVES.values() for metric in metrics))
 
 
 @dataclass(frozen=True)
@@ -63,33 +59,7 @@ def build() -> Trained:
                 buttons=["copy"],
                 elem_id="train-snippet",
             )
-<<<<<<< HEAD
     return Trained(note, plots, box, about, snippet, evaluate)
-=======
-    return Trained(note, curves_box, curves, box, about, snippet, evaluate)
-
-
-def _curves() -> dict[str, gr.LinePlot]:
-    """Lay out the plots, two in a row."""
-    names = list(CURVES)
-    plots = {}
-    for row in (names[place : place + 2] for place in range(0, len(names), 2)):
-        with gr.Row():
-            for name in row:
-                plots[name] = gr.LinePlot(
-                    x="step",
-                    y="value",
-                    color="metric" if len(CURVES[name]) > 1 else None,
-                    color_title=" ",
-                    y_title=" ",
-                    label=t(f"train.curve.{name}") if has(f"train.curve.{name}") else name,
-                    caption=t(f"train.curve.{name}.help") if has(f"train.curve.{name}.help") else None,
-                    min_width=320,
-                    buttons=["fullscreen"],
-                    elem_id=f"train-curve-{name}",
-                )
-    return plots
->>>>>>> main
 
 
 def key(seen: View | None) -> str:
@@ -151,37 +121,23 @@ def _job(run: Run) -> Markup:
     return line(words, page)
 
 
-<<<<<<< HEAD
+def _said(code: str, otherwise: str) -> str:
+    """Return the words of a code; an algorithm of an extension may have none."""
+    return say(code) if has(code) else otherwise
+
+
 def _curves(run: Run) -> Markup:
     """Return the places of a run's curves, which the page draws from the stream."""
     figures = [
         curves.figure(
             f"train-curve-{name}",
             f"run:{run.id}",
-            {metric: say(f"train.metric.{metric}") for metric in metrics},
-            title=say(f"train.curve.{name}"),
-            about=say(f"train.curve.{name}.help"),
+            {metric: _said(f"train.metric.{metric}", metric) for metric in metrics},
+            title=_said(f"train.curve.{name}", name),
+            about=_said(f"train.curve.{name}.help", ""),
             x=say("train.step"),
         )
         for name, metrics in CURVES.items()
-=======
-def _called(metric: str) -> str:
-    code = f"train.metric.{metric}"
-    return say(code) if has(code) else metric
-
-
-def _curve(metrics: list[dict[str, Any]], name: str) -> Any:
-    """Return the update of one plot: a row per step and metric; a value that is no number is left out."""
-    rows = [
-        (
-            entry["step"],
-            float(entry[metric]),
-            say(f"train.metric.{metric}") if has(f"train.metric.{metric}") else metric,
-        )
-        for metric in CURVES[name]
-        for entry in metrics
-        if isinstance(entry.get(metric), int | float)
->>>>>>> main
     ]
     return Markup('<div class="curves">{}</div>').format(Markup("").join(figures))
 
