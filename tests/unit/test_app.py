@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -86,3 +87,12 @@ def test_another_sites_page_cannot_speak_to_the_studio() -> None:
     assert client.get("/", headers={"Host": "127.0.0.1:1"}).status_code == 403
     assert client.get("/", headers={"Origin": "http://evil.example"}).status_code == 403
     assert client.get("/", headers={"Origin": "null"}).status_code == 403
+
+
+def test_a_setting_that_cannot_be_used_is_said_without_a_traceback() -> None:
+    environment = os.environ | {"ALIGN_STUDIO_PORT": "seven"}
+    command = [sys.executable, "app.py"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "port must be a whole number; it is “seven”." in done.stderr
+    assert "Traceback" not in done.stderr

@@ -139,7 +139,7 @@ def _line(seen: View) -> str:
 
 def counted(progress: Progress) -> str:
     """Return progress in words: done of total, rate, time left."""
-    parts = [f"{progress.done:,} / {progress.total:,} {progress.unit}"]
+    parts = [f"{progress.done:,} / {progress.total:,} {progress.counted}"]
     if progress.rate:
         slow = progress.rate < 1
         rate = (
