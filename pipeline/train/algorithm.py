@@ -109,6 +109,14 @@ def algorithms() -> dict[str, Algorithm]:
     return {each.name: each for each in members(Algorithm, "pipeline.train.algorithms")}
 
 
+def curves() -> dict[str, tuple[str, ...]]:
+    """Return the metrics of each plot, of all algorithms: a run fills those of its own."""
+    found: dict[str, tuple[str, ...]] = {}
+    for curve in (curve for each in algorithms().values() for curve in each.curves):
+        found[curve.name] = tuple(dict.fromkeys((*found.get(curve.name, ()), *curve.metrics)))
+    return found
+
+
 def algorithm_of(name: str) -> Algorithm:
     """Return an algorithm; of a run whose algorithm is not there any more, the first that is."""
     found = algorithms()

@@ -159,7 +159,7 @@ def test_settings_reach_the_server(argilla: Endpoint, unique: str) -> None:
         ("rejected", "B is better"),
         ("tie", "Tie"),
     ]
-    assert metadata["prompt_tokens"] == "Prompt (words)" and metadata["source"] == "Source"
+    assert metadata["prompt_tokens"] == "Prompt (words (estimate))" and metadata["source"] == "Source"
 
 
 @pytest.mark.parametrize("change", [{"min_submitted": 2}, {"unit": "tokens"}, {"metadata": ["source"]}])

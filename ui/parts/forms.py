@@ -80,7 +80,9 @@ def _rows(model: type[BaseModel], prefix: str, names: list[str], choices: dict[s
         return {name: control(model, prefix, name, choices.get(name)) for name in names}
 
 
-def control(model: type[BaseModel], prefix: str, name: str, choices: list[str] | None = None) -> Component:
+def control(
+    model: type[BaseModel], prefix: str, name: str, choices: list[str] | None = None, visible: bool = True
+) -> Component:
     """Return the control of one field; its help is the catalogue's <prefix>.<field>.help, else its description.
 
     Args:
@@ -88,6 +90,7 @@ def control(model: type[BaseModel], prefix: str, name: str, choices: list[str] |
         prefix: See `parameter_form`.
         name: The field.
         choices: Choices, where the declaration cannot know them.
+        visible: Whether it is shown at first.
     """
     info = model.model_fields[name]
     kind = _kind(info.annotation)
@@ -98,6 +101,7 @@ def control(model: type[BaseModel], prefix: str, name: str, choices: list[str] |
         "elem_id": f"{prefix}-{name.replace('_', '-')}",
         "value": empty if info.is_required() else info.get_default(call_default_factory=True),
         "min_width": 220,
+        "visible": visible,
     }
     if get_origin(kind) is Literal:
         options = [(_words(f"{prefix}.{name}.{choice}", choice), choice) for choice in get_args(kind)]

@@ -14,16 +14,15 @@ from pipeline.hardware import machine, remote
 from pipeline.hardware.remote import money
 from pipeline.runs.ledger import Run, State
 from pipeline.runs.view import View
-from pipeline.train import card, trainings
-from pipeline.train.algorithm import algorithms
+from pipeline.train import algorithm, card, trainings
 from ui.handlers import Update
 from ui.parts.hardware import named
 from ui.parts.notice import facts, line, link, notice
 from ui.parts.run_view import duration
-from ui.text import say, t
+from ui.text import has, say, t
 
 # The metrics of each plot, of all algorithms: a run fills those of its own.
-CURVES = {curve.name: curve.metrics for each in algorithms().values() for curve in each.curves}
+CURVES = algorithm.curves()
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def _curves() -> dict[str, gr.LinePlot]:
     """Lay out the plots, two in a row."""
     names = list(CURVES)
     plots = {}
-    for row in (names[:2], names[2:]):
+    for row in (names[place : place + 2] for place in range(0, len(names), 2)):
         with gr.Row():
             for name in row:
                 plots[name] = gr.LinePlot(
@@ -78,8 +77,8 @@ def _curves() -> dict[str, gr.LinePlot]:
                     color="metric" if len(CURVES[name]) > 1 else None,
                     color_title=" ",
                     y_title=" ",
-                    label=t(f"train.curve.{name}"),
-                    caption=t(f"train.curve.{name}.help"),
+                    label=t(f"train.curve.{name}") if has(f"train.curve.{name}") else name,
+                    caption=t(f"train.curve.{name}.help") if has(f"train.curve.{name}.help") else None,
                     min_width=320,
                     buttons=["fullscreen"],
                     elem_id=f"train-curve-{name}",
@@ -147,10 +146,19 @@ def _job(run: Run) -> Markup:
     return line(words, page)
 
 
+def _called(metric: str) -> str:
+    code = f"train.metric.{metric}"
+    return say(code) if has(code) else metric
+
+
 def _curve(metrics: list[dict[str, Any]], name: str) -> Any:
     """Return the update of one plot: a row per step and metric; a value that is no number is left out."""
     rows = [
-        (entry["step"], float(entry[metric]), say(f"train.metric.{metric}"))
+        (
+            entry["step"],
+            float(entry[metric]),
+            say(f"train.metric.{metric}") if has(f"train.metric.{metric}") else metric,
+        )
         for metric in CURVES[name]
         for entry in metrics
         if isinstance(entry.get(metric), int | float)

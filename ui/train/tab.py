@@ -20,8 +20,9 @@ from pipeline.runs.spec import spec_of
 from pipeline.runs.view import look
 from pipeline.studio import Studio
 from pipeline.train import check, job, trainings
-from pipeline.train.algorithms.orpo import OrpoParams
+from pipeline.train.algorithm import algorithm_of, algorithms
 from pipeline.train.options import TrainOptions
+from pipeline.train.params import TrainParams
 from pipeline.visit import COMPUTE, Visit
 from ui.handlers import CHECK, Given, Update, Wiring, prefixed, under
 from ui.page import Page
@@ -80,7 +81,7 @@ def build(studio: Studio) -> TrainTab:
         options = _options()
         picker = places.build("train")
         machine = gr.HTML(elem_id="train-machine")
-        form = parameter_form(OrpoParams, "train", folded=["optimizer", "lengths", "adapter", "output"])
+        form = _parameters()
         check = gr.HTML(elem_id="train-check")
         start = gr.Button(t("train.start"), variant="primary", interactive=False, elem_id="train-start")
         confirm = places.build_confirmation("train")
@@ -100,7 +101,30 @@ def _options() -> ParameterForm:
         )
         base_model = control(TrainOptions, "train", "base_model", choices=[])
         name = control(TrainOptions, "train", "project_name")
-    return ParameterForm(TrainOptions, {"dataset": dataset, "base_model": base_model, "project_name": name})
+    names = [(each.called, each.name) for each in algorithms().values()]
+    algorithm = gr.Dropdown(
+        names,
+        value=TrainOptions().algorithm,
+        label=t("train.algorithm"),
+        info=t("train.algorithm.help"),
+        visible=len(names) > 1,
+        elem_id="train-algorithm",
+    )
+    chosen = {"dataset": dataset, "base_model": base_model, "project_name": name, "algorithm": algorithm}
+    return ParameterForm(TrainOptions, chosen)
+
+
+def _parameters() -> ParameterForm:
+    """Lay out the hyperparameters of the default algorithm, and those that others have besides, hidden."""
+    first = algorithm_of(TrainOptions().algorithm).params
+    form = parameter_form(first, "train", folded=["optimizer", "lengths", "adapter", "output"])
+    components = dict(form.components)
+    for algorithm in algorithms().values():
+        own = [name for name in algorithm.params.model_fields if name not in components]
+        if own:
+            with gr.Row(elem_classes="form-row"):
+                components |= {name: control(algorithm.params, "train", name, visible=False) for name in own}
+    return ParameterForm(first, components)
 
 
 def wire(tab: TrainTab, wiring: Wiring, page: Page, studio: Studio) -> None:
@@ -116,6 +140,8 @@ def wire(tab: TrainTab, wiring: Wiring, page: Page, studio: Studio) -> None:
     checks = [*(each.change for each in controls), *others]
     wiring.on(checks, checked, INPUTS, ["check", "start", "machine", *places.SHOWN], CHECK)
     places.wire(wiring, INPUTS, ["view.run", "options.project_name", *train_history.DRAWN], press=pressed, pay=paid)
+    own = [f"form.{name}" for name in _own_fields()]
+    wiring.on(wiring.parts["options.algorithm"].change, algorithm_chosen, "options.algorithm", own)
     wiring.on(wiring.parts["form.lora"].change, adapted, "form.lora", [f"form.{name}" for name in ADAPTER])
 
     run_view.wire(tab.view, studio, also=lambda seen: [train_result.key(seen)], also_outputs=[tab.drawn])
@@ -219,6 +245,19 @@ def start(visit: Visit, given: Given) -> Update:
     return shown | train_history.draw(visit, project)
 
 
+def algorithm_chosen(visit: Visit, given: Given) -> Update:
+    """Show the hyperparameters that the algorithm has."""
+    there = algorithm_of(given["options.algorithm"]).params.model_fields
+    return {f"form.{name}": gr.update(visible=name in there) for name in _own_fields()}
+
+
+def _own_fields() -> list[str]:
+    """Return the hyperparameters that not all algorithms have."""
+    fields = [each.params.model_fields.keys() for each in algorithms().values()]
+    every = dict.fromkeys(name for each in fields for name in each)
+    return [name for name in every if not all(name in each for each in fields)]
+
+
 def adapted(visit: Visit, given: Given) -> Update:
     """Let the adapter be set only where there is one."""
     return {f"form.{name}": gr.update(interactive=bool(given["form.lora"])) for name in ADAPTER}
@@ -297,7 +336,7 @@ def _free_name(visit: Visit, project: Project | None) -> str:
     return name
 
 
-def _read(visit: Visit, given: Given) -> tuple[TrainOptions, OrpoParams, JobOptions]:
+def _read(visit: Visit, given: Given) -> tuple[TrainOptions, TrainParams, JobOptions]:
     """Return what a run is made of.
 
     Raises:
@@ -306,4 +345,6 @@ def _read(visit: Visit, given: Given) -> tuple[TrainOptions, OrpoParams, JobOpti
     """
     options = TrainOptions.model_validate({name: value or "" for name, value in under(given, "options.").items()})
     visit.model(options.base_model)
-    return options, OrpoParams.model_validate(under(given, "form.")), places.read(given)
+    fields = algorithm_of(options.algorithm).params
+    values = {name: value for name, value in under(given, "form.").items() if name in fields.model_fields}
+    return options, fields.model_validate(values), places.read(given)

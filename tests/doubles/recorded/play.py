@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +32,21 @@ def play(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     return {"train": _train, "evaluate": _evaluate, "answer": _answer}[spec["kind"]](spec, reporter, folder)
 
 
-def _paced(folder: Path, reporter: Reporter) -> Iterator[Event]:
-    """Yield the events between `started` and the end at the pace wanted; a stop ends it where nothing can be kept."""
-    speed = float(os.environ.get(SPEED, "10"))
-    before = None
-    for line in (folder / "events.jsonl").read_text("utf-8").splitlines():
-        event = json.loads(line)
-        pause = min(LONGEST_PAUSE, event["ts"] - before) / speed if before is not None and speed else 0.0
-        before = event.pop("ts")
-        time.sleep(pause)
-        if event["event"] == os.environ.get(FAIL):
-            raise StudioError("engines.out_of_memory", detail="recorded")
-        if event["event"] != "started":
-            yield event
+def _events(folder: Path) -> list[Event]:
+    """Return the recorded events after `started`, each with the seconds since the one before as `pause`."""
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text("utf-8").splitlines()]
+    for before, event in zip(events[-2::-1], events[:0:-1], strict=True):
+        event["pause"] = event.pop("ts") - before["ts"]
+    return events[1:]
+
+
+def _wait(event: Event) -> None:
+    """Wait as long as the engine took, at the pace wanted; fail where the test wants it."""
+    pause, speed = event.pop("pause", 0.0), float(os.environ.get(SPEED, "10"))
+    if speed:
+        time.sleep(min(LONGEST_PAUSE, pause) / speed)
+    if event["event"] == os.environ.get(FAIL):
+        raise StudioError("engines.out_of_memory", detail="recorded")
 
 
 def _emit(reporter: Reporter, event: Event, **changes: Any) -> None:
@@ -57,7 +58,8 @@ def _train(spec: dict[str, Any], reporter: Reporter, folder: Path) -> dict[str, 
     from tests.tiny_model import make_tiny_model
 
     model, begun, step, stopped = Path(spec["output_dir"]) / spec["project_name"], False, 0, False
-    for event in _paced(folder, reporter):
+    for event in _events(folder):
+        _wait(event)
         if event["event"] == "done":
             make_tiny_model(model)
             size = sum(file.stat().st_size for file in model.rglob("*") if file.is_file())
@@ -80,15 +82,17 @@ def _train(spec: dict[str, Any], reporter: Reporter, folder: Path) -> dict[str, 
 def _evaluate(spec: dict[str, Any], reporter: Reporter, folder: Path) -> dict[str, Any]:
     output, results = Path(spec["output_dir"]), []
     tasks = {task["name"]: task for task in spec["tasks"]}
-    events = list(_paced(folder, reporter))  # its pauses are kept by the models' own parts below
-    done = {name: value for name, value in events[-1].items() if name != "event"}
+    events = _events(folder)
+    done = {name: value for name, value in events[-1].items() if name not in ("event", "pause")}
     for event in events:
         if event["event"] == "stage" and "model" not in event:
+            _wait(event)
             _emit(reporter, event)
     for model in spec["models"]:
         recorded = "base" if model["role"] == "base" else "tuned"
         _samples(folder / recorded / "samples.jsonl", output / model["role"], set(tasks))
-        for event in (each for each in events if each.get("model", each.get("role")) == recorded):
+        for event in (dict(each) for each in events if each.get("model", each.get("role")) == recorded):
+            _wait(event)
             if reporter.should_stop():
                 raise Cancelled
             if event.get("task", next(iter(tasks))) not in tasks:
@@ -100,7 +104,6 @@ def _evaluate(spec: dict[str, Any], reporter: Reporter, folder: Path) -> dict[st
             else:
                 values = {**event["values"], "model": model["name"]} if "values" in event else None
                 _emit(reporter, event, model=model["role"], **({"values": values} if values else {}))
-            time.sleep(0.02 if float(os.environ.get(SPEED, "10")) else 0)
     (output / "results.json").write_text(json.dumps({"results": results}), "utf-8")
     return {**done, "results": results}
 
@@ -120,7 +123,8 @@ def _samples(recorded: Path, folder: Path, tasks: set[str]) -> None:
 def _answer(spec: dict[str, Any], reporter: Reporter, folder: Path) -> dict[str, Any]:
     names = {"base" if model["role"] == "base" else "tuned": model for model in spec["models"]}
     results = []
-    for event in _paced(folder, reporter):
+    for event in _events(folder):
+        _wait(event)
         if reporter.should_stop():
             raise Cancelled
         recorded = event.get("model", event.get("role"))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,10 +13,8 @@ import pytest
 
 from pipeline.base.errors import StudioError
 from pipeline.base.home import Home, open_home
-from pipeline.dataset import loading, reading, sources
+from pipeline.dataset import reading, sources
 from pipeline.dataset.project import Counted
-from pipeline.dataset.reading import Progress
-from pipeline.dataset.sources import Source
 from pipeline.export.task import _provenance
 from pipeline.hub import client, datasets, look
 from tests import mix
@@ -208,62 +204,6 @@ def test_a_limit_below_the_rows_of_a_text_file(hub: HubDouble, unique: str) -> N
     hub.add_repo("dataset", f"{unique}/lines", {"train.jsonl": lines(2500)})
     rows = reading.read_hub(datasets.choose(f"{unique}/lines", limit=1300))
     assert (rows.total, rows.rows[1299]["prompt"], rows.numbers[1299]) == (1300, "q1299", 1300)
-
-
-@contextlib.contextmanager
-def started(home: Home, read: Callable[[Progress], Source]) -> Iterator[loading.Loading]:
-    load = loading.find(loading.start(home, read))
-    assert load is not None
-    yield load
-
-
-def test_a_load_in_the_background_ends_as_a_project(hub: HubDouble, unique: str, home: Home) -> None:
-    token = hub.add_user(unique)
-    hub.add_repo("dataset", f"{unique}/own", {"train.jsonl": lines(12)}, private=True)
-    with (
-        client.acting_as(token),
-        started(home, lambda count: sources.hub(datasets.choose(f"{unique}/own"), count)) as load,
-    ):
-        hub.until(lambda: load.state().over)
-    state = load.state()
-    assert state.stage == "done" and state.project is not None, state
-    record = state.project.read().dataset
-    assert record is not None and record.pairs == 12
-
-
-def test_a_load_is_stopped_while_the_hub_keeps_it_waiting(hub: HubDouble, unique: str, home: Home) -> None:
-    hub.add_repo("dataset", f"{unique}/slow", {"train.jsonl": lines(12)})
-    slow = hub.fault("*", r"train\.jsonl|cdn", delay=1.5, times=None)
-    chosen = datasets.choose(f"{unique}/slow")
-    with started(home, lambda count: sources.hub(chosen, count)) as load:
-        hub.until(lambda: slow.hits)
-        begun = time.monotonic()
-        load.stop()
-        assert load.state().stage == "stopped" and time.monotonic() - begun < 0.5
-        hub.calm()
-        hub.until(lambda: not [thread for thread in _threads() if thread.startswith("dataset-load")])
-    assert load.state().stage == "stopped" and list(home.projects.iterdir()) == []
-
-
-def test_a_load_nobody_watches_ends(
-    hub: HubDouble, unique: str, home: Home, mix_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loading, "UNWATCHED_S", -1.0)
-    hub.add_repo("dataset", f"{unique}/left", {"train.parquet": mix_file})
-    with started(home, lambda count: sources.hub(datasets.choose(f"{unique}/left"), count)) as load:
-        hub.until(lambda: load.state().over)
-    assert load.state().stage == "stopped" and list(home.projects.iterdir()) == []
-
-
-def test_a_load_that_fails_says_why(hub: HubDouble, unique: str, home: Home) -> None:
-    with started(home, lambda count: sources.hub(datasets.choose(f"{unique}/none"), count)) as load:
-        hub.until(lambda: load.state().over)
-    state = load.state()
-    assert state.stage == "failed" and state.problem is not None and "does not exist" in state.problem.why
-
-
-def _threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate()]
 
 
 FIRST_ROWS = """
