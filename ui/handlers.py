@@ -14,7 +14,6 @@ import functools
 import html
 import inspect
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -275,7 +274,7 @@ class said_to:
             raise message(readable(error)) from error
         if isinstance(error, OSError):  # a full disk, a folder that went away: the visitor can do something about it
             LOG.error("handler failed", exc_info=error)
-            raise message(StudioError(say("error.system"), str(error), say("error.system.next"))) from error
+            raise message(StudioError("error.system", detail=str(error))) from error
 
 
 def _nobody(request: gr.Request) -> str | None:
@@ -334,9 +333,3 @@ def changed(control: Any) -> Any:
     A text that is pasted or put there at once fires change and no input (Textbox of Gradio 6.31).
     """
     return control.change if isinstance(control, gr.Textbox) else control.input
-
-
-def look_again(looked: float) -> Any:
-    """Return the time for a tab that has been looked at before: all of it is to be drawn again."""
-    # Never the 0.0 it was given: the tab may have been selected meanwhile, and its time would be lost.
-    return time.time() if looked else gr.skip()

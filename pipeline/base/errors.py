@@ -7,20 +7,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.message import Message, verbatim, worded
+from pipeline.base.message import Message, worded
 
 
 class StudioError(Exception):
     """Something the user can understand and act on.
 
     Args:
-        code: Key of its words; see `pipeline.base.message`.
+        code: Key of its words, or the whole message; see `pipeline.base.message`.
         **values: What the words name.
     """
 
-    def __init__(self, code: str | Message, /, why: str = "", next: str = "", **values: Any) -> None:
+    def __init__(self, code: str | Message, /, **values: Any) -> None:
         super().__init__()
-        self.message = verbatim(str(code), why, next) if why or next else worded(code, **values)
+        self.message = worded(code, **values)
 
     def __str__(self) -> str:
         return self.message.said()

@@ -7,7 +7,6 @@ the last, where it is there.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 from pipeline.base import words
 
 VERBATIM = "verbatim"
-_CODE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 
 
 @dataclass(frozen=True)
@@ -110,9 +108,7 @@ def message(code: str, /, **values: Any) -> Message:
 
 def worded(what: Message | str, /, **values: Any) -> Message:
     """Return what is given as a message: a code with its values, or a message as it is."""
-    if isinstance(what, Message):
-        return what
-    return message(what, **values) if values or _CODE.fullmatch(what) else verbatim(what)
+    return what if isinstance(what, Message) else message(what, **values)
 
 
 def verbatim(what: str, why: str = "", next: str = "") -> Message:

@@ -7,16 +7,9 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from pipeline.base.errors import StudioError
-from pipeline.base.message import VERBATIM, Message
+from pipeline.base.message import Message
 
 Numbers = TypeVar("Numbers")
-
-
-class Notice(Message):
-    """One thing to say in words of its own: what, why, and what to do."""
-
-    def __init__(self, what: str, why: str = "", next: str = "") -> None:
-        super().__init__(VERBATIM, {"what": what, "why": why, "next": next})
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,28 +99,15 @@ def start(ledger: Ledger, project: Project, options: EvaluateOptions, where: Job
         wanted |= remote.placed(offer, account.require_jobs())
     elif uses_hub(options):
         wanted["user"] = remote.user()
-    wanted["output_dir"] = str(output_folder(ledger, project, wanted))
-    if offer is not None:
-        wanted["remote"] = job.remote(project, options, wanted, fetch=wanted["output_dir"])
     project.evaluations.mkdir(mode=0o700, exist_ok=True)
     tuned = next(model["name"] for model in wanted["models"] if model["role"] == TUNED)
     title = message("evaluation.title", model=tuned)
-    return launch.start(ledger, "evaluate", project.name, title, wanted)
 
+    def whole(run_id: str) -> dict[str, Any]:
+        made = wanted | {"output_dir": str(project.evaluations / run_id)}
+        return made | {"remote": job.remote(project, options, made, fetch=made["output_dir"])} if offer else made
 
-def output_folder(ledger: Ledger, project: Project, wanted: dict[str, Any]) -> Path:
-    """Return a folder of its own for each run, and the same for the same asked twice while the first is active.
-
-    Args:
-        ledger: The home's ledger.
-        project: Whose evaluation.
-        wanted: The spec without output_dir.
-    """
-    digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:12]
-    runs = ledger.list(project=project.name, kind="evaluate")
-    before = [run for run in runs if Path(str(spec_of(run).get("output_dir", ""))).name.startswith(f"{digest}-")]
-    ended = sum(not run.active for run in before)
-    return project.evaluations / f"{digest}-{ended + 1}"
+    return launch.start(ledger, "evaluate", project.name, title, whole, wanted)
 
 
 def results(ledger: Ledger, project: Project) -> list[Evaluation]:

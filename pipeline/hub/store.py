@@ -26,15 +26,6 @@ from pipeline.hub.problems import HUB_ERRORS, explain, status
 from pipeline.hub.retry import retrying
 
 NAME = "align-studio-runs"
-CARD = """---
-viewer: false
----
-
-# Runs of Align Studio
-
-The studio and its Jobs exchange a run's files here: what to do, how it goes, and the results of evaluations. It is
-private. A folder under `runs/` may be deleted once its run has ended; an evaluation's results go with it.
-"""
 TIMEOUT_S = 120.0  # a Hub that is silent for longer has not answered: the library itself waits for ever
 CONFLICT_TRIES = 5  # somebody else's commit came between ours and its parent
 
@@ -67,8 +58,13 @@ def ensure(user: str) -> str:
     if not info.private:
         raise StudioError("hub.store_public", store=store)
     if not any(sibling.rfilename == "README.md" for sibling in info.siblings or ()):
-        _commit(store, {"README.md": CARD.encode()}, "Describe the run store")
+        _commit(store, {"README.md": _card()}, "Describe the run store")
     return store
+
+
+def _card() -> bytes:
+    said = message("hub.store_card")
+    return f"---\nviewer: false\n---\n\n# {said.what}\n\n{said.why}\n".encode()
 
 
 def send(user: str, run_id: str, files: Mapping[str, bytes], message: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -13,7 +14,7 @@ from pipeline.base.errors import StudioError
 from pipeline.base.home import Home
 from pipeline.base.message import Message
 from pipeline.hub import account, client
-from pipeline.runs.ledger import Ledger, Run, State
+from pipeline.runs.ledger import Ledger, Run, Spec, State
 from pipeline.runs.places import carrier_of
 from pipeline.runs.process import start_detached
 
@@ -23,7 +24,14 @@ SUPERVISOR = "pipeline.carriers.supervisor"  # by name: what carries a run stand
 DOUBT = 30.0  # seconds between two questions to a Hub that does not say who is signed in
 
 
-def start(ledger: Ledger, kind: str, project: str, title: Message | str, spec: dict[str, object]) -> Run:
+def start(
+    ledger: Ledger,
+    kind: str,
+    project: str,
+    title: Message | str,
+    spec: Spec,
+    asked: Mapping[str, object] | None = None,
+) -> Run:
     """Add a run and start its supervisor; the same run asked for twice is started once.
 
     Args:
@@ -31,9 +39,10 @@ def start(ledger: Ledger, kind: str, project: str, title: Message | str, spec: d
         kind: Name of a `pipeline.runs.kinds.RunKind`.
         project: Name of the project.
         title: What people see: a message, or the text of one.
-        spec: What the worker needs.
+        spec: What the worker needs, or what makes it from the run's id.
+        asked: What makes it the same run; see `Ledger.add`.
     """
-    run, new = ledger.add(kind, project, title, spec)
+    run, new = ledger.add(kind, project, title, spec, asked)
     if new:
         supervise(ledger.home, run)
     return run

@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -20,7 +20,7 @@ from typing import Any
 
 from pipeline.base.errors import StudioError, disk_full
 from pipeline.base.home import LOCAL, Home
-from pipeline.base.message import Message, verbatim, worded
+from pipeline.base.message import Message, verbatim
 from pipeline.runs.kinds import kind_of
 from pipeline.runs.places import carrier_of
 
@@ -43,6 +43,7 @@ ACTIVE = (State.QUEUED, State.WAITING, State.STARTING, State.RUNNING, State.STOP
 PATIENCE = 2.0  # seconds between two tries to write down on a full disk how a run ended
 _RESERVE = 128 << 10  # bytes kept for the ledger on a disk that others fill
 _CHECKPOINT = 8  # pages in the write-ahead log before it is used from its beginning again
+Spec = dict[str, Any] | Callable[[str], dict[str, Any]]
 _RUN_ID = re.compile(r"[a-z]+-\d{8}-\d{6}-[0-9a-f]{4,16}")
 
 _SCHEMA = """
@@ -174,31 +175,44 @@ class Ledger:
         seen._whole = self  # it has the connection that is held open
         return seen
 
-    def add(self, kind: str, project: str, title: Message | str, spec: dict[str, Any]) -> tuple[Run, bool]:
+    def asked(self, kind: str, project: str, asked: Mapping[str, Any]) -> Run | None:
+        """Return the active run that was asked for in the same words, None where there is none; see `add`."""
+        with self._connect() as connection:
+            row = _asked(connection, self._request(kind, project, asked))
+        return self.get(row["id"]) if row else None
+
+    def _request(self, kind: str, project: str, asked: Mapping[str, Any]) -> str:
+        owner = self.owner or LOCAL
+        whole = [kind, project, asked] if owner == LOCAL else [kind, project, asked, owner]
+        return hashlib.sha256(json.dumps(whole, sort_keys=True, default=str).encode()).hexdigest()
+
+    def add(
+        self, kind: str, project: str, title: Message | str, spec: Spec, asked: Mapping[str, Any] | None = None
+    ) -> tuple[Run, bool]:
         """Add a run; asking for the same while it is active gives the run there is, so a double click starts one.
 
         Args:
             kind: Name of a `pipeline.runs.kinds.RunKind`.
             project: Name of the project it belongs to.
             title: What people see.
-            spec: What the worker needs, with `place` ("job" for a Hub Job) and `user` where it has them; `events` and
-                `stop_file` are added here.
+            spec: What the worker needs, or what makes it from the run's id, with `place` (see `Run.place`) and `user`
+                where it has them; `events` and `stop_file` are added here.
+            asked: What makes it the same run, by default the spec: what was asked for, where the spec says more.
 
         Returns:
             The run and whether it is new.
         """
-        owner = self.owner or LOCAL
-        asked_for = [kind, project, spec] if owner == LOCAL else [kind, project, spec, owner]
-        request = hashlib.sha256(json.dumps(asked_for, sort_keys=True, default=str).encode()).hexdigest()
+        if asked is None:
+            asked = {} if callable(spec) else spec
+        request = self._request(kind, project, asked)
         with self._connect() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            asked = f"SELECT id FROM runs WHERE request = ? AND state IN {_marks()}"
-            row = connection.execute(asked, (request, *ACTIVE)).fetchone()
-            if row:
+            if row := _asked(connection, request):
                 connection.rollback()
                 return self.get(row["id"]), False
             run_id = f"{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-            self._insert(connection, run_id, request, kind, project, title, State.QUEUED, time.time(), spec)
+            made = spec(run_id) if callable(spec) else spec
+            self._insert(connection, run_id, request, kind, project, title, State.QUEUED, time.time(), made)
             connection.commit()
         return self.get(run_id), True
 
@@ -271,7 +285,7 @@ class Ledger:
             "request": request,
             "kind": kind,
             "project": project,
-            "title": json.dumps(worded(title).as_dict(), ensure_ascii=False),
+            "title": json.dumps(_titled(title).as_dict(), ensure_ascii=False),
             "state": state,
             "created": created,
             "worker": json.dumps(worker) if worker else None,
@@ -388,6 +402,16 @@ class Ledger:
             user=row["user"],
             owner=row["owner"],
         )
+
+
+def _asked(connection: sqlite3.Connection, request: str) -> sqlite3.Row | None:
+    query = f"SELECT id FROM runs WHERE request = ? AND state IN {_marks()}"
+    row: sqlite3.Row | None = connection.execute(query, (request, *ACTIVE)).fetchone()
+    return row
+
+
+def _titled(title: Message | str) -> Message:
+    return title if isinstance(title, Message) else verbatim(title)
 
 
 def _named(text: str) -> Message:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.base import words
 from pipeline.base.errors import StudioError
 from pipeline.base.members import members
-from pipeline.base.message import Message, worded
+from pipeline.base.message import Message, message, verbatim
 from pipeline.runs.kinds import kind_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Carrier:
     @property
     def called(self) -> Message:
         """What people call it."""
-        return worded(self.title)
+        return message(self.title) if words.has(self.title) else verbatim(self.title)
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipeline.runs.ledger import Ledger, Run
+from pipeline.runs.ledger import Run
 
 
 def spec_of(run: Run) -> dict[str, Any]:
@@ -15,16 +15,3 @@ def spec_of(run: Run) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return spec if isinstance(spec, dict) else {}
-
-
-def twin(ledger: Ledger, kind: str, project: str, spec: dict[str, Any]) -> Run | None:
-    """Return the active run of the same spec: asked for twice, a run is started once.
-
-    Args:
-        ledger: The home's ledger.
-        kind: Kind of the run.
-        project: Name of the project.
-        spec: What the worker would be given.
-    """
-    active = ledger.list(project=project, kind=kind, active=True)
-    return next((run for run in active if all(spec_of(run).get(key) == value for key, value in spec.items())), None)

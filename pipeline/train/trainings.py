@@ -14,7 +14,7 @@ from pipeline.hardware.remote import JobOptions
 from pipeline.models import reference
 from pipeline.runs import launch
 from pipeline.runs.ledger import Ledger, Run, State
-from pipeline.runs.spec import spec_of, twin
+from pipeline.runs.spec import spec_of
 from pipeline.train.check import preflight, spec
 from pipeline.train.options import TrainOptions
 from pipeline.train.params import TrainParams
@@ -75,7 +75,8 @@ def start(
             shutil.rmtree(remains)
         project.models.mkdir(mode=0o700, exist_ok=True)
     wanted = spec(project, options, params, found.numbers.job) | where.place
-    return launch.start(ledger, "train", project.name, message("training.title", name=options.project_name), wanted)
+    title = message("training.title", name=options.project_name)
+    return launch.start(ledger, "train", project.name, title, wanted, asked(options, params, where))
 
 
 def asked_already(
@@ -90,8 +91,13 @@ def asked_already(
         params: The hyperparameters.
         where: Where it runs.
     """
-    wanted = {name: value for name, value in spec(project, options, params).items() if name != "user"}
-    return twin(ledger, "train", project.name, wanted | {"place": "job" if where.remote else None})
+    return ledger.asked("train", project.name, asked(options, params, where))
+
+
+def asked(options: TrainOptions, params: TrainParams, where: JobOptions) -> dict[str, Any]:
+    """Return what makes two trainings the same run; what a Job may cost does not."""
+    said = {"options": options, "params": params}
+    return {name: each.model_dump(mode="json") for name, each in said.items()} | {"where": where.where}
 
 
 def models(ledger: Ledger, project: Project) -> list[TrainedModel]:

@@ -183,6 +183,8 @@ def test_an_upload_shows_bad_rows_and_hostile_text_as_text(
     assert value(pair["pair.chosen"])[0]["content"][0]["text"].endswith("\n    indented")
     assert "Be brief." in str(value(pair["pair.prompt"])) and "**bold**" in pair["pair.head"]
     assert built.call(load.upload, visit, form__file=None) == {}
+    with pytest.raises(StudioError, match="no file"):  # it does not lie where Gradio puts uploads
+        built.call(load.upload, visit, form__file=str(write(tmp_path / "else" / "a.jsonl", list(rows(2)))))
 
 
 def test_an_unknown_layout_asks_for_its_columns(built: Built, visit: Visit, carried: None, tmp_path: Path) -> None:

@@ -165,6 +165,14 @@ def test_lengths_are_counted_by_the_base_model_that_is_named(
     assert units["rules.form.min_chosen_tokens"]["label"] == "Shortest chosen answer, tokens"
 
 
+def test_a_foreign_models_tokenizer_is_not_used(built: Built, studio: Studio, tmp_path: Path) -> None:
+    bob = Visit(studio, "bob", may=frozenset())
+    project = make_reviewed(bob.home, "bobs")
+    model = str(make_tiny_model(tmp_path / "model"))
+    shown = built.call(rules.use_model, bob, page__project=project.name, rules__model=model)
+    assert "rules.model" not in shown and shown["rules.problem"]["visible"]
+
+
 def test_a_foreign_project_is_not_found(built: Built, studio: Studio, project: Project) -> None:
     other = Visit(studio, "bob")
     for handler in (tab.opened, tab.compute, tab.units, tab.answers, tab.read_quietly, tab.read_again, tab.save):

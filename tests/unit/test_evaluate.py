@@ -460,8 +460,11 @@ def test_a_card_with_broken_metadata_is_left_alone(ledger: Ledger, work: Project
 
 def evaluated(ledger: Ledger, work: Project, options: EvaluateOptions, found: list[dict[str, Any]]) -> Run:
     wanted = spec(work, options)
-    wanted["output_dir"] = str(evaluations.output_folder(ledger, work, wanted))
-    run, _ = ledger.add("evaluate", work.name, "Evaluate", wanted)
+
+    def whole(run_id: str) -> dict[str, Any]:
+        return wanted | {"output_dir": str(work.evaluations / run_id)}
+
+    run, _ = ledger.add("evaluate", work.name, "Evaluate", whole, wanted)
     for each in found:
         events.append(run.events, "result", **each)
     return run

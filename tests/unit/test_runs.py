@@ -64,6 +64,19 @@ def test_asking_twice_while_active_gives_one_run(ledger: Ledger) -> None:
     assert ledger.add("train", "p", "a", {"x": 1})[0].id != first.id
 
 
+def test_what_was_asked_says_whether_it_is_the_same_run(ledger: Ledger) -> None:
+    asked = {"options": 1}
+    first, _ = ledger.add("train", "p", "a", lambda run_id: {"folder": run_id}, asked)
+    again, new = ledger.add("train", "p", "a", {"price": 2}, asked)
+    assert (again.id, new) == (first.id, False)
+    assert json.loads(first.spec.read_text())["folder"] == first.id
+    same = ledger.asked("train", "p", asked)
+    assert same is not None and same.id == first.id
+    assert ledger.asked("train", "q", asked) is ledger.of("ada").asked("train", "p", asked) is None
+    ledger.end(first.id, State.CANCELLED)
+    assert ledger.asked("train", "p", asked) is None
+
+
 def test_the_first_end_wins(ledger: Ledger) -> None:
     run = add(ledger)
     ledger.end(run.id, State.FAILED, problem=verbatim("what", "why", "next"))

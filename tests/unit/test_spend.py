@@ -13,6 +13,7 @@ from huggingface_hub import JobInfo
 
 from pipeline.base.errors import StudioError
 from pipeline.base.home import open_home
+from pipeline.base.message import verbatim
 from pipeline.carriers.spend import Billing, Left, Spend, SpendWatch, Stopped, billing
 from pipeline.hub.account import SignIn
 from pipeline.runs.ledger import Ledger, Run, State
@@ -106,7 +107,7 @@ def test_several_are_counted_and_added_up() -> None:
 
 
 def test_what_is_not_known_is_never_called_nothing() -> None:
-    problem = StudioError("The Jobs of ada could not be listed.", "The Hub is not reached.", "Try again.")
+    problem = StudioError(verbatim("The Jobs of ada could not be listed.", "The Hub is not reached.", "Try again."))
     shown = page._words(Spend("unknown", (billing(job(), None),), time.time(), problem))
     assert "not known since" in shown and "The Hub is not reached" in shown and "Last seen: L40S Job" in shown
     assert "Nothing" not in page._words(Spend("unknown", (), None, problem))
@@ -151,5 +152,5 @@ def test_the_confirmation_names_every_job() -> None:
     shown = page.question(Spend("billing", items))
     assert shown.count("<li>") == 2 and "Training rivers" in shown and "lost" in shown
     assert "No Job" in page.question(Spend("none"))
-    problem = StudioError("It is not known.", "The Hub is not reached.")
+    problem = StudioError(verbatim("It is not known.", "The Hub is not reached."))
     assert "No Job" not in page.question(Spend("unknown", problem=problem))

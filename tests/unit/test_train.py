@@ -96,7 +96,9 @@ def blockers(ledger: Ledger, work: Project, options: TrainOptions, **params: Any
 
 def ran(ledger: Ledger, work: Project, options: TrainOptions, state: State, **result: Any) -> Run:
     """Put a run into the ledger as a supervisor would have left it."""
-    run, _ = ledger.add("train", work.name, "Train", spec(work, options, OrpoParams()))
+    params = OrpoParams()
+    asked = trainings.asked(options, params, JobOptions())
+    run, _ = ledger.add("train", work.name, "Train", spec(work, options, params), asked)
     if state in (State.SUCCEEDED, State.FAILED, State.CANCELLED):
         ledger.end(run.id, state, result=result or None)
     return ledger.get(run.id)

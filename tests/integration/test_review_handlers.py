@@ -1,0 +1,76 @@
+"""The review section's handlers against the real Argilla: imported, people let in, an answer seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from pipeline.base.settings import Settings
+from pipeline.review import task
+from pipeline.review.project import answers_of, plan_of
+from pipeline.review.service import Endpoint
+from pipeline.runs import launch
+from pipeline.runs.ledger import State
+from pipeline.runs.task import Reporter
+from pipeline.studio import Studio
+from pipeline.visit import Visit
+from tests.integration.test_review_server import Person
+from tests.reviewed import make_reviewed
+from ui.filter import tab as filter_tab
+from ui.handlers import Asked
+from ui.review import people, section
+
+ASKED = Asked("page", base="http://127.0.0.1:7860")
+
+
+@pytest.fixture
+def visit(argilla: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Visit:
+    """A studio whose review server is a foreign one."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("ALIGN_STUDIO_HOME", str(home))
+    monkeypatch.setenv("ARGILLA_API_URL", argilla.url)
+    monkeypatch.setenv("ARGILLA_API_KEY", argilla.api_key)
+    monkeypatch.setattr(launch, "start_detached", lambda command, **more: None)
+    settings = Settings(home=home, argilla_api_url=argilla.url, argilla_api_key=SecretStr(argilla.api_key))
+    return Visit(Studio(settings))
+
+
+def test_imported_reviewed_and_seen(visit: Visit, argilla: Endpoint, unique: str) -> None:
+    project = make_reviewed(visit.home, unique, reviewed=False)
+    known: dict[str, Any] = {"asked": ASKED, "page.project": project.name}
+    plan = plan_of(project).model_copy(update={"workspace": f"ws-{unique}"})
+    form = {f"form.{name}": value for name, value in plan.model_dump(mode="json").items()}
+    for left_out in ("unit", "language"):
+        form.pop(f"form.{left_out}", None)
+    shown = section.start(visit, {**known, **form})
+    run = visit.run(shown["run.run"])
+    spec = json.loads(run.spec.read_text())
+    visit.ledger.set_state(run.id, State.RUNNING)
+    visit.ledger.end(run.id, State.SUCCEEDED, result=task.import_pairs(spec, Reporter(spec)))
+    shown = section.redraw(visit, known)
+    assert "20 are in Argilla now" in shown["result"]["value"]
+    assert "0 of 20 pairs completed" in shown["people.progress"] and shown["start"]["visible"] is False
+    assert shown["people.link"].startswith(argilla.url) and shown["people.reach"] == ""
+
+    name = f"ann-{unique}"
+    made = section.create(visit, {**known, "people.names": name})
+    ((username, password),) = made["people.fresh"]["value"]["data"]
+    assert username == name and name in made["people.progress"]
+    (renewed,) = people.renew(visit, {**known, "who": name})["fresh"]["value"]["data"]
+    assert renewed[1] != password
+    review = project.read().review
+    assert review is not None
+    person = Person(argilla.url, people.annotators.NewAnnotator(*renewed))
+    record = next(iter(person.records(review.dataset_id).values()))
+    values = {"relevance": {"value": 4}, "preference": {"value": "chosen"}}
+    body = {"values": values, "status": "submitted"}
+    person.http.post(f"records/{record}/responses", json=body).raise_for_status()
+    shown = section.redraw(visit, known)
+    assert "1 of 20 pairs completed" in shown["people.progress"]
+    assert "Read at" in filter_tab.read_again(visit, known)["read"]
+    (answer,) = answers_of(project)
+    assert (answer.annotator, answer.relevance, answer.preference) == (name, 4.0, "chosen")
