@@ -9,7 +9,10 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 
+from pydantic import ValidationError
+
 from pipeline.base.errors import StudioError
+from pipeline.base.options import readable
 from pipeline.base.settings import Settings
 from pipeline.web.annotate import parse_listener
 
@@ -68,12 +71,15 @@ def serve(settings: Settings) -> None:
     from pipeline.web.annotate import build_annotators_app, serve_annotators  # noqa: PLC0415
     from pipeline.web.guard import LocalOnly  # noqa: PLC0415
     from pipeline.web.proxy import ServiceProxy  # noqa: PLC0415
-    from ui import layout  # noqa: PLC0415
-    from ui.text import I18N  # noqa: PLC0415
+    from ui import assets, layout  # noqa: PLC0415
+    from ui.text import translations  # noqa: PLC0415
     from ui.theme import CSS, THEME  # noqa: PLC0415
+    from ui.topics import stream_of  # noqa: PLC0415
 
     studio = Studio(settings)
     studio.open()
+    stream = stream_of(studio)
+    stream.start()
     proxy = ServiceProxy(studio.argilla.target, "/annotate")
 
     @contextlib.asynccontextmanager
@@ -91,15 +97,18 @@ def serve(settings: Settings) -> None:
         studio.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(assets.WithScripts)
     app.add_middleware(LocalOnly, port=settings.port)
-    app.router.routes.extend(proxy.routes())  # before the page, which answers every other path
+    # Before the page, which answers every other path.
+    app.router.routes.extend([*proxy.routes(), *stream.routes(), assets.route()])
+    page = layout.build(studio)
     gr.mount_gradio_app(
         app,
-        layout.build(studio),
+        page,
         path="/",
         theme=THEME,
         css=CSS,
-        i18n=I18N,
+        i18n=translations(),
         footer_links=["settings"],
         max_file_size="2gb",
         blocked_paths=[str(studio.home.path)],
@@ -109,7 +118,16 @@ def serve(settings: Settings) -> None:
         ssr_mode=False,
         pwa=False,
     )
-    uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=5)
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            stream.close()  # open pages would keep the server waiting: their streams end only when told
+            await super().shutdown(sockets)
+
+    served = uvicorn.Config(
+        app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2
+    )
+    Server(served).run()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,10 +137,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = arguments(argv)
         check(settings)
         serve(settings)
+    except ValidationError as error:
+        return _told(readable(error))
     except StudioError as error:
-        print(f"{error.what}\n{error.why}\n{error.next}", file=sys.stderr)
-        return 1
+        return _told(error)
     return 0
+
+
+def _told(error: StudioError) -> int:
+    print("\n".join(part for part in (error.what, error.why, error.next) if part), file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

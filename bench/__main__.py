@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from bench import argilla_import, evaluation, hub, page, training_start
+from bench import argilla_import, evaluation, hub, page, training_start, watching
 
-ALL = {"page": page, "import": argilla_import, "training": training_start, "evaluation": evaluation, "hub": hub}
+ALL = {
+    "page": page,
+    "watching": watching,
+    "import": argilla_import,
+    "training": training_start,
+    "evaluation": evaluation,
+    "hub": hub,
+}
 
 
 def main(names: list[str]) -> int:

@@ -40,6 +40,33 @@ class Row:
         return f"{text}\n    {self.note}" if self.note else text
 
 
+@dataclass(frozen=True)
+class Level:
+    """One measurement with a limit of its own; the baseline says what the machine and the browser make of little.
+
+    Attributes:
+        what: What was measured.
+        ours: Its value.
+        limit: The largest value aimed at.
+        unit: Of both.
+        baseline: The same of the baseline in the same run; None where it has none.
+        note: Anything else measured on the way.
+    """
+
+    what: str
+    ours: float
+    limit: float
+    unit: str
+    baseline: float | None = None
+    note: str = ""
+
+    def __str__(self) -> str:
+        verdict = "met" if self.ours <= self.limit else "MISSED"
+        beside = "" if self.baseline is None else f", baseline {self.baseline:.1f} {self.unit}"
+        text = f"{self.what}: {self.ours:.1f} {self.unit}{beside} (aim ≤ {self.limit:g} {self.unit}: {verdict})"
+        return f"{text}\n    {self.note}" if self.note else text
+
+
 def engine(name: str) -> Path:
     """Return an engine's Python, building its environment if need be."""
     return install.ensure(name, Settings().engines_folder)

@@ -7,8 +7,8 @@ from pipeline.base.settings import Settings
 from pipeline.carriers.spend import SpendWatch
 from pipeline.hub.account import SignIn
 from pipeline.review.host import ArgillaHost
-from pipeline.runs import launch
 from pipeline.runs.ledger import Ledger
+from pipeline.runs.tender import Tender
 
 
 class Studio:
@@ -21,16 +21,18 @@ class Studio:
         self.argilla = ArgillaHost(settings, self.home)
         self.sign_in = SignIn(settings.hf_token.get_secret_value())
         self.spend = SpendWatch(self.ledger, self.sign_in)
+        self.tender = Tender(self.ledger, lambda: self.sign_in.token)
 
     def open(self) -> None:
         """Start what runs beside the app and take up runs that lost their supervisor."""
         self.sign_in.start()
         self.spend.start()
-        launch.tend(self.ledger)
+        self.tender.start()
         self.argilla.start()
 
     def close(self) -> None:
         """Stop the embedded Argilla, unless a run still needs it."""
+        self.tender.close()
         self.sign_in.close()
         if not any(run.kind == "import" for run in self.ledger.list(active=True)):
             self.argilla.stop()

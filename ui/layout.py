@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 
 import gradio as gr
+from gradio.components import Component
 
 from pipeline.base import project as projects
 from pipeline.base.errors import StudioError
+from pipeline.dataset import loads
 from pipeline.runs.kinds import kind_of
 from pipeline.studio import Studio
 from pipeline.visit import visit_of
@@ -44,13 +46,13 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
         with gr.Tabs() as tabs:
             for name, step in STEPS.items():
                 with gr.Tab(t(f"tab.{name}"), id=name, elem_id=f"tab-{name}") as items[name]:
-                    built[name] = step.build(studio)
+                    built[name] = step.build()
         page = Page(project, tabs, items, gr.State(None), signed_in.name)
-        status_bar.wire(bar, studio, project)
-        account.wire(signed_in, studio, bar.account, bar.timer)
+        status_bar.wire(bar, studio, project, signed_in)
+        account.wire(signed_in, studio, bar.account)
         spend.wire(spending, studio, bar.stop)
         for name, step in STEPS.items():
-            step.wire(built[name], wiring.within(page=page), page, studio)
+            step.wire(built[name], wiring.within(page=page), page)
 
         def opened(*, request: gr.Request) -> list[object]:
             name, step = asked_for(studio, dict(request.query_params))
@@ -58,8 +60,28 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
             return [name, status_bar.items(studio), choices, gr.Tabs(selected=step) if step else gr.skip()]
 
         demo.load(handle(opened), None, [project, bar.items, bar.project, tabs], **QUIET)
+        quieten(demo, bar.hear)
     demo.queue(default_concurrency_limit=8)
+    # Gradio 6.31 looks for events a thousand times a second, which alone takes 4 % of a core; twenty times, as on
+    # Windows, a person does not notice.
+    demo._queue.sleep_when_free = 0.05
     return demo
+
+
+def quieten(demo: gr.Blocks, anchor: Component) -> None:
+    """Tell Gradio that events which show no progress have it in one place only.
+
+    Gradio 6.31 keeps a loading state for every output that any event has had, and at each step of each event (pending,
+    running, done) copies all of them into their components: with 150 components that have been drawn once, a single
+    event keeps the page busy for a second.
+
+    Args:
+        demo: The page, with all its events.
+        anchor: A component nobody sees.
+    """
+    for event in demo.fns.values():
+        if event.show_progress == "hidden":
+            event.show_progress_on = [anchor]
 
 
 def asked_for(studio: Studio, query: dict[str, str]) -> tuple[str, str]:
@@ -72,15 +94,18 @@ def asked_for(studio: Studio, query: dict[str, str]) -> tuple[str, str]:
     Returns:
         The project's name, the latest by default, "" when there is none; and the tab, "" for none in particular.
     """
+    step = ""
     try:
         if run_id := query.get("run"):
             run = studio.ledger.get(run_id)
-            return projects.find(studio.home, run.project).name, kind_of(run.kind).tab
-        if name := query.get("project"):
+            step = kind_of(run.kind).tab
+            if name := run.project or loads.made(run):  # a load makes its project
+                return projects.find(studio.home, name).name, step
+        elif name := query.get("project"):
             return projects.find(studio.home, name).name, ""
     except KeyError:
         gr.Warning(say("open.no_run"))
     except StudioError as error:
         gr.Warning(html.escape(error.what))
     latest = projects.latest(studio.home)
-    return latest.name if latest else "", ""
+    return latest.name if latest else "", step

@@ -12,13 +12,22 @@ from gradio.i18n import I18nData
 from pipeline.base import words
 from pipeline.base.words import has, say, speak
 
-__all__ = ["I18N", "has", "say", "speak", "t"]
+__all__ = ["I18N", "has", "say", "speak", "t", "translations"]
 
 # A bare zh or zh-Hans-CN browser is served English by Gradio 6.31; zh-TW only when it has a dictionary of its own.
 _TAGS = {"zh": ("zh", "zh-CN", "zh-TW", "zh-HK", "zh-Hans-CN")}
 I18N = gr.I18n(
     **{tag: texts for language, texts in words.catalogues().items() for tag in _TAGS.get(language, (language,))}
 )
+
+
+_laid_out: set[str] = set()  # keys that the browser has to know
+
+
+def translations() -> gr.I18n:
+    """Return the words of what has been laid out: the others, four of five, need not go to every page."""
+    found = I18N.translations.items()
+    return gr.I18n(**{tag: {key: texts[key] for key in texts.keys() & _laid_out} for tag, texts in found})
 
 
 def t(key: str) -> I18nData:
@@ -28,4 +37,5 @@ def t(key: str) -> I18nData:
         KeyError: The catalogue has no such key.
     """
     words.catalogues()[words.ENGLISH][key]
+    _laid_out.add(key)
     return I18N(key)

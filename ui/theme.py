@@ -63,7 +63,22 @@ CSS = """
 .run-problem { border-left: 4px solid #dc2626; padding: 6px 12px; margin-top: 10px; white-space: pre-wrap;
   overflow-wrap: anywhere; }
 .run-problem b { display: block; }
-.run-log textarea { font-family: var(--font-mono); font-size: 12px; }
+.run-log { font-family: var(--font-mono); font-size: 12px; height: 18em; overflow: auto; margin: 0;
+  white-space: pre-wrap; overflow-wrap: anywhere; color: var(--body-text-color);
+  background: var(--input-background-fill) !important;
+  border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 8px 12px; }
+.hearing { display: none !important; }
+.stream-lost { display: none; color: #d97706; font-weight: 600; }
+.status-items[data-stream=lost] .stream-lost { display: inline; }
+.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 14px; }
+.curve { border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 12px 14px;
+  min-width: 0; background: var(--block-background-fill); } .curve-plot { min-height: 240px; overflow: hidden; }
+.curve-title { display: flex; justify-content: space-between; font-weight: 600; margin-bottom: 6px; }
+.curve .curve-full { border: none; background: none; box-shadow: none; cursor: pointer;
+  color: var(--body-text-color-subdued); padding: 0 4px; }
+.curve .u-legend { font-family: var(--font); font-size: var(--text-sm); text-align: left; border: none !important; }
+.curve .u-legend :is(tr, td, th) { border: none !important; padding: 0 4px; }
+.curve:fullscreen { background: var(--body-background-fill); padding: 24px; }
 .facts { display: grid; grid-template-columns: max-content 1fr; gap: 4px 16px; overflow-wrap: anywhere; }
 .facts dt { color: var(--body-text-color-subdued); } .facts dd { margin: 0; }
 .facts a { padding: 0; margin: 0; }

@@ -134,6 +134,12 @@ def outcome(run: Run) -> Outcome | None:
     )
 
 
+def made(run: Run) -> str:
+    """Return the name of the project that a load has made, "" while there is none."""
+    found = outcome(run)
+    return found.project if found is not None else ""
+
+
 def cut(value: object) -> str:
     """Return a value as one of `Outcome.first`."""
     return "" if value is None else str(value)[:_CUT]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pipeline.base import words
 from pipeline.base.message import Message, verbatim
 from pipeline.runs import events
 from pipeline.runs.kinds import kind_of
@@ -24,7 +26,7 @@ class Progress:
     Attributes:
         done: Units done.
         total: Units in all.
-        unit: What is counted.
+        unit: What is counted; `counted` has words for it.
         rate: Units per second over the last seconds; None while unknown.
         left: Seconds left at that rate; None while unknown.
     """
@@ -34,6 +36,11 @@ class Progress:
     unit: str
     rate: float | None = None
     left: float | None = None
+
+    @property
+    def counted(self) -> str:
+        """What is counted, in the present language."""
+        return words.say(f"unit.{self.unit}") if words.has(f"unit.{self.unit}") else self.unit
 
     @property
     def share(self) -> float:
@@ -118,18 +125,27 @@ class View:
         return (self.run.ended or time.time()) - self.run.created
 
 
-_cache: dict[str, Folded] = {}
+MOST_RUNS, MOST_METRICS = 200, 20_000  # kept folded in memory: about 20 MB
+_cache: OrderedDict[str, Folded] = OrderedDict()
 _guard = threading.Lock()
 
 
 def fold(run: Run) -> Folded:
-    """Return the run's events folded; only what is new since the last call is read."""
+    """Return the run's events folded; only what is new since the last call is read.
+
+    Runs that nobody has looked at for longest are forgotten, and read again when somebody does.
+    """
     with _guard:
-        folded = _cache.setdefault(run.id, Folded())
+        folded = _cache.pop(run.id, None) or Folded()
+        _cache[run.id] = folded  # last in order: looked at last
         tail = events.read(run.events, folded.offset)
         for event in tail.events:
             folded.add(event)
         folded.offset = tail.offset
+        while len(_cache) > 1 and (
+            len(_cache) > MOST_RUNS or sum(len(kept.metrics) for kept in _cache.values()) > MOST_METRICS
+        ):
+            _cache.popitem(last=False)
         return replace(
             folded, metrics=list(folded.metrics), results=list(folded.results), warnings=list(folded.warnings)
         )
@@ -138,9 +154,13 @@ def fold(run: Run) -> Folded:
 def look(ledger: Ledger, run_id: str) -> View | None:
     """Return what is to be shown of a run, or None when there is none of that id."""
     try:
-        run = ledger.get(run_id)
+        return see(ledger.get(run_id))
     except KeyError:
         return None
+
+
+def see(run: Run) -> View:
+    """Return what is to be shown of a run."""
     folded = fold(run)
     if run.state in (State.QUEUED, State.STARTING) and not kind_of(run.kind).engine:
         return View(run, folded, "")

@@ -101,6 +101,8 @@ def test_a_load_shows_its_progress_and_is_stopped(form: Page, hub: HubDouble, ap
     expect(form.locator("#dataset-load")).to_be_disabled()
     hub.until(lambda: slow.hits)
     form.locator("#load-stop").click()
+    expect(form.locator("#load-stop")).to_contain_text("Stop now")  # it waits for the Hub's answer
+    form.locator("#load-stop").click()
     expect(form.locator("#load-card")).to_contain_text("Stopped", timeout=60_000)
     expect(form.locator("#dataset-load")).to_be_enabled()
     hub.calm()

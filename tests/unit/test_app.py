@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -46,6 +47,7 @@ def test_a_malformed_listener_is_an_error(address: str) -> None:
 
 
 def test_an_address_opens_its_project_and_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.runs.ledger import State
     from pipeline.studio import Studio
     from ui import layout
 
@@ -58,6 +60,10 @@ def test_an_address_opens_its_project_and_run(tmp_path: Path, monkeypatch: pytes
     assert layout.asked_for(studio, {}) == (second.name, "")
     assert layout.asked_for(studio, {"project": "first"}) == ("first", "")
     assert layout.asked_for(studio, {"run": run.id}) == ("first", "train")
+    load = studio.ledger.add("load", "", "Load", {})[0]  # it belongs to no project before it has made one
+    assert layout.asked_for(studio, {"run": load.id}) == (second.name, "dataset")
+    studio.ledger.end(load.id, State.SUCCEEDED, result={"project": "first"})
+    assert layout.asked_for(studio, {"run": load.id}) == ("first", "dataset")
     assert said == []
     assert layout.asked_for(studio, {"project": "<b>no</b>"}) == (second.name, "")
     assert layout.asked_for(studio, {"run": "no"}) == (second.name, "")
@@ -81,3 +87,12 @@ def test_another_sites_page_cannot_speak_to_the_studio() -> None:
     assert client.get("/", headers={"Host": "127.0.0.1:1"}).status_code == 403
     assert client.get("/", headers={"Origin": "http://evil.example"}).status_code == 403
     assert client.get("/", headers={"Origin": "null"}).status_code == 403
+
+
+def test_a_setting_that_cannot_be_used_is_said_without_a_traceback() -> None:
+    environment = os.environ | {"ALIGN_STUDIO_PORT": "seven"}
+    command = [sys.executable, "app.py"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "port must be a whole number; it is “seven”." in done.stderr
+    assert "Traceback" not in done.stderr

@@ -39,7 +39,6 @@ class AccountPanel:
     take_up: gr.Button
     sign_out: gr.Button
     close: gr.Button
-    timer: gr.Timer
 
     @property
     def drawn(self) -> list[Component]:
@@ -69,12 +68,11 @@ def build() -> AccountPanel:
             )
             out = gr.Button(t("account.sign_out"), size="sm", visible=False, min_width=120, elem_id="account-sign-out")
             close = gr.Button(t("account.close"), size="sm", min_width=120, elem_id="account-close")
-    timer = gr.Timer(1.0, active=False)
-    return AccountPanel(gr.State(""), gr.State(False), box, about, token, sign_in, retry, take_up, out, close, timer)
+    return AccountPanel(gr.State(""), gr.State(False), box, about, token, sign_in, retry, take_up, out, close)
 
 
-def wire(panel: AccountPanel, studio: Studio, button: gr.Button, bar_timer: gr.Timer) -> None:
-    """Connect the panel.
+def wire(panel: AccountPanel, studio: Studio, button: gr.Button) -> None:
+    """Connect the panel; how the sign-in goes on by itself comes with the bar.
 
     The field is emptied before the Hub is asked.
 
@@ -82,11 +80,10 @@ def wire(panel: AccountPanel, studio: Studio, button: gr.Button, bar_timer: gr.T
         panel: The panel.
         studio: Holds the sign-in.
         button: The status bar's account button.
-        bar_timer: Ticks as long as the page is open.
     """
 
     def show(wanted: bool) -> list[Any]:
-        return [wanted, gr.update(visible=wanted), gr.Timer(active=wanted), *draw(studio)]
+        return [wanted, gr.update(visible=wanted), *draw(studio)]
 
     def take(token: str) -> list[Any]:
         # Not for `handle` to show: an event that raises leaves its outputs alone, and the field is to be cleared.
@@ -108,11 +105,9 @@ def wire(panel: AccountPanel, studio: Studio, button: gr.Button, bar_timer: gr.T
         studio.sign_in.start()
         return draw(studio)
 
-    shown = [panel.open, panel.box, panel.timer, *panel.drawn]
+    shown = [panel.open, panel.box, *panel.drawn]
     button.click(handle(lambda is_open: show(not is_open)), [panel.open], shown, **QUIET)
     panel.close.click(handle(lambda: show(False)), None, shown, **QUIET)
-    panel.timer.tick(handle(lambda: draw(studio)), None, panel.drawn, **QUIET)
-    bar_timer.tick(handle(lambda: name_of(studio)), None, [panel.name], **QUIET)
     for typed in (panel.sign_in.click, panel.token.submit):
         taken = typed(handle(take), [panel.token], [panel.token, *panel.drawn], **QUIET)
         taken.then(handle(wait), None, panel.drawn, **BUSY)

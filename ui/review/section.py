@@ -16,23 +16,22 @@ from pipeline.review import project as review_project
 from pipeline.review.plan import ReviewPlan
 from pipeline.review.project import plan_of
 from pipeline.runs.ledger import Run
-from pipeline.studio import Studio
 from pipeline.visit import Visit
 from ui.handlers import BUSY, Given, Update, Wiring, prefixed, under
 from ui.page import Page
-from ui.parts import run_view
+from ui.parts import run_view, topic
 from ui.parts.forms import ParameterForm
 from ui.parts.notice import notice
 from ui.parts.run_view import RunView
 from ui.parts.shown import loaded
+from ui.parts.topic import HEAR
 from ui.review import people as review_people
 from ui.review import plan as review_plan
 from ui.review.people import People
 from ui.review.topic import Phase, now_of, phase_of
 from ui.text import say, t
 
-WAITING, REVIEWING = 2.0, 5.0  # seconds between looks: while Argilla starts, while people review
-SHOWN = ("box", "plan_box", "planned", "planned_text", "reason", "start", "run.run", "result", "timer", "form.*")
+SHOWN = ("box", "plan_box", "planned", "planned_text", "reason", "start", "run.run", "result", "mark", "form.*")
 DRAWN = (*SHOWN, *(f"people.{name}" for name in review_people.DRAWN))  # what drawing the section may update
 SECRET = tuple(f"people.{name}" for name in review_people.SECRET)
 
@@ -42,7 +41,8 @@ class ReviewSection:
     """Components of the review section.
 
     Attributes:
-        seen: State that says whether the Dataset tab is the one on the page.
+        mark: Says what is watched; nobody sees it.
+        hear: Pressed by the page's script when more has changed than it can draw itself.
     """
 
     box: gr.Column
@@ -55,11 +55,11 @@ class ReviewSection:
     run: RunView
     result: gr.HTML
     people: People
-    timer: gr.Timer
-    seen: gr.State
+    mark: gr.HTML
+    hear: gr.Button
 
 
-def build(studio: Studio) -> ReviewSection:
+def build() -> ReviewSection:
     """Lay out the review section."""
     with gr.Column(visible=False, elem_id="review") as box:
         gr.Markdown(t("review.title"))
@@ -73,24 +73,20 @@ def build(studio: Studio) -> ReviewSection:
         run = run_view.build("import")
         result = gr.HTML(elem_id="review-result", padding=False, visible=False)
         people = review_people.build()
-    return ReviewSection(
-        *(box, plan_box, form, planned, planned_text, reason, start, run, result, people),
-        *(gr.Timer(REVIEWING, active=False), gr.State(True)),
-    )
+        mark, hear = gr.HTML(elem_id="review-mark", padding=False), topic.hearing("review-hear")
+    return ReviewSection(*(box, plan_box, form, planned, planned_text, reason, start, run, result, people, mark, hear))
 
 
-def wire(section: ReviewSection, wiring: Wiring, page: Page, studio: Studio) -> None:
+def wire(section: ReviewSection, wiring: Wiring, page: Page) -> None:
     """Connect the section."""
     people, own = section.people, wiring.within(_=section)
     own.on(page.project.change, another, "page.project", [*DRAWN, *SECRET, "people.login"])
     own.on([page.items["dataset"].select, section.run.ended.change], redraw, "page.project", DRAWN)
-    for step, item in page.items.items():  # on another tab nobody sees it: no looks at the server
-        own.on(item.select, came if step == "dataset" else left, (), "seen")
-    own.on(section.timer.tick, look, ["page.project", "seen"], DRAWN)
+    own.on(section.hear.click, look, "page.project", DRAWN, HEAR)
     own.on(section.start.click, start, ["page.project", "form.*"], DRAWN, BUSY)
     own.on(people.create.click, create, ["page.project", "people.names"], [*DRAWN, *SECRET], BUSY)
     review_people.wire(people, wiring)
-    run_view.wire(section.run, studio)
+    run_view.wire(section.run, wiring)
 
 
 def redraw(visit: Visit, given: Given) -> Update:
@@ -105,19 +101,9 @@ def another(visit: Visit, given: Given) -> Update:
     return {**_drawn(visit, given), **prefixed("people.", secrets)}
 
 
-def came(visit: Visit, given: Given) -> Update:
-    """Note that the section can be seen."""
-    return {"seen": True}
-
-
-def left(visit: Visit, given: Given) -> Update:
-    """Note that another tab is shown."""
-    return {"seen": False}
-
-
 def look(visit: Visit, given: Given) -> Update:
     """Show what has changed by itself."""
-    return _live(visit, loaded(visit, given)) if given["seen"] else {"timer": gr.Timer(active=False)}
+    return _live(visit, loaded(visit, given))
 
 
 def start(visit: Visit, given: Given) -> Update:
@@ -145,7 +131,7 @@ def _drawn(visit: Visit, given: Given) -> Update:
     run = visit.ledger.latest(of.name, "import") if of else None
     phase = phase_of(of, run)
     if of is None:
-        return {"box": gr.update(visible=False), "run.run": "", "timer": gr.Timer(active=False)}
+        return {"box": gr.update(visible=False), "run.run": "", "mark": ""}
     plan = plan_of(of)
     return _merged(
         {
@@ -189,13 +175,16 @@ def _live(visit: Visit, of: Project | None, *, first: bool = False) -> Update:
         first: Whether the list of annotators and what is suggested for it are drawn too.
     """
     now = now_of(visit, of)
-    rests = gr.Timer(active=False)
-    if now.phase in ("none", "importing"):
-        return {"reason": _shown(""), "timer": rests}
-    updates: Update = {"reason": _shown(notice(now.waiting)), "people.progress": now.progress}
+    if of is None or now.phase == "none":
+        return {"reason": _shown(""), "mark": ""}
+    watched = f"review:{of.name}"
+    mark = Markup("<span {}></span>").format(topic.mark(watched, now.shape, "review-hear", seen_only=True))
+    updates: Update = {"reason": _shown(notice(now.waiting)), "mark": mark}
+    if now.phase == "importing":
+        return updates
+    updates["people.progress"] = topic.place(watched, now.progress)
     if now.waiting:
-        return {**updates, "start": gr.update(interactive=False), "timer": gr.Timer(WAITING, active=True)}
-    updates["timer"] = rests if now.phase == "plan" else gr.Timer(REVIEWING, active=True)
+        return {**updates, "start": gr.update(interactive=False)}
     if now.again:
         again = gr.update(visible=True, interactive=True, value=say("review.import.again"))
         return {**updates, "start": again}

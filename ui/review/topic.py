@@ -1,4 +1,4 @@
-"""How a project's review is at the moment."""
+"""How a project's review is at the moment, and what the stream says of it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pipeline.runs.ledger import Run, State
 from pipeline.visit import Visit
 from ui.parts.notice import notice
 from ui.review import people as review_people
+from ui.stream import Said
 from ui.text import say
 
 Phase = Literal["none", "plan", "importing", "stopped", "review"]
@@ -76,3 +77,22 @@ def now_of(visit: Visit, of: Project | None) -> Now:
     except StudioError as error:  # of another server, or one that does not answer at the moment
         return Now(phase, progress=notice(str(error)), again=not isinstance(error, ReviewError))
     return Now(phase, progress=review_people.progress(state, names, plan.min_submitted), names=names)
+
+
+class ReviewTopic:
+    """What the stream says of a project's review."""
+
+    every, slow = 5.0, True
+
+    def admit(self, visit: Visit, name: str) -> None:
+        """Let the visitor watch projects of their own.
+
+        Raises:
+            StudioError: They have none of that name.
+        """
+        visit.project(name)
+
+    def look(self, visit: Visit, name: str) -> Said:
+        """Return how far the annotators are."""
+        now = now_of(visit, visit.project(name))
+        return Said({"html": now.progress, "shape": now.shape})

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
-import pandas as pd
 from markupsafe import Markup
 
 from pipeline.hardware import machine, remote
@@ -16,6 +14,7 @@ from pipeline.runs.ledger import Run, State
 from pipeline.runs.view import View
 from pipeline.train import algorithm, card, trainings
 from ui.handlers import Update
+from ui.parts import curves
 from ui.parts.hardware import named
 from ui.parts.notice import facts, line, link, notice
 from ui.parts.run_view import duration
@@ -23,6 +22,7 @@ from ui.text import has, say, t
 
 # The metrics of each plot, of all algorithms: a run fills those of its own.
 CURVES = algorithm.curves()
+METRICS = tuple(dict.fromkeys(metric for metrics in CURVES.values() for metric in metrics))
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,7 @@ class Trained:
     """
 
     note: gr.HTML
-    curves_box: gr.Column
-    curves: dict[str, gr.LinePlot]
+    curves: gr.HTML
     box: gr.Column
     facts: gr.HTML
     snippet: gr.Code
@@ -46,8 +45,7 @@ class Trained:
 def build() -> Trained:
     """Lay out note, curves and result, hidden until a run has them."""
     note = gr.HTML(visible=False, elem_id="train-note")
-    with gr.Column(visible=False, elem_id="train-curves") as curves_box:
-        curves = _curves()
+    plots = gr.HTML(visible=False, elem_id="train-curves", padding=False)
     with gr.Column(visible=False, elem_id="train-result") as box:
         gr.Markdown(t("train.result"))
         about = gr.HTML(elem_id="train-facts")
@@ -61,49 +59,18 @@ def build() -> Trained:
                 buttons=["copy"],
                 elem_id="train-snippet",
             )
-    return Trained(note, curves_box, curves, box, about, snippet, evaluate)
-
-
-def _curves() -> dict[str, gr.LinePlot]:
-    """Lay out the plots, two in a row."""
-    names = list(CURVES)
-    plots = {}
-    for row in (names[place : place + 2] for place in range(0, len(names), 2)):
-        with gr.Row():
-            for name in row:
-                plots[name] = gr.LinePlot(
-                    x="step",
-                    y="value",
-                    color="metric" if len(CURVES[name]) > 1 else None,
-                    color_title=" ",
-                    y_title=" ",
-                    label=t(f"train.curve.{name}") if has(f"train.curve.{name}") else name,
-                    caption=t(f"train.curve.{name}.help") if has(f"train.curve.{name}.help") else None,
-                    min_width=320,
-                    buttons=["fullscreen"],
-                    elem_id=f"train-curve-{name}",
-                )
-    return plots
-
-
-def key(seen: View | None) -> str:
-    """Return a text that changes when curves, note or result have to be drawn again."""
-    if seen is None:
-        return ""
-    worker = bool(seen.run.worker)  # from when on a Job has a page
-    return f"{seen.run.id} {seen.run.state} {seen.folded.stage} {len(seen.folded.metrics)} {worker}"
+    return Trained(note, plots, box, about, snippet, evaluate)
 
 
 def draw(seen: View | None) -> Update:
     """Return updates for `Trained`, by its names: a run's note, curves and result."""
     if seen is None:
         hidden = gr.update(visible=False)
-        return {"note": hidden, "curves_box": hidden, "box": hidden}
+        return {"note": hidden, "curves": hidden, "box": hidden}
     words = _note(seen)
     return {
         "note": gr.update(value=words, visible=bool(words)),
-        "curves_box": gr.update(visible=bool(seen.folded.metrics)),
-        **{f"curves.{name}": _curve(seen.folded.metrics, name) for name in CURVES},
+        "curves": gr.update(value=_curves(seen.run), visible=bool(seen.folded.metrics)),
         **_result(seen),
     }
 
@@ -146,25 +113,25 @@ def _job(run: Run) -> Markup:
     return line(words, page)
 
 
-def _called(metric: str) -> str:
-    code = f"train.metric.{metric}"
-    return say(code) if has(code) else metric
+def _said(code: str, otherwise: str) -> str:
+    """Return the words of a code; an algorithm of an extension may have none."""
+    return say(code) if has(code) else otherwise
 
 
-def _curve(metrics: list[dict[str, Any]], name: str) -> Any:
-    """Return the update of one plot: a row per step and metric; a value that is no number is left out."""
-    rows = [
-        (
-            entry["step"],
-            float(entry[metric]),
-            say(f"train.metric.{metric}") if has(f"train.metric.{metric}") else metric,
+def _curves(run: Run) -> Markup:
+    """Return the places of a run's curves, which the page draws from the stream."""
+    figures = [
+        curves.figure(
+            f"train-curve-{name}",
+            f"run:{run.id}",
+            {metric: _said(f"train.metric.{metric}", metric) for metric in metrics},
+            title=_said(f"train.curve.{name}", name),
+            about=_said(f"train.curve.{name}.help", ""),
+            x=say("train.step"),
         )
-        for metric in CURVES[name]
-        for entry in metrics
-        if isinstance(entry.get(metric), int | float)
+        for name, metrics in CURVES.items()
     ]
-    table = pd.DataFrame(rows, columns=["step", "value", "metric"])
-    return gr.update(value=table, x_title=say("train.step"))
+    return Markup('<div class="curves">{}</div>').format(Markup("").join(figures))
 
 
 def _result(seen: View) -> Update:

@@ -1,0 +1,48 @@
+"""Runs are carried on whether or not anybody looks: a thread of the studio gives each a supervisor that has lost it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from pipeline.hub import client
+from pipeline.runs import launch
+from pipeline.runs.ledger import Ledger
+
+LOG = logging.getLogger("align_studio")
+EVERY_S = 3.0
+
+
+class Tender:
+    """Tends the runs of a ledger from a thread of its own.
+
+    Args:
+        ledger: The home's ledger.
+        token: Returns the token that runs of its user may be woken with; asked anew each time.
+    """
+
+    def __init__(self, ledger: Ledger, token: Callable[[], str | None]) -> None:
+        self._ledger, self._token = ledger, token
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, daemon=True, name="tender")
+
+    def start(self) -> None:
+        """Begin to tend, at once."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop tending; runs go on with the supervisors they have."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+
+    def _keep(self) -> None:
+        while True:
+            try:
+                with client.acting_as(self._token()):
+                    launch.tend(self._ledger)
+            except Exception:  # a full disk, say: the next round may find it better
+                LOG.exception("tending the runs")
+            if self._ended.wait(EVERY_S):
+                return

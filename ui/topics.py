@@ -1,0 +1,25 @@
+"""All topics of the studio's stream, and who may watch them."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from pipeline.base.words import speaking, spoken
+from pipeline.studio import Studio
+from pipeline.visit import Visit
+from ui.bar.status import BarTopic
+from ui.parts.run_topic import RunTopic
+from ui.review.topic import ReviewTopic
+from ui.stream import Stream
+from ui.train.result import METRICS
+
+
+def stream_of(studio: Studio) -> Stream:
+    """Return the stream of a studio; the caller starts and closes it."""
+
+    def look_up(request: Request) -> Visit:
+        with speaking(request.headers.get("accept-language", "")):
+            return Visit(studio, language=spoken())
+
+    sources = {"bar": BarTopic(studio), "run": RunTopic(METRICS), "review": ReviewTopic()}
+    return Stream(sources, look_up)
