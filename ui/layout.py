@@ -46,13 +46,13 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
         with gr.Tabs() as tabs:
             for name, step in STEPS.items():
                 with gr.Tab(t(f"tab.{name}"), id=name, elem_id=f"tab-{name}") as items[name]:
-                    built[name] = step.build(studio)
+                    built[name] = step.build()
         page = Page(project, tabs, items, gr.State(None), signed_in.name)
         status_bar.wire(bar, studio, project, signed_in)
         account.wire(signed_in, studio, bar.account)
         spend.wire(spending, studio, bar.stop)
         for name, step in STEPS.items():
-            step.wire(built[name], wiring.within(page=page), page, studio)
+            step.wire(built[name], wiring.within(page=page), page)
 
         def opened(*, request: gr.Request) -> list[object]:
             name, step = asked_for(studio, dict(request.query_params))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import gradio as gr
 from gradio.context import Context
 
-from pipeline.studio import Studio
 from pipeline.visit import Visit
 from ui.dataset import columns as dataset_columns
 from ui.dataset import hub as hub_dataset
@@ -56,13 +55,13 @@ class DatasetTab:
     review: ReviewSection
 
 
-def build(studio: Studio) -> DatasetTab:
+def build() -> DatasetTab:
     """Lay out the Dataset tab."""
     empty = gr.Markdown(t("dataset.empty"), elem_id="dataset-empty", elem_classes="empty")
     form = _source_form()
     columns = dataset_columns.build()
     shown = dataset_preview.build()
-    return DatasetTab(empty, form, columns, shown, review.build(studio))
+    return DatasetTab(empty, form, columns, shown, review.build())
 
 
 def _source_form() -> SourceForm:
@@ -89,17 +88,17 @@ def _source_form() -> SourceForm:
     return SourceForm(fold, kind, panels, file, path, hub, by_hand, start, problem, view)
 
 
-def wire(tab: DatasetTab, wiring: Wiring, page: Page, studio: Studio) -> None:
+def wire(tab: DatasetTab, wiring: Wiring, page: Page) -> None:
     """Connect the tab: loading, choosing columns, preview, review."""
     of_tab = wiring.within(_=tab)
     _wire_form(tab.form, of_tab)
     _wire_load(tab, of_tab)
-    run_view.wire(tab.form.view, studio)
+    run_view.wire(tab.form.view, wiring)
     hub_dataset.wire(tab.form.hub, tab.form.kind, wiring)
     shown = ["empty", "form.fold", "form.load", "form.problem", *(f"preview.{each}" for each in dataset_preview.DRAWN)]
     drawn = of_tab.on(page.project.change, draw, "page.project", shown)
     dataset_preview.wire(tab.preview, wiring, drawn)
-    review.wire(tab.review, wiring, page, studio)
+    review.wire(tab.review, wiring, page)
 
 
 def _wire_form(form: SourceForm, wiring: Wiring) -> None:
