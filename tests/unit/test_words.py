@@ -43,7 +43,7 @@ def test_values_may_be_messages_options_and_lists() -> None:
     assert said.what == "{}"  # braces of somebody's text are no places for values
     assert (said.why, said.next) == ("There is no run x. Choose one in the tab's history., y", "“Batch size”")
     with words.speaking("zh", flags=True):
-        assert (said.why, said.next) == ("没有运行 x。请在标签页的历史中选择。、y", "--batch-size")
+        assert (said.why, said.next) == ("没有运行 x。`runs list` 会列出所有运行。、y", "--batch-size")
     assert Message.from_dict(json.loads(json.dumps(said.as_dict()))) == Message(said.code, {**said.values})
 
 
