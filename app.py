@@ -9,7 +9,10 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 
+from pydantic import ValidationError
+
 from pipeline.base.errors import StudioError
+from pipeline.base.options import readable
 from pipeline.base.settings import Settings
 from pipeline.web.annotate import parse_listener
 
@@ -134,10 +137,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = arguments(argv)
         check(settings)
         serve(settings)
+    except ValidationError as error:
+        return _told(readable(error))
     except StudioError as error:
-        print(f"{error.what}\n{error.why}\n{error.next}", file=sys.stderr)
-        return 1
+        return _told(error)
     return 0
+
+
+def _told(error: StudioError) -> int:
+    print("\n".join(part for part in (error.what, error.why, error.next) if part), file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

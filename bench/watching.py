@@ -176,8 +176,8 @@ def usable(browser: Browser, url: str, empty: str) -> Row:
             return time.perf_counter() - began
 
     ours, plain = [], []
-    for _ in range(3):
-        ours.append(first(url, "#dataset-load, #dataset-facts"))
+    for _ in range(7):
+        ours.append(first(url, "#dataset-source"))
         plain.append(first(empty, ".prose"))
     return Row("first page usable", median(ours), median(plain), 1.5, f"ours {ours}, empty {plain}")
 

@@ -12,12 +12,14 @@ from pipeline.base import words
 from pipeline.base.errors import StudioError
 from pipeline.base.home import LOCAL, Home
 from pipeline.base.project import Project
+from pipeline.hub.account import SignInStatus
 from pipeline.runs.ledger import Ledger, Run
 from pipeline.studio import Studio
 
 COMPUTE, ARGILLA = "compute", "argilla"  # local training and evaluation; administration of the annotation server
 FILES = "files"  # naming any file and folder of this machine
-ALL = frozenset({COMPUTE, ARGILLA, FILES})
+ACCOUNT = "account"  # the studio's own account on the Hub: signing in and out, and what is billed to it
+ALL = frozenset({COMPUTE, ARGILLA, FILES, ACCOUNT})
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Visit:
     def ledger(self) -> Ledger:
         """The ledger as they see it: their own runs."""
         return self.studio.ledger.of(self.who)
+
+    @property
+    def sign_in(self) -> SignInStatus:
+        """How they are signed in to the Hub."""
+        return self.studio.sign_in.status if ACCOUNT in self.may else SignInStatus("none")
 
     @property
     def token(self) -> str | None:

@@ -17,7 +17,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -93,11 +93,18 @@ class Wiring:
         visit: Makes the visit of a request.
         parts: Every part by name; see `parts_of`.
         wired: What was connected so far.
+        anchor: A component nobody sees, which shows the progress of events that show none. Gradio 6.31 keeps a loading
+            state for every output that any event has had, and at each step of each event (pending, running, done)
+            copies all of them into their components: with 150 components that have been drawn once, a single event
+            keeps the page busy for a second.
+        whole: Whether every part of the page is built at once: for those that look at the page without opening it.
     """
 
     visit: Callable[[gr.Request], Visit]
     parts: dict[str, Any] = field(default_factory=dict)
     wired: list[Wired] = field(default_factory=list)
+    anchor: Component | None = None
+    whole: bool = False
 
     def within(self, **named: Any) -> Wiring:
         """Return a wiring that also knows other parts, and adds to the same list.
@@ -109,7 +116,7 @@ class Wiring:
         found = dict(self.parts)
         for name, holder in named.items():
             found |= parts_of(holder, "" if name == "_" else f"{name}.")
-        return Wiring(self.visit, found, self.wired)
+        return dataclasses.replace(self, parts=found)
 
     def on(
         self,
@@ -145,6 +152,8 @@ class Wiring:
         call = self._call(handler, given, changed, event)
         parts = [[self.parts[name] for name in names] for names in (given, changed)]
         options = {**how, **more}
+        if options.get("show_progress") == "hidden":
+            options["show_progress_on"] = self.anchor
         if isinstance(events, Dependency):
             return events.then(call, *parts, **options)
         return gr.on(events if isinstance(events, list) else [events], call, *parts, **options)
@@ -275,44 +284,6 @@ class said_to:
         if isinstance(error, OSError):  # a full disk, a folder that went away: the visitor can do something about it
             LOG.error("handler failed", exc_info=error)
             raise message(StudioError("error.system", detail=str(error))) from error
-
-
-def _nobody(request: gr.Request) -> str | None:
-    return None
-
-
-# Says whose token the calls to the Hub of a visitor's request use; `layout.build` puts the studio's answer here.
-identify: Callable[[gr.Request], str | None] = _nobody
-
-
-def handle(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a handler: it speaks and acts for its visitor, and a StudioError becomes a message on the page.
-
-    `say` speaks the visitor's language; the Hub is asked with the visitor's token.
-
-    Args:
-        function: Plain function, values in, values out; may ask for `*, request: gr.Request`.
-
-    Returns:
-        The handler to give to Gradio.
-    """
-    wanted = inspect.signature(function)
-    asks = "request" in wanted.parameters
-
-    @functools.wraps(function)
-    def wrapper(request: gr.Request, *values: Any) -> Any:
-        with said_to(request), client.acting_as(identify(request)):
-            return function(*values, request=request) if asks else function(*values)
-
-    # Gradio 6.31 reads the signature to find the parameters it fills itself (request, event data): show it the
-    # function's own, the request first, with annotations resolved where the function lives.
-    first = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    others = [parameter for name, parameter in wanted.parameters.items() if name != "request"]
-    hints = {name: hint for name, hint in get_type_hints(function).items() if name not in ("request", "return")}
-    wrapper.__signature__ = inspect.Signature([first, *others])  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {**hints, "request": gr.Request}
-    del wrapper.__wrapped__  # inspect would look through it
-    return wrapper
 
 
 def message(error: StudioError) -> gr.Error:

@@ -4,77 +4,58 @@ from __future__ import annotations
 
 import dataclasses
 import html
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping
 
 import gradio as gr
-from gradio.block_function import BlockFunction
-from gradio.components import Component
-from gradio.context import get_blocks_context
 
 from pipeline.base import project as projects
 from pipeline.base.errors import StudioError
 from pipeline.dataset import loads
 from pipeline.runs.kinds import kind_of
 from pipeline.studio import Studio
-from pipeline.visit import visit_of
-from ui import handlers
+from pipeline.visit import Visit, visit_of
 from ui.bar import account, spend
 from ui.bar import status as status_bar
 from ui.dataset import tab as dataset
 from ui.evaluate import tab as evaluate
 from ui.export import tab as export
 from ui.filter import tab as filter
-from ui.handlers import QUIET, Wiring, handle
-from ui.page import Page
-from ui.text import say, t
+from ui.handlers import Given, Update, Wiring
+from ui.page import Page, later
+from ui.text import t
 from ui.train import tab as train
 
 FIRST = "dataset"
 STEPS = {"dataset": dataset, "filter": filter, "export": export, "train": train, "evaluate": evaluate}
 
 
-def build(studio: Studio, wiring: Wiring | None = None, *, whole: bool = False) -> gr.Blocks:
+def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
     """Return the studio's page.
 
-    The Dataset tab is built with it, the others when they are first opened.
+    The first tab is built with it, the others when they are opened.
 
     Args:
         studio: The services behind it.
         wiring: Says whose visit a request is, and gets what is connected; the one person of this machine by default.
-        whole: Build every tab at once: for those that look at the page without opening it.
     """
     wiring = wiring or Wiring(lambda request: visit_of(studio, request.headers))
-    handlers.identify = lambda request: studio.sign_in.token  # one trusted person: whoever reaches the page
-    with gr.Blocks(title="Align Studio", analytics_enabled=False, fill_width=True) as demo:
+    demo = gr.Blocks(title="Align Studio", analytics_enabled=False, fill_width=True)
+    with demo:
         project = gr.State("")
-        bar = status_bar.build()
-        spending = spend.build()
-        signed_in = account.build()
-        items, built = {}, {}
+        bar, spending, signed_in = status_bar.build(), spend.build(), account.build()
+        items = {}
         with gr.Tabs() as tabs:
-            for name, step in STEPS.items():
-                with gr.Tab(t(f"tab.{name}"), id=name, elem_id=f"tab-{name}") as items[name]:
-                    if whole or name == FIRST:
-                        built[name] = step.build(studio)
-        page = Page(project, tabs, items, gr.State(None), signed_in.name)
-        status_bar.wire(bar, studio, project, signed_in)
-        account.wire(signed_in, studio, bar.account)
-        spend.wire(spending, studio, bar.stop)
-        later = dataclasses.replace(page, built=[demo.load])
-        for name, step in STEPS.items():
-            if name in built:
-                step.wire(built[name], wiring.within(page=page), page, studio)
-            else:
-                when_opened(step, items[name], wiring, later, studio, bar.hear)
-
-        def opened(*, request: gr.Request) -> list[object]:
-            name, step = asked_for(studio, dict(request.query_params))
-            choices = gr.update(choices=projects.names(studio.home), value=name or None)
-            return [name, status_bar.items(studio), choices, gr.Tabs(selected=step) if step else gr.skip()]
-
-        demo.load(handle(opened), None, [project, bar.items, bar.project, tabs], **QUIET)
-        quieten(demo.fns.values(), bar.hear)
+            for name in STEPS:
+                items[name] = gr.Tab(t(f"tab.{name}"), id=name, elem_id=f"tab-{name}")
+        page = Page(demo, project, tabs, items, gr.State(None), signed_in.name)
+        wiring = dataclasses.replace(wiring.within(page=page), anchor=bar.hear)
+        above = wiring.within(bar=bar, spend=spending, account=signed_in)
+        for part in (status_bar, account, spend):
+            part.wire(above)
+        for name in STEPS:
+            with items[name]:
+                _furnish(name, wiring, page)
+        above.on(demo.load, arrived, (), ["page.project", "page.tabs", "bar.items", "bar.project"])
     demo.queue(default_concurrency_limit=8)
     # Gradio 6.31 looks for events a thousand times a second, which alone takes 4 % of a core; twenty times, as on
     # Windows, a person does not notice.
@@ -82,52 +63,39 @@ def build(studio: Studio, wiring: Wiring | None = None, *, whole: bool = False) 
     return demo
 
 
-def when_opened(
-    step: Any, item: gr.Tab, wiring: Wiring, page: Page, studio: Studio, anchor: Component
-) -> None:
-    """Build the inside of a tab when it is first opened.
+def _furnish(name: str, wiring: Wiring, page: Page) -> None:
+    """Build the inside of a tab, at once or when it is opened."""
+    step = STEPS[name]
 
-    Args:
-        step: The tab's module.
-        item: The tab.
-        wiring: What the tab is connected with.
-        page: What the tabs share.
-        studio: The services.
-        anchor: See `quieten`.
-    """
-    with item:
-        wanted = gr.State(False)
+    def inside(wiring: Wiring, page: Page) -> None:
+        step.wire(step.build(), wiring, page)
 
-        @gr.render(triggers=[wanted.change], show_progress="hidden")
-        def inside() -> None:
-            tab = step.build(studio)
-            step.wire(tab, dataclasses.replace(wiring, wired=[]).within(page=page), page, studio)
-            quieten(get_blocks_context().fns.values(), anchor)
-
-    item.select(lambda: True, None, wanted, **QUIET)
+    if name == FIRST:
+        inside(wiring, page)
+        return
+    wanted = gr.State(False)
+    wiring.within(_={"wanted": wanted}).on(page.items[name].select, opened, (), "wanted")
+    later(wanted, wiring, page, inside)
 
 
-def quieten(events: Iterable[BlockFunction], anchor: Component) -> None:
-    """Tell Gradio that events which show no progress have it in one place only.
-
-    Gradio 6.31 keeps a loading state for every output that any event has had, and at each step of each event (pending,
-    running, done) copies all of them into their components: with 150 components that have been drawn once, a single
-    event keeps the page busy for a second.
-
-    Args:
-        events: The page's events.
-        anchor: A component nobody sees.
-    """
-    for event in events:
-        if event.show_progress == "hidden":
-            event.show_progress_on = [anchor]
+def opened(visit: Visit, given: Given) -> Update:
+    """Let a tab be built."""
+    return {"wanted": True}
 
 
-def asked_for(studio: Studio, query: dict[str, str]) -> tuple[str, str]:
+def arrived(visit: Visit, given: Given) -> Update:
+    """Open the project and the tab that the address asks for."""
+    name, step = asked_for(visit, given["asked"].query)
+    tab = {"page.tabs": gr.Tabs(selected=step)} if step else {}
+    choices = gr.update(choices=visit.projects(), value=name or None)
+    return {"page.project": name, "bar.items": status_bar.items(visit), "bar.project": choices, **tab}
+
+
+def asked_for(visit: Visit, query: Mapping[str, str]) -> tuple[str, str]:
     """Return the project and the tab that an address asks for: `?project=NAME` or `?run=ID`.
 
     Args:
-        studio: Names the home.
+        visit: Who asks.
         query: The address's query.
 
     Returns:
@@ -136,15 +104,13 @@ def asked_for(studio: Studio, query: dict[str, str]) -> tuple[str, str]:
     step = ""
     try:
         if run_id := query.get("run"):
-            run = studio.ledger.get(run_id)
+            run = visit.run(run_id)
             step = kind_of(run.kind).tab
-            if name := run.project or loads.made(run):  # a load makes its project
-                return projects.find(studio.home, name).name, step
+            if made := run.project or loads.made(run):  # a load makes its project
+                return visit.project(made).name, step
         elif name := query.get("project"):
-            return projects.find(studio.home, name).name, ""
-    except KeyError:
-        gr.Warning(say("open.no_run"))
+            return visit.project(name).name, ""
     except StudioError as error:
         gr.Warning(html.escape(error.what))
-    latest = projects.latest(studio.home)
+    latest = projects.latest(visit.home)
     return latest.name if latest else "", step

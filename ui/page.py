@@ -1,11 +1,17 @@
-"""What the tabs of the page share."""
+"""What the tabs of the page share, and parts of the page that are built when they are first wanted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import BlocksConfig
+from gradio.context import get_blocks_context
+
+from ui.handlers import Wiring, said_to
+from ui.text import spoken
 
 
 @dataclass(frozen=True)
@@ -13,15 +19,17 @@ class Page:
     """What the tabs share.
 
     Attributes:
+        root: The page itself.
         project: State with the name of the project shown, "" for none; its change event redraws every tab.
         tabs: The tabs; a tab's id is its step's name.
         items: The tab of each step; its select event is where a tab looks again.
         model: State with (model folder, time of the wish): the trained model that the Evaluate tab is to show.
         account: State with the name of the account signed in to the Hub, "" for none; at its change event a tab looks
             again at what only an account can do.
-        built: Events at which a tab that is built when it is first opened has come into the page.
+        built: Events at which a part that is built `later` has come into the page; empty in what was there at once.
     """
 
+    root: gr.Blocks
     project: gr.State
     tabs: gr.Tabs
     items: dict[str, gr.Tab]
@@ -30,9 +38,46 @@ class Page:
     built: list[Any] = field(default_factory=list)
 
     def shows(self) -> list[Any]:
-        """Return the events at which a tab draws the project: another one is shown, or the tab is new in the page."""
+        """Return the events at which a part draws the project: another one is shown, or the part is new in the page."""
         return [self.project.change, *self.built]
 
     def looks(self, step: str) -> list[Any]:
         """Return the events at which a tab looks again: it is opened, for the first time too."""
         return [self.items[step].select, *self.built]
+
+
+def later(wanted: gr.State, wiring: Wiring, page: Page, build: Callable[[Wiring, Page], None]) -> None:
+    """Build a part of the page, here, when it is first wanted; what was built stays.
+
+    A browser takes as long to open a page as the page has components and events, seen or not.
+
+    Args:
+        wanted: State that an event sets when the part is wanted.
+        wiring: Connects the part; one that wants the page whole builds the part at once.
+        page: What the parts share.
+        build: Lays the part out and connects it.
+    """
+    if wiring.whole:
+        build(wiring, page)
+        return
+
+    @gr.render(triggers=[wanted.change], show_progress="hidden")  # type: ignore[untyped-decorator]
+    def part(request: gr.Request) -> None:
+        with said_to(request), spoken():
+            # Its handlers are connected for this one page: nobody needs a list of them.
+            build(replace(wiring, wired=[]), replace(page, built=[page.root.load]))
+        for block in _blocks().blocks.values():
+            # Gradio 6.31 leaves out what is None in what it sends, but of a component with a key, and a browser takes
+            # a number without a value for 0.
+            if isinstance(block, gr.Number) and block.rendered_in is not None:
+                block.key = block.key or block._id
+
+    assert wiring.anchor is not None
+    list(_blocks().fns.values())[-1].show_progress_on = [wiring.anchor]
+
+
+def _blocks() -> BlocksConfig:
+    """Return what is being laid out."""
+    context = get_blocks_context()
+    assert context is not None
+    return context

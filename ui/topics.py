@@ -10,7 +10,7 @@ from pipeline.visit import Visit
 from ui.bar.status import BarTopic
 from ui.parts.run_topic import RunTopic
 from ui.review.topic import ReviewTopic
-from ui.stream import Stream
+from ui.stream import Source, Stream
 from ui.train.result import METRICS
 
 
@@ -21,5 +21,5 @@ def stream_of(studio: Studio) -> Stream:
         with speaking(request.headers.get("accept-language", "")):
             return Visit(studio, language=spoken())
 
-    sources = {"bar": BarTopic(studio), "run": RunTopic(METRICS), "review": ReviewTopic()}
+    sources: dict[str, Source] = {"bar": BarTopic(), "run": RunTopic(METRICS), "review": ReviewTopic()}
     return Stream(sources, look_up)

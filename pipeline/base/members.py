@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from pipeline.base.settings import Settings
+from pipeline.base.settings import extensions
 
 T = TypeVar("T")
 _PREFIX = "align_studio_extension_"
@@ -34,7 +34,7 @@ def members(kind: type[T], package: str, module: str = "*") -> list[T]:
     """
     names = _modules(package) if module == "*" else _modules_named(package, module)
     found: dict[int, T] = {}
-    for loaded in (*(importlib.import_module(name) for name in names), *_extensions(Settings().extensions)):
+    for loaded in (*(importlib.import_module(name) for name in names), *_extensions(extensions())):
         for value in vars(loaded).values():
             for each in value if isinstance(value, tuple) else (value,):
                 if isinstance(each, kind):

@@ -1,7 +1,8 @@
 """One thing to say, by code: what happened, why, and what to do next.
 
 Below `ui/` nothing is worded: a message names a code and its values, and `pipeline.base.words` has the words, up to
-three for each code: `code` (what), `code.why` and `code.next`.
+three for each code: `code` (what), `code.why` and `code.next`. On a command line `code.next.flags` is said in place of
+the last, where it is there.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Message:
 
     def _part(self, name: str) -> str:
         code = f"{self.code}.{name}"
+        if words.flags() and words.has(f"{code}.flags"):  # on a command line there is no tab to go to
+            code = f"{code}.flags"
         return words.text(code, self.values).strip() if words.has(code) else ""
 
     def said(self) -> str:

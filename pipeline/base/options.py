@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from pipeline.base.errors import StudioError
+from pipeline.base.errors import StudioError, Wrong
 from pipeline.base.message import Message, Option, message
 
 _LIMITS = frozenset(
@@ -32,7 +32,7 @@ def readable(error: ValidationError, step: str = "") -> StudioError:
     """Turn a validation error into one that names each option in plain words.
 
     Args:
-        error: What pydantic raised. A validator of ours raises `ValueError(message(...))`.
+        error: What pydantic raised. A validator of ours raises `Wrong`.
         step: First part of the options' catalogue keys, e.g. train; "": they are called by their fields' names.
 
     Returns:
@@ -66,8 +66,8 @@ def _sentence(detail: ErrorDetails, step: str) -> Message:
 def _said(detail: ErrorDetails) -> Message | str:
     """Return what a validator of ours said."""
     error = (detail.get("ctx") or {}).get("error")
-    if isinstance(error, ValueError) and error.args and isinstance(error.args[0], Message):
-        return error.args[0]
+    if isinstance(error, Wrong):
+        return error.message
     return f"{str(error or detail['msg']).rstrip('.')}."
 
 

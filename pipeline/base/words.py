@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from pipeline.base.settings import Settings
+from pipeline.base.settings import extensions
 
 LOCALE = Path(__file__).resolve().parents[2] / "ui" / "locale"
 ENGLISH = "en"
@@ -43,8 +43,8 @@ def catalogues() -> dict[str, dict[str, str]]:
         ValueError: A file is no JSON object of texts.
     """
     files = [(path.parent.name, path) for path in sorted(LOCALE.glob("*/*.json"))]
-    extensions = Settings().extensions
-    files += [(path.stem, path) for path in sorted(extensions.glob("*.json"))] if extensions else []
+    own = extensions()
+    files += [(path.stem, path) for path in sorted(own.glob("*.json"))] if own else []
     found: dict[str, dict[str, str]] = {}
     for language, path in files:
         found.setdefault(language, {}).update(json.loads(path.read_text(encoding="utf-8")))

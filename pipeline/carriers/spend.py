@@ -17,6 +17,7 @@ from pipeline.base.errors import StudioError
 from pipeline.base.home import LOCAL
 from pipeline.base.message import Message
 from pipeline.carriers import job as job_runs
+from pipeline.carriers.job_end import worker_of
 from pipeline.hub import client, jobs, problems
 from pipeline.hub.account import Account, SignIn
 from pipeline.runs import launch
@@ -153,7 +154,7 @@ def billing(job: JobInfo, run: Run | None, clock_offset: float = 0.0) -> Billing
         run: Its run, if this disk knows it.
         clock_offset: The Hub's clock minus ours, seconds; needed only where the Hub does not say how long it runs.
     """
-    labels, worker, now = job.labels or {}, job_runs.worker_of(job), time.time()
+    labels, worker, now = job.labels or {}, worker_of(job), time.time()
     since = _since(job, now, clock_offset)
     return Billing(
         job_id=job.id,

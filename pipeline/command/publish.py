@@ -68,6 +68,8 @@ def run(call: Call) -> Publication:
     """Compare an export with a repository, and change that once it is agreed to."""
     project = call.project()
     name = newest_export(call, project)
+    if not getattr(call.given, "repository", ""):
+        account.require_write()  # says what is missing; without an account there is no name to propose
     options = fill(PublishOptions, call.given, repository=publish.default_repository(name))
     planned = publish.plan(project, name, options)
     if planned.nothing:

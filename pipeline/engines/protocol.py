@@ -178,7 +178,13 @@ def failure(error: BaseException) -> dict[str, Any]:
     return {"code": "engines.failed", "values": {"detail": f"{name}: {error}"[:2000]}, "type": name}
 
 
-def run(spec_path: str, work: Work, versions: Mapping[str, str], explain: Explain = failure) -> int:
+def run(
+    spec_path: str,
+    work: Work,
+    versions: Mapping[str, str],
+    explain: Explain = failure,
+    expected: tuple[type[BaseException], ...] = (),
+) -> int:
     """Do the work of a spec, from its first event to its last; return the exit code.
 
     Args:
@@ -186,6 +192,7 @@ def run(spec_path: str, work: Work, versions: Mapping[str, str], explain: Explai
         work: Does it; returns the values of `done`.
         versions: Of the libraries that do it, by name.
         explain: Returns the values of an `error` event.
+        expected: Errors that say all there is to say: no traceback is kept of them.
     """
     spec = json.loads(Path(spec_path).read_text("utf-8"))
     SIGNALS.clear()
@@ -201,11 +208,7 @@ def run(spec_path: str, work: Work, versions: Mapping[str, str], explain: Explai
         if SIGNALS:
             return _cancelled(reporter)
         _let_nothing_between()
-        told, trace = explain(error), traceback.format_exc()
-        with contextlib.suppress(OSError):  # on a full disk neither log nor event may find space; the exit code tells
-            print(trace, file=sys.stderr, flush=True)
-        with contextlib.suppress(OSError):
-            reporter.emit("error", **told, traceback=trace[-TRACE_CHARS:])
+        _failed(reporter, explain(error), "" if isinstance(error, expected) else traceback.format_exc())
         return FAILED
     _let_nothing_between()
     reporter.emit("done", **done)
@@ -218,6 +221,13 @@ def leave(code: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
+
+
+def _failed(reporter: Reporter, told: dict[str, Any], trace: str) -> None:
+    with contextlib.suppress(OSError):  # on a full disk neither log nor event may find space; the exit code tells
+        print(trace, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        reporter.emit("error", **told, **({"traceback": trace[-TRACE_CHARS:]} if trace else {}))
 
 
 def _cancelled(reporter: Reporter) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
-from pipeline.base.errors import StudioError
+from pipeline.base.errors import StudioError, Wrong
 from pipeline.base.message import Message, message
 from pipeline.carriers import bundle
 from pipeline.hardware import flavors
@@ -47,7 +47,7 @@ class JobOptions(BaseModel, extra="forbid", validate_assignment=True):
     @classmethod
     def _there(cls, where: str) -> str:
         if where not in carriers():
-            raise ValueError(message("hardware.no_place", place=where, places=list(carriers())))
+            raise Wrong("hardware.no_place", place=where, places=list(carriers()))
         return where
 
     @property

@@ -15,7 +15,8 @@ from pipeline.base.message import Message, message, verbatim
 from pipeline.runs.kinds import kind_of
 
 if TYPE_CHECKING:
-    from pipeline.runs.ledger import Ledger, Run
+    from pipeline.runs.ledger import Ledger
+    from pipeline.runs.run import Run
 
 LOCAL = "local"
 

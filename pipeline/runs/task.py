@@ -1,31 +1,25 @@
 """Program of the runs that need no engine: `python -m pipeline.runs.task SPEC.json`.
 
-It speaks the workers' protocol (events, stop file, true exit code) for functions of our own environment.
+It speaks the workers' protocol (`pipeline/engines/protocol.py`) for functions of our own environment.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import json
 import os
-import signal
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from pipeline.base.errors import StudioError, disk_full
 from pipeline.base.message import Message, message, worded
+from pipeline.engines import protocol
 from pipeline.hub import client
 from pipeline.runs import events
 from pipeline.runs.kinds import kind_of
 
-
-class Cancelled(Exception):
-    """The stop file is there."""
+Cancelled = protocol.Cancelled
 
 
 class Reporter:
@@ -46,10 +40,6 @@ class Reporter:
     def warn(self, what: Message | str, /, **values: Any) -> None:
         """Say what people should know: a message, or a code and its values."""
         events.tell(self._events, "warning", worded(what, **values))
-
-    def fail(self, why: Message, /, **values: Any) -> None:
-        """Say why it did not succeed; the last event."""
-        events.tell(self._events, "error", why, **values)
 
     def progress(self, stage: str, done: int, total: int, unit: str) -> None:
         """Say how much of a countable stage is done."""
@@ -72,43 +62,25 @@ def main(path: str) -> int:
     Returns:
         0 done, 1 failed, 130 cancelled.
     """
-    spec = json.loads(Path(path).read_text())
-    reporter = Reporter(spec)
-    signal.signal(signal.SIGTERM, _terminate)
-    reporter.emit("started", pid=os.getpid(), versions={})
-    try:
-        # Imported here: one task does not pay for another's libraries.
-        module, function = kind_of(spec["kind"]).task.split(":")
-        task: Task = getattr(importlib.import_module(module), function)
-        with client.acting_as(os.environ.pop("HF_TOKEN", None)):  # taken out: what a task starts has no token
-            result = task(spec, reporter)
-    except (Cancelled, KeyboardInterrupt):
-        reporter.emit("cancelled")
-        return 130
-    except StudioError as error:
-        return _failed(reporter, error.message, type=type(error).__name__)
-    except Exception as error:  # the boundary of the process: whatever it is, the user must see it
-        with contextlib.suppress(OSError):  # the log may be on the disk that is full
-            traceback.print_exc()
-        name = type(error).__name__
-        why = message("run.disk_full") if disk_full(error) else message("run.unexpected", detail=str(error), name=name)
-        return _failed(reporter, why, type=name, traceback=traceback.format_exc())
-    reporter.emit("done", **result)
-    return 0
+    return protocol.run(path, _work, {}, _explain, expected=(StudioError,))
 
 
-def _failed(reporter: Reporter, why: Message, **values: Any) -> int:
-    with contextlib.suppress(OSError):  # without space for the event the supervisor sees the full disk
-        reporter.fail(why, **values)
-    return 1
+def _work(spec: dict[str, Any], _reporter: protocol.Reporter) -> dict[str, Any]:
+    # Imported here: one task does not pay for another's libraries.
+    module, function = kind_of(spec["kind"]).task.split(":")
+    task: Task = getattr(importlib.import_module(module), function)
+    with client.acting_as(os.environ.pop("HF_TOKEN", None)):  # taken out: what a task starts has no token
+        return task(spec, Reporter(spec))
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _explain(error: BaseException) -> dict[str, Any]:
+    name = type(error).__name__
+    if isinstance(error, StudioError):
+        return {**error.message.as_dict(), "type": name}
+    full = isinstance(error, Exception) and disk_full(error)
+    why = message("run.disk_full") if full else message("run.unexpected", detail=str(error), name=name)
+    return {**why.as_dict(), "type": name}
 
 
 if __name__ == "__main__":
-    # As a program this module is named __main__, and its Cancelled is not the one that the tasks import and raise.
-    from pipeline.runs import task
-
-    raise SystemExit(task.main(sys.argv[1]))
+    raise SystemExit(main(sys.argv[1]))

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pipeline.base import words
 from pipeline.base.message import Message, verbatim
 from pipeline.runs import events
 from pipeline.runs.kinds import kind_of
@@ -25,7 +26,7 @@ class Progress:
     Attributes:
         done: Units done.
         total: Units in all.
-        unit: What is counted.
+        unit: What is counted; `counted` has words for it.
         rate: Units per second over the last seconds; None while unknown.
         left: Seconds left at that rate; None while unknown.
     """
@@ -35,6 +36,11 @@ class Progress:
     unit: str
     rate: float | None = None
     left: float | None = None
+
+    @property
+    def counted(self) -> str:
+        """What is counted, in the present language."""
+        return words.say(f"unit.{self.unit}") if words.has(f"unit.{self.unit}") else self.unit
 
     @property
     def share(self) -> float:

@@ -66,7 +66,7 @@ def page() -> Built:
     """Return the page; it is built once, of a home that is not needed any more then."""
     with tempfile.TemporaryDirectory(prefix="align-studio-page-") as folder:
         studio = Studio(Settings(home=Path(folder)))
-        wiring = Wiring(lambda request: Visit(studio))
+        wiring = Wiring(lambda request: Visit(studio), whole=True)
         layout.build(studio, wiring)
     return Built(wiring.wired)
 

@@ -28,7 +28,7 @@ def extended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, studio: Studio) ->
     (folder / "algorithm.py").write_text(ALGORITHM)
     (folder / "task.py").write_text(TASK)
     monkeypatch.setenv("ALIGN_STUDIO_EXTENSIONS", str(folder))
-    wiring = Wiring(lambda request: Visit(studio))
+    wiring = Wiring(lambda request: Visit(studio), whole=True)
     layout.build(studio, wiring)
     yield Built(wiring.wired)
 

@@ -17,8 +17,9 @@ from pipeline.base.settings import Settings, table
 from pipeline.hub import account, client
 from pipeline.hub.account import SignIn, SignInStatus, account_of
 from pipeline.review import service
-from ui import handlers
+from pipeline.visit import Visit
 from ui.bar import account as panel
+from ui.handlers import Given, Update, Wiring
 from ui.text import speak
 
 TOKEN = "hf_neverSentAnywhere0000"
@@ -168,10 +169,18 @@ def test_a_token_that_ends_while_the_studio_runs_is_no_longer_used(sign_ins: Cal
     assert (sign_in.status.state, sign_in.token) == ("refused", None)
 
 
-def test_a_handler_acts_for_its_visitor_and_for_nobody_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handlers, "identify", lambda request: f"hf_of_{request.username}")
-    seen = handlers.handle(client.token)
-    assert [seen(SimpleNamespace(headers={}, username=name)) for name in ("ada", "bob")] == ["hf_of_ada", "hf_of_bob"]
+def test_a_handler_acts_for_its_visitor_and_for_nobody_afterwards() -> None:
+    seen: list[str | None] = []
+
+    def handler(visit: Visit, given: Given) -> Update:
+        seen.append(client.token())
+        return {}
+
+    wiring = Wiring(lambda request: SimpleNamespace(token=f"hf_of_{request.username}"))
+    called = wiring._call(handler, (), (), None)
+    for name in ("ada", "bob"):
+        called(SimpleNamespace(headers={}, username=name))
+    assert seen == ["hf_of_ada", "hf_of_bob"]
     assert client.token() is None
 
 

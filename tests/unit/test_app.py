@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import app
 from pipeline.base import project
 from pipeline.base.errors import StudioError
 from pipeline.base.settings import Settings
+from pipeline.visit import Visit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,19 +55,19 @@ def test_an_address_opens_its_project_and_run(tmp_path: Path, monkeypatch: pytes
     said: list[str] = []
     monkeypatch.setattr(layout.gr, "Warning", said.append)  # a toast needs a page
     studio = Studio(Settings(home=tmp_path))
-    assert layout.asked_for(studio, {}) == ("", "")
+    assert layout.asked_for(Visit(studio), {}) == ("", "")
     first, second = project.create(studio.home, "first"), project.create(studio.home, "second")
     run = studio.ledger.add("train", first.name, "Train", {})[0]
-    assert layout.asked_for(studio, {}) == (second.name, "")
-    assert layout.asked_for(studio, {"project": "first"}) == ("first", "")
-    assert layout.asked_for(studio, {"run": run.id}) == ("first", "train")
+    assert layout.asked_for(Visit(studio), {}) == (second.name, "")
+    assert layout.asked_for(Visit(studio), {"project": "first"}) == ("first", "")
+    assert layout.asked_for(Visit(studio), {"run": run.id}) == ("first", "train")
     load = studio.ledger.add("load", "", "Load", {})[0]  # it belongs to no project before it has made one
-    assert layout.asked_for(studio, {"run": load.id}) == (second.name, "dataset")
+    assert layout.asked_for(Visit(studio), {"run": load.id}) == (second.name, "dataset")
     studio.ledger.end(load.id, State.SUCCEEDED, result={"project": "first"})
-    assert layout.asked_for(studio, {"run": load.id}) == ("first", "dataset")
+    assert layout.asked_for(Visit(studio), {"run": load.id}) == ("first", "dataset")
     assert said == []
-    assert layout.asked_for(studio, {"project": "<b>no</b>"}) == (second.name, "")
-    assert layout.asked_for(studio, {"run": "no"}) == (second.name, "")
+    assert layout.asked_for(Visit(studio), {"project": "<b>no</b>"}) == (second.name, "")
+    assert layout.asked_for(Visit(studio), {"run": "no"}) == (second.name, "")
     assert len(said) == 2
     assert "<b>" not in said[0]
 
@@ -86,3 +88,12 @@ def test_another_sites_page_cannot_speak_to_the_studio() -> None:
     assert client.get("/", headers={"Host": "127.0.0.1:1"}).status_code == 403
     assert client.get("/", headers={"Origin": "http://evil.example"}).status_code == 403
     assert client.get("/", headers={"Origin": "null"}).status_code == 403
+
+
+def test_a_setting_that_cannot_be_used_is_said_without_a_traceback() -> None:
+    environment = os.environ | {"ALIGN_STUDIO_PORT": "seven"}
+    command = [sys.executable, "app.py"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "port must be a whole number; it is “seven”." in done.stderr
+    assert "Traceback" not in done.stderr

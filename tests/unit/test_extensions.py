@@ -78,6 +78,21 @@ def test_a_carrier_of_one_file_is_offered_where_places_are_chosen(ledger: Ledger
     assert [carrier.name for carrier in places.offered("export")] == ["local"]
     assert JobOptions(where="shelf").place == {"place": "shelf"}
     assert JobOptions().place == {}
+
+
+def test_it_is_a_choice_of_the_page_and_of_the_command_line(ledger: Ledger) -> None:
+    import gradio as gr
+
+    from ui.parts import hardware
+
+    with gr.Blocks():
+        picker = hardware.build("train")
+    assert picker.where.choices[-1] == ("The shelf", "shelf")
+    given = {"hardware.where": "shelf", "hardware.flavor": None, "hardware.budget": 2}
+    assert hardware.read(given).where == "shelf"
+
+
+def test_a_place_that_is_not_there_is_refused(ledger: Ledger) -> None:
     with pytest.raises(ValidationError) as caught:
         JobOptions(where="moon")
     assert "no place “moon”" in readable(caught.value).why

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from time import perf_counter
+from time import process_time
 
 import pytest
 from pydantic import ValidationError
@@ -249,9 +249,9 @@ def test_forty_thousand_pairs_take_less_than_a_second() -> None:
         only_reviewed=True, min_relevance=2, preference_agrees="agrees", contains="answer", contains_not="x y"
     )
     durations = []
-    for _ in range(3):  # the best of three: other programs share the machine
-        start = perf_counter()
+    for _ in range(3):  # of the processor: other programs share the machine
+        start = process_time()
         filtered = apply(pairs, settled, counts, recipe)
-        durations.append(perf_counter() - start)
+        durations.append(process_time() - start)
     assert min(durations) < 1.0
     assert 0 < len(filtered.kept) < size / 2

@@ -14,7 +14,7 @@ from huggingface_hub import JobInfo
 from pipeline.base import install
 from pipeline.base.errors import StudioError
 from pipeline.base.home import open_home
-from pipeline.carriers import bundle, job
+from pipeline.carriers import bundle, job, job_end
 from pipeline.carriers.follow import Follower
 from pipeline.engines.job import run as script
 from pipeline.hub import client, jobs
@@ -226,7 +226,7 @@ def test_what_an_end_means(
 ) -> None:
     run, _ = add(ledger)
     ledger.set_worker(run.id, {"job": "1", "namespace": "ada", "timeout": 1200})
-    got, problem, result = job.conclude(ledger.get(run.id), info, end)
+    got, problem, result = job_end.conclude(ledger.get(run.id), info, end)
     assert got is state
     assert words in (problem.what if problem else "")
     assert bool(problem) is bool(words)
@@ -236,4 +236,4 @@ def test_what_an_end_means(
 def test_a_stop_asked_for_here_is_no_problem(ledger: Ledger) -> None:
     run, _ = add(ledger)
     run.stop_file.touch()
-    assert job.conclude(run, ended("CANCELED"), None) == (State.CANCELLED, None, None)
+    assert job_end.conclude(run, ended("CANCELED"), None) == (State.CANCELLED, None, None)

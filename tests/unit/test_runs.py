@@ -192,6 +192,10 @@ def test_folding_gives_rate_and_time_left() -> None:
     folded.add({"ts": 104.0, "event": "progress", "done": 40, "total": 100, "unit": "records"})
     assert folded.progress is not None
     assert (folded.progress.rate, folded.progress.left, folded.progress.share) == (10.0, 6.0, 0.4)
+    assert folded.progress.counted == "records"  # an extension's own
+    folded.add({"ts": 104.0, "event": "step", "step": 1, "max_steps": 2})
+    with speaking("zh"):
+        assert folded.progress.counted == "步"
     folded.add({"ts": 105.0, "event": "stage", "stage": "check", "message": "Checking"})
     assert folded.progress is None
 

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from pipeline.base import words
+from pipeline.base.errors import Wrong
 from pipeline.base.message import Message, Option, message, verbatim
+from pipeline.base.options import readable
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,7 +43,7 @@ def test_values_may_be_messages_options_and_lists() -> None:
     assert said.what == "{}"  # braces of somebody's text are no places for values
     assert (said.why, said.next) == ("There is no run x. Choose one in the tab's history., y", "“Batch size”")
     with words.speaking("zh", flags=True):
-        assert (said.why, said.next) == ("没有运行 x。请在标签页的历史中选择。、y", "--batch-size")
+        assert (said.why, said.next) == ("没有运行 x。`runs list` 会列出所有运行。、y", "--batch-size")
     assert Message.from_dict(json.loads(json.dumps(said.as_dict()))) == Message(said.code, {**said.values})
 
 
@@ -65,3 +68,30 @@ def test_a_language_is_one_file_outside_the_tree(extensions: Path) -> None:
     page = "from ui.text import I18N; print(I18N.translations['fr']['tab.train'])"
     done = subprocess.run([sys.executable, "-c", page], cwd=ROOT, env=os.environ, capture_output=True, text=True)
     assert done.stdout.strip() == "Entraîner", done.stderr
+
+
+def test_wrong_values_are_said_in_the_readers_language() -> None:
+    class Options(BaseModel, extra="forbid"):
+        batch_size: int = Field(4, ge=1)
+        block_size: int = 4
+
+        @field_validator("block_size")
+        @classmethod
+        def _small(cls, value: int) -> int:
+            if value > 9:
+                raise Wrong("hardware.no_place", place="x", places=["a", "b"])
+            return value
+
+    with pytest.raises(ValidationError) as caught:
+        Options.model_validate({"batch_size": 0, "block_size": 10, "more": ""})
+    plain, labelled = readable(caught.value), readable(caught.value, "train")
+    assert plain.what == "3 values cannot be used."
+    assert plain.why == (
+        "batch_size must be at least 1; it is 0. block_size: There is no place “x”; there are a, b."
+        " more is no option here."
+    )
+    assert plain.next == "Change batch_size, block_size, more, then try again."
+    assert labelled.why.startswith("“Batch size” must be at least 1; it is 0.")
+    with words.speaking("zh"):
+        assert labelled.why.startswith("“批大小”不得小于 1；当前为 0。")
+        assert "没有位置“x”；现有：a、b。" in labelled.why

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC
 from html import escape
-from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from pipeline.base.errors import StudioError
 from pipeline.hub.account import Account, SignInStatus, token_page
-from pipeline.studio import Studio
-from ui.handlers import BUSY, QUIET, handle
+from pipeline.visit import ACCOUNT, Visit
+from ui.handlers import BUSY, Given, Update, Wiring
 from ui.parts.notice import facts, notice
 from ui.text import say, t
 
@@ -40,10 +38,10 @@ class AccountPanel:
     sign_out: gr.Button
     close: gr.Button
 
-    @property
-    def drawn(self) -> list[Component]:
-        """Components that `draw` updates; never the field a token is being typed into."""
-        return [self.name, self.about, self.retry, self.take_up, self.sign_out]
+
+# What `draw` updates; never the field a token is being typed into.
+DRAWN = tuple(f"account.{name}" for name in ("name", "about", "retry", "take_up", "sign_out"))
+SHOWN = ("account.open", "account.box", *DRAWN)
 
 
 def build() -> AccountPanel:
@@ -71,54 +69,72 @@ def build() -> AccountPanel:
     return AccountPanel(gr.State(""), gr.State(False), box, about, token, sign_in, retry, take_up, out, close)
 
 
-def wire(panel: AccountPanel, studio: Studio, button: gr.Button) -> None:
+def wire(wiring: Wiring) -> None:
     """Connect the panel; how the sign-in goes on by itself comes with the bar.
 
-    The field is emptied before the Hub is asked.
-
     Args:
-        panel: The panel.
-        studio: Holds the sign-in.
-        button: The status bar's account button.
+        wiring: Knows the panel as `account` and the bar as `bar`.
     """
-
-    def show(wanted: bool) -> list[Any]:
-        return [wanted, gr.update(visible=wanted), *draw(studio)]
-
-    def take(token: str) -> list[Any]:
-        # Not for `handle` to show: an event that raises leaves its outputs alone, and the field is to be cleared.
-        try:
-            studio.sign_in.use(token)
-        except StudioError as error:
-            gr.Warning(escape(str(error)))
-        return ["", *draw(studio)]
-
-    def wait() -> list[Any]:
-        studio.sign_in.wait()
-        return draw(studio)
-
-    def out() -> list[Any]:
-        studio.sign_in.sign_out()
-        return draw(studio)
-
-    def again() -> list[Any]:
-        studio.sign_in.start()
-        return draw(studio)
-
-    shown = [panel.open, panel.box, *panel.drawn]
-    button.click(handle(lambda is_open: show(not is_open)), [panel.open], shown, **QUIET)
-    panel.close.click(handle(lambda: show(False)), None, shown, **QUIET)
-    for typed in (panel.sign_in.click, panel.token.submit):
-        taken = typed(handle(take), [panel.token], [panel.token, *panel.drawn], **QUIET)
-        taken.then(handle(wait), None, panel.drawn, **BUSY)
-    panel.sign_out.click(handle(out), None, panel.drawn, **QUIET)
-    for button_again in (panel.retry, panel.take_up):
-        button_again.click(handle(again), None, panel.drawn, **QUIET).then(handle(wait), None, panel.drawn, **BUSY)
+    parts = wiring.parts
+    wiring.on(parts["bar.account"].click, turned, "account.open", SHOWN)
+    wiring.on(parts["account.close"].click, closed, (), SHOWN)
+    # The field is emptied before the Hub is asked.
+    typed = [parts["account.sign_in"].click, parts["account.token"].submit]
+    wiring.on(wiring.on(typed, taken, "account.token", ["account.token", *DRAWN]), waited, (), DRAWN, BUSY)
+    wiring.on(parts["account.sign_out"].click, signed_out, (), DRAWN)
+    retry = [parts["account.retry"].click, parts["account.take_up"].click]
+    wiring.on(wiring.on(retry, asked_again, (), DRAWN), waited, (), DRAWN, BUSY)
 
 
-def item(studio: Studio) -> tuple[str, str]:
+def turned(visit: Visit, given: Given) -> Update:
+    """Open the panel, or close it."""
+    return _show(visit, not given["account.open"])
+
+
+def closed(visit: Visit, given: Given) -> Update:
+    """Close the panel."""
+    return _show(visit, False)
+
+
+def _show(visit: Visit, wanted: bool) -> Update:
+    return {"account.open": wanted, "account.box": gr.update(visible=wanted), **draw(visit)}
+
+
+def taken(visit: Visit, given: Given) -> Update:
+    """Take a token that was typed."""
+    visit.require(ACCOUNT)
+    # Not for the page to show: an event that raises leaves its outputs alone, and the field is to be cleared.
+    try:
+        visit.studio.sign_in.use(given["account.token"])
+    except StudioError as error:
+        gr.Warning(escape(str(error)))
+    return {"account.token": "", **draw(visit)}
+
+
+def waited(visit: Visit, given: Given) -> Update:
+    """Show what the Hub has said of a token."""
+    visit.require(ACCOUNT)
+    visit.studio.sign_in.wait()
+    return draw(visit)
+
+
+def signed_out(visit: Visit, given: Given) -> Update:
+    """Forget the token."""
+    visit.require(ACCOUNT)
+    visit.studio.sign_in.sign_out()
+    return draw(visit)
+
+
+def asked_again(visit: Visit, given: Given) -> Update:
+    """Ask the Hub again, or take up a token of this machine."""
+    visit.require(ACCOUNT)
+    visit.studio.sign_in.start()
+    return draw(visit)
+
+
+def item(visit: Visit) -> tuple[str, str]:
     """Return the dot and the words of the status bar's account item."""
-    now = studio.sign_in.status
+    now = visit.sign_in
     dot = DOTS.get(now.state, "idle")
     if now.state != "ready" or now.account is None:
         return dot, say(f"account.bar.{now.state}")
@@ -127,22 +143,22 @@ def item(studio: Studio) -> tuple[str, str]:
     return "busy", say("account.bar.may_not_write", name=now.account.name)
 
 
-def name_of(studio: Studio) -> str:
+def name_of(visit: Visit) -> str:
     """Return the name of the account signed in, "" for none."""
-    now = studio.sign_in.status
+    now = visit.sign_in
     return now.account.name if now.state == "ready" and now.account else ""
 
 
-def draw(studio: Studio) -> list[Any]:
-    """Return what the panel shows, for `AccountPanel.drawn`."""
-    now = studio.sign_in.status
-    return [
-        name_of(studio),
-        about(now),
-        gr.update(visible=now.state in ("refused", "unreachable")),
-        gr.update(visible=now.state == "none" and bool(now.aside)),
-        gr.update(visible=now.state != "none"),
-    ]
+def draw(visit: Visit) -> Update:
+    """Return what the panel shows: updates of `DRAWN`."""
+    now = visit.sign_in
+    return {
+        "account.name": name_of(visit),
+        "account.about": about(now),
+        "account.retry": gr.update(visible=now.state in ("refused", "unreachable")),
+        "account.take_up": gr.update(visible=now.state == "none" and bool(now.aside)),
+        "account.sign_out": gr.update(visible=now.state != "none"),
+    }
 
 
 def about(now: SignInStatus) -> str:

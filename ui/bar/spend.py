@@ -6,14 +6,13 @@ import re
 import time
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import gradio as gr
-from gradio.components import Component
+from markupsafe import Markup
 
 from pipeline.carriers.spend import Billing, Left, Spend, Stopped
-from pipeline.studio import Studio
-from ui.handlers import BUSY, QUIET, handle
+from pipeline.visit import ACCOUNT, Visit
+from ui.handlers import BUSY, Given, Update, Wiring
 from ui.parts.hardware import named
 from ui.text import say, t
 
@@ -30,10 +29,8 @@ class SpendPanel:
     end: gr.Button
     keep: gr.Button
 
-    @property
-    def drawn(self) -> list[Component]:
-        """Components that its events update."""
-        return [self.box, self.about, self.end, self.keep]
+
+DRAWN = tuple(f"spend.{name}" for name in ("box", "about", "end", "keep"))
 
 
 def build() -> SpendPanel:
@@ -47,51 +44,61 @@ def build() -> SpendPanel:
     return SpendPanel(box, about, end, keep)
 
 
-def wire(panel: SpendPanel, studio: Studio, button: gr.Button) -> None:
+def wire(wiring: Wiring) -> None:
     """Connect the panel.
 
     Args:
-        panel: The panel.
-        studio: Knows what is billing.
-        button: The status bar's button.
+        wiring: Knows the panel as `spend` and the bar as `bar`.
     """
-
-    def ask() -> list[Any]:
-        return _shown(question(studio.spend.check()), end=True)
-
-    def end() -> list[Any]:
-        return _shown(outcome(studio.spend.stop_all()), end=False)
-
-    def close() -> list[Any]:
-        return [gr.update(visible=False), "", gr.update(), gr.update()]
-
-    button.click(handle(ask), None, panel.drawn, **BUSY)
-    panel.end.click(handle(end), None, panel.drawn, **BUSY)
-    panel.keep.click(handle(close), None, panel.drawn, **QUIET)
+    parts = wiring.parts
+    wiring.on(parts["bar.stop"].click, asked, (), DRAWN, BUSY)
+    wiring.on(parts["spend.end"].click, ended, (), DRAWN, BUSY)
+    wiring.on(parts["spend.keep"].click, closed, (), "spend.box")
 
 
-def _shown(about: str, *, end: bool) -> list[Any]:
-    return [
-        gr.update(visible=True),
-        about,
-        gr.update(visible=end),
-        gr.update(value=say("spend.keep" if end else "spend.close")),
-    ]
+def asked(visit: Visit, given: Given) -> Update:
+    """Ask whether everything is to be stopped, with what is billing now."""
+    visit.require(ACCOUNT)
+    return _shown(question(visit.studio.spend.check()), end=True)
 
 
-def can_stop(studio: Studio) -> bool:
+def ended(visit: Visit, given: Given) -> Update:
+    """Stop everything and say what came of it."""
+    visit.require(ACCOUNT)
+    return _shown(outcome(visit.studio.spend.stop_all()), end=False)
+
+
+def closed(visit: Visit, given: Given) -> Update:
+    """Close the panel."""
+    return {"spend.box": gr.update(visible=False)}
+
+
+def _shown(about: str, *, end: bool) -> Update:
+    return {
+        "spend.box": gr.update(visible=True),
+        "spend.about": about,
+        "spend.end": gr.update(visible=end),
+        "spend.keep": gr.update(value=say("spend.keep" if end else "spend.close")),
+    }
+
+
+def can_stop(visit: Visit) -> bool:
     """Return whether there is, or may be, something to stop that the account signed in may stop."""
-    now = studio.spend.look()
-    return bool(now.items) or (now.state == "unknown" and studio.sign_in.status.account is not None)
+    if ACCOUNT not in visit.may:
+        return False
+    now = visit.studio.spend.look()
+    return bool(now.items) or (now.state == "unknown" and visit.sign_in.account is not None)
 
 
-def item(studio: Studio) -> str:
-    """Return the status bar's item as HTML, everything escaped."""
-    now = studio.spend.look()
+def item(visit: Visit) -> Markup:
+    """Return the status bar's item, nothing for those who do not pay."""
+    if ACCOUNT not in visit.may:
+        return Markup()
+    now = visit.studio.spend.look()
     dot = {"none": "idle", "billing": "busy", "unknown": "bad", "hidden": "idle", "signed out": "bad"}[now.state]
     if now.state == "unknown" and now.problem is None:
         dot = "idle"  # being asked for the first time
-    return f'<span id="spend-item"><span class="dot {dot}"></span>{_words(now)}</span>'
+    return Markup('<span id="spend-item"><span class="dot {}"></span>{}</span>').format(dot, Markup(_words(now)))
 
 
 def _words(now: Spend) -> str:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
 from markupsafe import Markup
 
-from pipeline.base import project as projects
-from pipeline.studio import Studio
-from pipeline.visit import Visit
+from pipeline.visit import ARGILLA, Visit
 from ui.bar import account, spend
-from ui.handlers import QUIET, handle
+from ui.handlers import Given, Update, Wiring
 from ui.parts import topic
 from ui.parts.topic import HEAR
 from ui.stream import Said
@@ -36,6 +33,9 @@ class StatusBar:
     hear: gr.Button
 
 
+DRAWN = ("bar.items", "bar.retry", "bar.stop", *account.DRAWN)
+
+
 def build() -> StatusBar:
     """Lay out the status bar."""
     with gr.Row(elem_id="status-bar", equal_height=True):
@@ -50,33 +50,44 @@ def build() -> StatusBar:
     return StatusBar(project, items, retry, open_account, stop, topic.hearing("status-hear"))
 
 
-def wire(bar: StatusBar, studio: Studio, project: gr.State, panel: account.AccountPanel) -> None:
+def wire(wiring: Wiring) -> None:
     """Keep the bar true: what runs, how Argilla is, which projects there are.
 
     Args:
-        bar: The bar.
-        studio: What it tells of.
-        project: State with the project shown.
-        panel: The account's panel: it tells of the same sign-in.
+        wiring: Knows the bar as `bar`, the account's panel as `account`, and the page.
     """
+    parts = wiring.parts
+    wiring.on(parts["bar.hear"].click, redrawn, (), DRAWN, HEAR)
+    wiring.on(parts["bar.retry"].click, argilla_again, (), DRAWN)
+    wiring.on(parts["page.project"].change, offered, "page.project", "bar.project")
+    wiring.on(parts["bar.project"].input, chosen, "bar.project", "page.project")
 
-    def draw() -> list[Any]:
-        failed = studio.argilla.status.state == "failed"
-        shown = [gr.update(visible=failed), gr.update(visible=spend.can_stop(studio))]
-        return [items(studio), *shown, *account.draw(studio)]
 
-    def choices(name: str) -> Any:
-        return gr.update(choices=projects.names(studio.home), value=name or None)
+def redrawn(visit: Visit, given: Given) -> Update:
+    """Draw everything the bar and the account's panel tell."""
+    stop = gr.update(visible=spend.can_stop(visit))
+    return {"bar.items": items(visit), "bar.retry": _retry(visit), "bar.stop": stop, **account.draw(visit)}
 
-    def again() -> list[Any]:
-        studio.argilla.start()
-        return draw()
 
-    drawn = [bar.items, bar.retry, bar.stop, *panel.drawn]
-    bar.hear.click(handle(draw), None, drawn, **HEAR)
-    bar.retry.click(handle(again), None, drawn, **QUIET)
-    project.change(handle(choices), [project], [bar.project], **QUIET)
-    bar.project.input(lambda name: name or "", [bar.project], [project], **QUIET)
+def argilla_again(visit: Visit, given: Given) -> Update:
+    """Start Argilla again."""
+    visit.require(ARGILLA)
+    visit.studio.argilla.start()
+    return redrawn(visit, given)
+
+
+def offered(visit: Visit, given: Given) -> Update:
+    """Offer the projects there are."""
+    return {"bar.project": gr.update(choices=visit.projects(), value=given["page.project"] or None)}
+
+
+def chosen(visit: Visit, given: Given) -> Update:
+    """Show the project that was chosen."""
+    return {"page.project": given["bar.project"] or ""}
+
+
+def _retry(visit: Visit) -> Any:
+    return gr.update(visible=visit.studio.argilla.status.state == "failed" and ARGILLA in visit.may)
 
 
 class BarTopic:
@@ -84,46 +95,43 @@ class BarTopic:
 
     every, slow = 1.0, False
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
-
     def admit(self, visit: Visit, name: str) -> None:
         """Let every visitor watch it."""
 
     def look(self, visit: Visit, name: str) -> Said:
         """Return the items as they are now."""
-        return Said({"html": inside(self._studio), "shape": shape(self._studio)})
+        return Said({"html": inside(visit), "shape": shape(visit)})
 
 
-def items(studio: Studio) -> str:
-    """Return the bar's items as HTML, everything escaped."""
-    return topic.place("bar:", Markup(inside(studio)), "status-items", topic.mark("bar:", shape(studio), "status-hear"))
+def items(visit: Visit) -> str:
+    """Return the bar's items as HTML."""
+    return topic.place("bar:", inside(visit), "status-items", topic.mark("bar:", shape(visit), "status-hear"))
 
 
-def shape(studio: Studio) -> str:
+def shape(visit: Visit) -> str:
     """Return a text that changes when buttons of the bar or the account's panel have to be drawn again."""
-    sign_in = studio.sign_in.status
-    failed, stop = studio.argilla.status.state == "failed", spend.can_stop(studio)
-    return f"{failed} {stop} {sign_in.state} {account.name_of(studio)} {bool(sign_in.aside)}"
+    now = visit.sign_in
+    failed, stop = visit.studio.argilla.status.state == "failed", spend.can_stop(visit)
+    return f"{failed} {stop} {now.state} {account.name_of(visit)} {bool(now.aside)}"
 
 
-def inside(studio: Studio) -> str:
-    """Return what the items say, as HTML."""
-    argilla = studio.argilla.status
+def inside(visit: Visit) -> Markup:
+    """Return what the items say: the account, Argilla, the visitor's own runs, and what they are billed."""
+    argilla = visit.studio.argilla.status
     dots = {"ready": "good", "failed": "bad"}
     words = say(f"status.argilla.{argilla.state}")
     if argilla.problem is not None:
         words += f": {argilla.problem}"
     elif argilla.message:
         words += f" ({argilla.message})"
-    active = studio.ledger.list(active=True)
+    active = visit.ledger.list(active=True)
     titles = ", ".join(run.title for run in active)
     running = say("status.running", count=len(active), titles=titles) if active else say("status.idle")
     shown = [
-        account.item(studio),
+        account.item(visit),
         (dots.get(argilla.state, "busy"), words),
         ("busy" if active else "idle", running),
     ]
-    parts = [f'<span><span class="dot {dot}"></span>{escape(text)}</span>' for dot, text in shown]
-    lost = f'<span class="stream-lost" role="status">{escape(say("stream.lost"))}</span>'
-    return "".join([*parts, spend.item(studio), lost])
+    item = Markup('<span><span class="dot {}"></span>{}</span>')
+    lost = Markup('<span class="stream-lost" role="status">{}</span>').format(say("stream.lost"))
+    return Markup().join([*(item.format(dot, text) for dot, text in shown), spend.item(visit), lost])

@@ -43,20 +43,21 @@ def build() -> ColumnPickers:
         gr.Markdown(t("dataset.columns.about"))
         raw = table("dataset-raw", t("dataset.columns.raw"))
         with gr.Row(elem_classes="form-row"):
-            pickers = [
-                gr.Dropdown(
-                    [],
-                    label=t(f"dataset.columns.{name}"),
-                    info=t(f"dataset.columns.{name}.help"),
-                    elem_id=f"dataset-column-{name}",
-                    min_width=220,
-                )
-                for name in ("prompt", "chosen", "rejected", "source")
-            ]
+            prompt, chosen, rejected, source = (_picker(name) for name in ("prompt", "chosen", "rejected", "source"))
         with gr.Row():
             use = gr.Button(t("dataset.columns.use"), variant="primary", elem_id="dataset-columns-use")
             cancel = gr.Button(t("dataset.columns.cancel"), elem_id="dataset-columns-cancel")
-    return ColumnPickers(box, held, raw, *pickers, use, cancel)
+    return ColumnPickers(box, held, raw, prompt, chosen, rejected, source, use, cancel)
+
+
+def _picker(name: str) -> gr.Dropdown:
+    return gr.Dropdown(
+        [],
+        label=t(f"dataset.columns.{name}"),
+        info=t(f"dataset.columns.{name}.help"),
+        elem_id=f"dataset-column-{name}",
+        min_width=220,
+    )
 
 
 def ask(run: str, found: Outcome) -> Update:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import gradio as gr
-from gradio.context import Context
 
-from pipeline.studio import Studio
 from pipeline.visit import Visit
 from ui.dataset import columns as dataset_columns
 from ui.dataset import hub as hub_dataset
@@ -56,13 +54,13 @@ class DatasetTab:
     review: ReviewSection
 
 
-def build(studio: Studio) -> DatasetTab:
+def build() -> DatasetTab:
     """Lay out the Dataset tab."""
     empty = gr.Markdown(t("dataset.empty"), elem_id="dataset-empty", elem_classes="empty")
     form = _source_form()
     columns = dataset_columns.build()
     shown = dataset_preview.build()
-    return DatasetTab(empty, form, columns, shown, review.build(studio))
+    return DatasetTab(empty, form, columns, shown, review.build())
 
 
 def _source_form() -> SourceForm:
@@ -89,17 +87,17 @@ def _source_form() -> SourceForm:
     return SourceForm(fold, kind, panels, file, path, hub, by_hand, start, problem, view)
 
 
-def wire(tab: DatasetTab, wiring: Wiring, page: Page, studio: Studio) -> None:
+def wire(tab: DatasetTab, wiring: Wiring, page: Page) -> None:
     """Connect the tab: loading, choosing columns, preview, review."""
     of_tab = wiring.within(_=tab)
     _wire_form(tab.form, of_tab)
-    _wire_load(tab, of_tab)
-    run_view.wire(tab.form.view, studio)
+    _wire_load(tab, of_tab, page)
+    run_view.wire(tab.form.view, wiring)
     hub_dataset.wire(tab.form.hub, tab.form.kind, wiring)
     shown = ["empty", "form.fold", "form.load", "form.problem", *(f"preview.{each}" for each in dataset_preview.DRAWN)]
     drawn = of_tab.on(page.project.change, draw, "page.project", shown)
     dataset_preview.wire(tab.preview, wiring, drawn)
-    review.wire(tab.review, wiring, page, studio)
+    review.wire(tab.review, wiring, page)
 
 
 def _wire_form(form: SourceForm, wiring: Wiring) -> None:
@@ -107,7 +105,7 @@ def _wire_form(form: SourceForm, wiring: Wiring) -> None:
     wiring.on(form.kind.change, choose, "form.kind", ["form.panels.*", "form.load", "form.problem"])
 
 
-def _wire_load(tab: DatasetTab, wiring: Wiring) -> None:
+def _wire_load(tab: DatasetTab, wiring: Wiring, page: Page) -> None:
     form, columns = tab.form, tab.columns
     known = ["form.kind", "form.path", "form.by_hand", "form.hub.*"]
     wiring.on([form.load.click, form.path.submit], load.load, known, ["page.project", *load.STARTED], BUSY)
@@ -118,8 +116,7 @@ def _wire_load(tab: DatasetTab, wiring: Wiring) -> None:
     picked = ["columns.held", *(f"columns.{name}" for name in load.ROLES)]
     wiring.on(columns.use.click, load.use_columns, picked, load.STARTED, BUSY)
     wiring.on(columns.cancel.click, load.cancel, (), load.STARTED)
-    assert Context.root_block is not None
-    wiring.on(Context.root_block.load, load.resumed, (), ["form.view.run", "form.load"])
+    wiring.on(page.root.load, load.resumed, (), ["form.view.run", "form.load"])
 
 
 def calm(visit: Visit, given: Given) -> Update:

@@ -10,9 +10,9 @@ import gradio as gr
 from pipeline.evaluate import evaluations
 from pipeline.evaluate.comparison import BASE, TUNED
 from pipeline.evaluate.options import AnswerOptions
+from pipeline.runs.ledger import Run
 from pipeline.runs.spec import spec_of
-from pipeline.runs.view import View
-from pipeline.studio import Studio
+from pipeline.runs.view import fold
 from pipeline.visit import COMPUTE, Visit
 from ui.handlers import BUSY, Given, Update, Wiring, under
 from ui.page import Page
@@ -71,19 +71,19 @@ def build() -> AnswerBox:
     return AnswerBox(prompt, form, ask, view, asked, answers)
 
 
-def wire(box: AnswerBox, wiring: Wiring, page: Page, studio: Studio) -> None:
+def wire(box: AnswerBox, wiring: Wiring, page: Page) -> None:
     """Connect the answer box, which the tab calls `answer`.
 
     Args:
         box: Its components.
         wiring: Knows the tab's parts.
         page: Says when a project is shown.
-        studio: Names the ledger.
     """
     inputs = ["page.project", "answer.prompt", "models.base", "models.tuned", "answer.form.*"]
     wiring.on(box.ask.click, asked, inputs, "answer.view.run", BUSY)
     wiring.on(page.shows(), opened, "page.project", "answer.view.run")
-    run_view.wire(box.view, studio, also=_draw, also_outputs=[box.asked, *box.answers.values()])
+    run_view.wire(box.view, wiring)
+    wiring.on(box.view.drawn.change, drawn, "answer.view.run", ["answer.asked", "answer.answers.*"])
 
 
 def asked(visit: Visit, given: Given) -> Update:
@@ -104,26 +104,30 @@ def opened(visit: Visit, given: Given) -> Update:
     return {"answer.view.run": latest.id if latest else ""}
 
 
-def _draw(seen: View | None) -> list[Any]:
-    """Return updates for the prompt asked and the answers so far."""
-    if seen is None:
-        return [gr.update(visible=False)] * (1 + len(ROLES))
-    spec = spec_of(seen.run)
+def drawn(visit: Visit, given: Given) -> Update:
+    """Draw the prompt asked and the answers so far."""
+    if not given["answer.view.run"]:
+        hidden = gr.update(visible=False)
+        return {"answer.asked": hidden, **{f"answer.answers.{role}": hidden for role in ROLES}}
+    run = visit.run(given["answer.view.run"])
+    spec, folded = spec_of(run), fold(run)
     prompt = "\n\n".join(message["content"] for message in spec.get("messages", []))
     names = {model["role"]: model["name"] for model in spec.get("models", [])}
-    found = {result["role"]: result for result in seen.folded.results}
-    return [
-        gr.update(value=prompt, visible=True),
-        *(
-            _answer(seen, role, names[role], found.get(role)) if role in names else gr.update(visible=False)
+    found = {result["role"]: result for result in folded.results}
+    return {
+        "answer.asked": gr.update(value=prompt, visible=True),
+        **{
+            f"answer.answers.{role}": _answer(run, role, names[role], found.get(role))
+            if role in names
+            else gr.update(visible=False)
             for role in ROLES
-        ),
-    ]
+        },
+    }
 
 
-def _answer(seen: View, role: str, name: str, result: dict[str, Any] | None) -> Any:
+def _answer(run: Run, role: str, name: str, result: dict[str, Any] | None) -> Any:
     if result is None:
-        words = say("answer.waiting" if seen.run.active else "answer.none")
+        words = say("answer.waiting" if run.active else "answer.none")
         return gr.update(value=words, label=say(f"answer.{role}.of", name=name), visible=True)
     label = say(f"answer.{role}.done", name=name, tokens=result["tokens"], seconds=f"{float(result['seconds']):.1f}")
     return gr.update(value=str(result["text"]) or say("answer.empty"), label=label, visible=True)

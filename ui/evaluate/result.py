@@ -15,7 +15,7 @@ from pipeline.evaluate.evaluations import Evaluation
 from pipeline.evaluate.task import tasks
 from pipeline.runs.ledger import Run
 from pipeline.runs.spec import spec_of
-from pipeline.runs.view import View, fold
+from pipeline.runs.view import fold
 from ui.evaluate.table import counts, plot, table, task_name, task_of
 from ui.handlers import Update
 from ui.parts.notice import line, link, notice
@@ -63,11 +63,6 @@ def build() -> dict[str, Any]:
                 elem_id="evaluate-commands",
             )
     return parts
-
-
-def key(seen: View | None) -> str:
-    """Return a text that changes when the results have to be drawn again."""
-    return f"{seen.run.id} {seen.run.state} {len(seen.folded.results)}" if seen else ""
 
 
 def draw(run: Run | None) -> Update:

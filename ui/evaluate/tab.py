@@ -22,7 +22,6 @@ from pipeline.hardware.flavors import Need
 from pipeline.hardware.remote import JobOptions, user
 from pipeline.hub import store
 from pipeline.runs.ledger import Run, State
-from pipeline.studio import Studio
 from pipeline.visit import COMPUTE, Visit
 from ui.evaluate import answer
 from ui.evaluate import card as evaluate_card
@@ -50,11 +49,7 @@ INPUTS = ("page.project", "models.*", *TASKS, "form.*", *hardware.INPUTS)  # wha
 
 @dataclass(frozen=True)
 class EvaluateTab:
-    """Components of the Evaluate tab.
-
-    Attributes:
-        drawn: State with what of the run was drawn last; its change event draws the results.
-    """
+    """Components of the Evaluate tab."""
 
     empty: gr.HTML
     body: gr.Column
@@ -73,7 +68,6 @@ class EvaluateTab:
     start: gr.Button
     confirm: Confirmation
     view: RunView
-    drawn: gr.State
     result_box: gr.Column
     banner: gr.HTML
     table: gr.HTML
@@ -87,7 +81,7 @@ class EvaluateTab:
     answer: AnswerBox
 
 
-def build(studio: Studio) -> EvaluateTab:
+def build() -> EvaluateTab:
     """Lay out the Evaluate tab."""
     empty = gr.HTML(t("evaluate.empty"), elem_id="evaluate-empty", elem_classes="empty")
     with gr.Column(visible=False) as body:
@@ -124,7 +118,6 @@ def build(studio: Studio) -> EvaluateTab:
         start=start,
         confirm=confirm,
         view=view,
-        drawn=gr.State(""),
         **results,
         card=card,
         history_box=history_box,
@@ -159,7 +152,7 @@ def _tasks() -> dict[str, Any]:
                     elem_id="evaluate-file",
                 )
                 parts["upload"] = gr.UploadButton(
-                    label=t("evaluate.upload"),
+                    label=t("evaluate.upload"),  # type: ignore[arg-type]  # translated as every other button's
                     file_types=[".parquet", ".jsonl", ".json", ".csv"],
                     size="sm",
                     scale=1,
@@ -173,7 +166,7 @@ def _tasks() -> dict[str, Any]:
     return parts
 
 
-def wire(tab: EvaluateTab, wiring: Wiring, page: Page, studio: Studio) -> None:
+def wire(tab: EvaluateTab, wiring: Wiring, page: Page) -> None:
     """Connect the Evaluate tab."""
     wiring = wiring.within(_=tab)
     _wire_choice(tab, wiring, page)
@@ -184,12 +177,12 @@ def wire(tab: EvaluateTab, wiring: Wiring, page: Page, studio: Studio) -> None:
     hardware.wire(wiring, INPUTS, ["view.run"], press=pressed, pay=paid)
     wiring.on(tab.upload.upload, taken, ["page.project", "upload"], "file", BUSY)
 
-    run_view.wire(tab.view, studio, also=lambda seen: [evaluate_result.key(seen)], also_outputs=[tab.drawn])
+    run_view.wire(tab.view, wiring)
     results = [*evaluate_result.DRAWN, *evaluate_card.DRAWN, *evaluate_result.PAST]
-    wiring.on(tab.drawn.change, drawn, ["page.project", "view.run"], results)
+    wiring.on(tab.view.drawn.change, drawn, ["page.project", "view.run"], results)
     evaluate_card.wire(wiring)
     wiring.on(tab.history.select, selected, "page.project", "view.run", event=gr.SelectData)
-    answer.wire(tab.answer, wiring, page, studio)
+    answer.wire(tab.answer, wiring, page)
 
 
 def _wire_choice(tab: EvaluateTab, wiring: Wiring, page: Page) -> None:

@@ -19,7 +19,6 @@ from pipeline.hub.repositories import page
 from pipeline.runs import launch
 from pipeline.runs.ledger import State
 from pipeline.runs.spec import spec_of
-from pipeline.studio import Studio
 from pipeline.visit import Visit
 from ui.export import comparison as publish_comparison
 from ui.handlers import BUSY, Given, Update, Wiring, changed, prefixed, under
@@ -88,14 +87,13 @@ def build() -> PublishPart:
     return PublishPart(section, where, fold, snippet, form, note, look, box, shown, back, go, gr.State(None), view)
 
 
-def wire(part: PublishPart, wiring: Wiring, page_: Page, studio: Studio, name: gr.State) -> None:
+def wire(part: PublishPart, wiring: Wiring, page_: Page, name: gr.State) -> None:
     """Connect the section.
 
     Args:
         part: Its components.
         wiring: Knows the page.
         page_: Gives the account.
-        studio: For the run view.
         name: State with the name of the export shown, "" for none.
     """
     wiring = wiring.within(_=part, export={"name": name})
@@ -109,7 +107,7 @@ def wire(part: PublishPart, wiring: Wiring, page_: Page, studio: Studio, name: g
     # What was agreed to is no longer what is asked for once the form changes.
     changes = [changed(component) for component in part.form.inputs]
     wiring.on([part.back.click, *changes], back, (), QUESTION)
-    run_view.wire(part.view, studio)
+    run_view.wire(part.view, wiring)
 
 
 def draw(visit: Visit, given: Given) -> Update:

@@ -20,7 +20,6 @@ from pipeline.filter.project import filtered
 from pipeline.review.project import settled_of
 from pipeline.runs import launch
 from pipeline.runs.ledger import State
-from pipeline.studio import Studio
 from pipeline.visit import Visit
 from ui.export import publish
 from ui.export import result as export_result
@@ -64,7 +63,7 @@ class ExportTab:
     looked: gr.State
 
 
-def build(studio: Studio) -> ExportTab:
+def build() -> ExportTab:
     """Lay out the Export tab."""
     empty = gr.HTML(t("export.empty.project"), elem_id="export-empty", elem_classes="empty")
     go = gr.Button(t("export.go"), variant="primary", elem_id="export-go")
@@ -107,12 +106,12 @@ def _form() -> ParameterForm:
     return ParameterForm(ExportOptions, controls)
 
 
-def wire(tab: ExportTab, wiring: Wiring, page: Page, studio: Studio) -> None:
+def wire(tab: ExportTab, wiring: Wiring, page: Page) -> None:
     """Connect the Export tab."""
     of_tab = wiring.within(_=tab)
     _wire_form(tab, of_tab, page)
-    _wire_run(tab, of_tab, studio)
-    publish.wire(tab.publish, wiring, page, studio, tab.result.name)
+    _wire_run(tab, of_tab)
+    publish.wire(tab.publish, wiring, page, tab.result.name)
 
 
 def _wire_form(tab: ExportTab, wiring: Wiring, page: Page) -> None:
@@ -129,8 +128,8 @@ def _wire_form(tab: ExportTab, wiring: Wiring, page: Page) -> None:
     wiring.on(tab.change.click, to_filter, (), "page.tabs")
 
 
-def _wire_run(tab: ExportTab, wiring: Wiring, studio: Studio) -> None:
-    run_view.wire(tab.view, studio)
+def _wire_run(tab: ExportTab, wiring: Wiring) -> None:
+    run_view.wire(tab.view, wiring)
     shown = ["note", "result.name", "form.name", "looked", "history_box", "history"]
     wiring.on(tab.view.ended.change, ended, ["page.project", "view.ended"], shown)
     wiring.on(tab.view.run.change, another_run, (), "note")

@@ -15,9 +15,8 @@ from pipeline.base.project import Project
 from pipeline.dataset.project import pairs_of, summary_of
 from pipeline.filter.project import recipe_of, save_recipe
 from pipeline.filter.recipe import Recipe
-from pipeline.review.answers import Preference
 from pipeline.review.project import answers_of, refresh_answers, settled_of
-from pipeline.studio import Studio
+from pipeline.review.settle import Verdict
 from pipeline.visit import Visit
 from ui.filter import outcome
 from ui.filter import removed as filter_removed
@@ -32,7 +31,7 @@ from ui.parts.shown import drawn_again, loaded, looked, to_dataset
 from ui.text import say, t
 
 RESULTS = ("count", "problem", "saved", "save", "rules", "effects", "plots.*", "removed.box", "removed.row")
-VERDICTS: tuple[Preference | None, ...] = ("chosen", "rejected", "tie", "undecided", None)
+VERDICTS: tuple[Verdict | None, ...] = ("chosen", "rejected", "tie", "undecided", None)
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class FilterTab:
     looked: gr.State
 
 
-def build(studio: Studio) -> FilterTab:
+def build() -> FilterTab:
     """Lay out the Filter tab."""
     empty = gr.HTML(t("filter.empty"), elem_id="filter-empty", elem_classes="empty")
     go = gr.Button(t("filter.go"), variant="primary", elem_id="filter-go")
@@ -73,7 +72,7 @@ def build(studio: Studio) -> FilterTab:
     return FilterTab(empty, go, body, answers, again, rules, results, gr.State(""), gr.State(0.0))
 
 
-def wire(tab: FilterTab, wiring: Wiring, page: Page, studio: Studio) -> None:
+def wire(tab: FilterTab, wiring: Wiring, page: Page) -> None:
     """Connect the Filter tab."""
     wiring_of_tab = wiring.within(_=tab)
     _wire_project(tab, wiring_of_tab, page)

@@ -17,11 +17,12 @@ from pipeline.base.message import Message
 from pipeline.hardware import flavors, remote
 from pipeline.hardware.flavors import Flavor, Listing, Misfit, Need
 from pipeline.hardware.remote import JobOptions, Quote
+from pipeline.runs import places
 from pipeline.visit import Visit
 from ui.handlers import BUSY, Given, Handler, Update, Wiring
 from ui.parts.notice import facts, notice, notices
 from ui.parts.run_view import rough
-from ui.text import say, t
+from ui.text import has, say, t
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,11 @@ def build(prefix: str) -> HardwarePicker:
     """Lay out the picker; it begins with this machine.
 
     Args:
-        prefix: First part of each control's elem_id.
+        prefix: First part of each control's elem_id: the kind of the runs that are placed.
     """
     where = gr.Radio(
-        [(t("hardware.where.local"), "local"), (t("hardware.where.job"), "job")],
-        value="local",
+        [(t(each.title) if has(each.title) else each.title, each.name) for each in places.offered(prefix)],
+        value=places.LOCAL,
         label=t("hardware.where"),
         elem_id=f"{prefix}-where",
     )
@@ -122,7 +123,7 @@ def read(given: Given) -> JobOptions:
         ValidationError: The budget is out of bounds.
     """
     if given["hardware.where"] != "job":
-        return JobOptions()
+        return JobOptions(where=given["hardware.where"])
     flavor = given["hardware.flavor"] or flavors.DEFAULT
     return JobOptions(where="job", flavor=flavor, budget=given["hardware.budget"])
 

@@ -10,10 +10,10 @@ import gradio as gr
 from markupsafe import Markup
 
 from pipeline.base.pair import Messages, Pair
-from pipeline.models.tokens import PairCounts
+from pipeline.models.tokens import PairCounts, unit_of
 from ui.handlers import Update
 from ui.parts.notice import notice
-from ui.text import has, say, t
+from ui.text import say, t
 
 LONGEST = 20_000  # characters of one turn that are shown
 LONGEST_VALUE = 300  # characters of one other column's value
@@ -91,8 +91,7 @@ ROLES = {"user": "user"}  # every other on the left; Gradio 6.31 leaves system t
 
 def unit_name(unit: str) -> str:
     """Return the name of a counter's unit in the visitor's language."""
-    key = f"pair.unit.{unit.split()[0] if unit else ''}"
-    return say(key) if has(key) else unit
+    return unit_of(unit).said() if unit else ""
 
 
 def _shown(messages: Messages) -> list[dict[str, Any]]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
-from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 from markupsafe import Markup
 
 from pipeline.runs import launch
 from pipeline.runs.ledger import State
 from pipeline.runs.view import Progress, View, look
-from pipeline.studio import Studio
-from ui.handlers import QUIET, handle
+from pipeline.visit import Visit
+from ui.handlers import Given, Update, Wiring
 from ui.parts import topic
+from ui.parts.notice import notice
 from ui.parts.topic import HEAR
 from ui.text import say, t
 
@@ -29,6 +26,7 @@ class RunView:
         kind: Kind of the runs shown.
         run: State that holds the id of the run shown, "" for none. Setting it shows that run.
         ended: State that holds the id of the last run seen to end here; its change event is where a tab refreshes.
+        drawn: State that holds what of the run a tab has to draw besides; its change event is where it does.
         box: The group that is hidden while there is no run.
         hear: Pressed by the page's script when more has changed than it can draw itself.
     """
@@ -36,78 +34,73 @@ class RunView:
     kind: str
     run: gr.State
     ended: gr.State
+    drawn: gr.State
     box: gr.Group
     card: gr.HTML
     stop: gr.Button
     log: gr.HTML
     hear: gr.Button
 
-    @property
-    def outputs(self) -> list[Component]:
-        """Components that `draw` returns updates for."""
-        return [self.box, self.card, self.stop, self.log, self.ended]
+
+DRAWN = ("box", "card", "stop", "log", "ended", "drawn")  # what `draw` updates
 
 
 def build(kind: str) -> RunView:
     """Lay out the view of the latest run of a kind."""
-    run, ended = gr.State(""), gr.State("")
+    run, ended, drawn = gr.State(""), gr.State(""), gr.State("")
     with gr.Group(visible=False, elem_id=f"{kind}-run") as box:
         card = gr.HTML(elem_id=f"{kind}-card", padding=True)
         stop = gr.Button(t("run.stop"), size="sm", visible=False, elem_id=f"{kind}-stop", elem_classes="run-stop")
         with gr.Accordion(t("run.log"), open=False):
             log = gr.HTML(elem_id=f"{kind}-log", padding=True)
         hear = topic.hearing(f"{kind}-hear")
-    return RunView(kind, run, ended, box, card, stop, log, hear)
+    return RunView(kind, run, ended, drawn, box, card, stop, log, hear)
 
 
-def wire(
-    view: RunView,
-    studio: Studio,
-    *,
-    also: Callable[[View | None], list[Any]] | None = None,
-    also_outputs: list[Component] | None = None,
-) -> None:
+def wire(view: RunView, wiring: Wiring) -> None:
     """Connect a run view: the page's script draws what goes on, an event what a run's next state changes.
 
     Args:
         view: The view.
-        studio: Names the ledger.
-        also: Draws what a tab shows besides (curves, results) from the same look, for `also_outputs`.
-        also_outputs: Components `also` returns updates for.
+        wiring: Says whose visit a request is.
     """
-    outputs = [*view.outputs, *(also_outputs or [])]
-
-    def show(run_id: str, ended: str) -> list[Any]:
-        seen = look(studio.ledger, run_id) if run_id else None
-        return [*draw(seen, ended, view.kind), *(also(seen) if also else [])]
-
-    def press(run_id: str, ended: str) -> list[Any]:
-        launch.stop(studio.ledger.get(run_id))
-        return show(run_id, ended)
-
-    for event in (view.hear.click, view.run.change):
-        event(handle(show), [view.run, view.ended], outputs, **HEAR)
-    view.stop.click(handle(press), [view.run, view.ended], outputs, **QUIET)
+    wiring = wiring.within(_=view)
+    wiring.on([view.hear.click, view.run.change], shown, ["run", "ended"], DRAWN, HEAR)
+    wiring.on(view.stop.click, stopped, ["run", "ended"], DRAWN)
 
 
-def draw(seen: View | None, ended: str, kind: str) -> list[Any]:
-    """Return updates for a view's outputs.
+def shown(visit: Visit, given: Given) -> Update:
+    """Show a run as it is now."""
+    return draw(look(visit.ledger, given["run"]) if given["run"] else None, given["ended"])
+
+
+def stopped(visit: Visit, given: Given) -> Update:
+    """Ask a run to stop; asked again, end it."""
+    launch.stop(visit.run(given["run"]))
+    return shown(visit, given)
+
+
+def draw(seen: View | None, ended: str) -> Update:
+    """Return updates for a view, `DRAWN`.
 
     Args:
         seen: What there is to show, or None.
         ended: Id of the run last seen to end.
-        kind: Kind of the view.
     """
     if seen is None:
-        return [gr.update(visible=False), "", gr.update(visible=False), "", ended]
-    run = seen.run
-    stopping = run.stop_file.exists()
-    stop = gr.update(visible=run.active, value=say("run.stop_now" if stopping else "run.stop"))
-    end = ended if run.active else run.id
+        hidden = gr.update(visible=False)
+        return {"box": hidden, "card": "", "stop": hidden, "log": "", "drawn": ""}
+    run, now = seen.run, shape(seen)
     name = f"run:{run.id}"
-    about = topic.place(name, Markup(inside(seen)), "run-card", topic.mark(name, shape(seen), f"{kind}-hear"))
-    log = f'<pre class="run-log" tabindex="0" data-lines="{escape(name)}">{escape(seen.log)}</pre>'
-    return [gr.update(visible=True), about, stop, log, end]
+    log = Markup('<pre class="run-log" tabindex="0" data-lines="{}">{}</pre>')
+    return {
+        "box": gr.update(visible=True),
+        "card": topic.place(name, inside(seen), "run-card", topic.mark(name, now, f"{run.kind}-hear")),
+        "stop": gr.update(visible=run.active, value=say("run.stop_now" if run.stop_file.exists() else "run.stop")),
+        "log": log.format(name, seen.log),
+        "ended": ended if run.active else run.id,
+        "drawn": f"{run.id} {now}",
+    }
 
 
 def shape(seen: View) -> str:
@@ -118,24 +111,23 @@ def shape(seen: View) -> str:
     return f"{run.state.name} {stopping} {installing} {job} {bool(folded.metrics)} {len(folded.results)}"
 
 
-def inside(seen: View) -> str:
-    """Return a run's state, progress and problem as HTML; every text in it is escaped."""
+def inside(seen: View) -> Markup:
+    """Return a run's state, progress and problem as HTML."""
     run, folded = seen.run, seen.folded
-    state = escape(say(f"run.state.{run.state.value.split()[0]}"))
-    head = (
-        f'<div class="run-head"><span class="state {run.state.value.split()[0]}">{state}</span>'
-        f"<span>{escape(run.title)}</span><span class='time'>{escape(duration(seen.seconds))}</span></div>"
+    state = run.state.value.split()[0]
+    head = Markup(
+        '<div class="run-head"><span class="state {}">{}</span><span>{}</span><span class="time">{}</span></div>'
     )
-    parts = [head]
+    parts = [head.format(state, say(f"run.state.{state}"), run.title, duration(seen.seconds))]
     if run.active:
         share = folded.progress.share if folded.progress else 0.0
-        parts.append(f'<div class="run-bar"><div style="width:{share:.1%}"></div></div>')
-        parts.append(f'<div class="run-line">{escape(_line(seen))}</div>')
-    parts += [f'<div class="notice">{escape(str(warning))}</div>' for warning in folded.warnings]
+        bar = Markup('<div class="run-bar"><div style="width:{}"></div></div><div class="run-line">{}</div>')
+        parts.append(bar.format(f"{share:.1%}", _line(seen)))
+    parts += [notice(str(warning)) for warning in folded.warnings]
     if seen.problem:
-        lines = [escape(text) for text in (seen.problem.why, seen.problem.next) if text]
-        parts.append(f'<div class="run-problem"><b>{escape(seen.problem.what)}</b>{"<br>".join(lines)}</div>')
-    return "".join(parts)
+        lines = Markup("<br>").join(text for text in (seen.problem.why, seen.problem.next) if text)
+        parts.append(Markup('<div class="run-problem"><b>{}</b>{}</div>').format(seen.problem.what, lines))
+    return Markup("").join(parts)
 
 
 def _line(seen: View) -> str:
@@ -147,7 +139,7 @@ def _line(seen: View) -> str:
 
 def counted(progress: Progress) -> str:
     """Return progress in words: done of total, rate, time left."""
-    parts = [f"{progress.done:,} / {progress.total:,} {progress.unit}"]
+    parts = [f"{progress.done:,} / {progress.total:,} {progress.counted}"]
     if progress.rate:
         slow = progress.rate < 1
         rate = (

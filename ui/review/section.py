@@ -16,7 +16,6 @@ from pipeline.review import project as review_project
 from pipeline.review.plan import ReviewPlan
 from pipeline.review.project import plan_of
 from pipeline.runs.ledger import Run
-from pipeline.studio import Studio
 from pipeline.visit import Visit
 from ui.handlers import BUSY, Given, Update, Wiring, prefixed, under
 from ui.page import Page
@@ -60,7 +59,7 @@ class ReviewSection:
     hear: gr.Button
 
 
-def build(studio: Studio) -> ReviewSection:
+def build() -> ReviewSection:
     """Lay out the review section."""
     with gr.Column(visible=False, elem_id="review") as box:
         gr.Markdown(t("review.title"))
@@ -78,7 +77,7 @@ def build(studio: Studio) -> ReviewSection:
     return ReviewSection(*(box, plan_box, form, planned, planned_text, reason, start, run, result, people, mark, hear))
 
 
-def wire(section: ReviewSection, wiring: Wiring, page: Page, studio: Studio) -> None:
+def wire(section: ReviewSection, wiring: Wiring, page: Page) -> None:
     """Connect the section."""
     people, own = section.people, wiring.within(_=section)
     own.on(page.project.change, another, "page.project", [*DRAWN, *SECRET, "people.login"])
@@ -87,7 +86,7 @@ def wire(section: ReviewSection, wiring: Wiring, page: Page, studio: Studio) -> 
     own.on(section.start.click, start, ["page.project", "form.*"], DRAWN, BUSY)
     own.on(people.create.click, create, ["page.project", "people.names"], [*DRAWN, *SECRET], BUSY)
     review_people.wire(people, wiring)
-    run_view.wire(section.run, studio)
+    run_view.wire(section.run, wiring)
 
 
 def redraw(visit: Visit, given: Given) -> Update:

@@ -52,7 +52,7 @@ def wire(wiring: Wiring) -> None:
     Args:
         wiring: Knows the tab's parts.
     """
-    wiring.on(wiring.parts["drawn"].change, listed, "page.project", DRAWN)
+    wiring.on(wiring.parts["view.drawn"].change, listed, "page.project", DRAWN)
     table = wiring.parts["history.table"]
     wiring.on(table.select, selected, "page.project", "view.run", event=gr.SelectData)
 

@@ -62,14 +62,6 @@ def build() -> Trained:
     return Trained(note, plots, box, about, snippet, evaluate)
 
 
-def key(seen: View | None) -> str:
-    """Return a text that changes when curves, note or result have to be drawn again."""
-    if seen is None:
-        return ""
-    worker = bool(seen.run.worker)  # from when on a Job has a page
-    return f"{seen.run.id} {seen.run.state} {seen.folded.stage} {bool(seen.folded.metrics)} {worker}"
-
-
 def draw(seen: View | None) -> Update:
     """Return updates for `Trained`, by its names: a run's note, curves and result."""
     if seen is None:

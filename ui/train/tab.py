@@ -18,7 +18,6 @@ from pipeline.hardware.remote import JobOptions
 from pipeline.runs.ledger import State
 from pipeline.runs.spec import spec_of
 from pipeline.runs.view import look
-from pipeline.studio import Studio
 from pipeline.train import check, job, trainings
 from pipeline.train.algorithm import algorithm_of, algorithms
 from pipeline.train.options import TrainOptions
@@ -51,7 +50,6 @@ class TrainTab:
     Attributes:
         newest: State with the newest export seen: a newer one is chosen when the tab is opened.
         based: State with the project's base model seen: another one is chosen when the tab is opened.
-        drawn: State with what of the run was drawn last; its change event draws curves and result.
     """
 
     empty: gr.HTML
@@ -67,12 +65,11 @@ class TrainTab:
     view: RunView
     newest: gr.State
     based: gr.State
-    drawn: gr.State
     trained: Trained
     history: History
 
 
-def build(studio: Studio) -> TrainTab:
+def build() -> TrainTab:
     """Lay out the Train tab."""
     empty = gr.HTML(t("train.empty.project"), elem_id="train-empty", elem_classes="empty")
     go = gr.Button(t("train.go"), variant="primary", visible=False, elem_id="train-go")
@@ -90,7 +87,7 @@ def build(studio: Studio) -> TrainTab:
     history = train_history.build()
     return TrainTab(
         *(empty, go, body, options, picker, machine, form, check, start, confirm, view),
-        *(gr.State(""), gr.State(""), gr.State(""), trained, history),
+        *(gr.State(""), gr.State(""), trained, history),
     )
 
 
@@ -127,7 +124,7 @@ def _parameters() -> ParameterForm:
     return ParameterForm(first, components)
 
 
-def wire(tab: TrainTab, wiring: Wiring, page: Page, studio: Studio) -> None:
+def wire(tab: TrainTab, wiring: Wiring, page: Page) -> None:
     """Connect the Train tab."""
     wiring = wiring.within(_=tab)
     looked_at = page.looks("train")
@@ -144,8 +141,8 @@ def wire(tab: TrainTab, wiring: Wiring, page: Page, studio: Studio) -> None:
     wiring.on(wiring.parts["options.algorithm"].change, algorithm_chosen, "options.algorithm", own)
     wiring.on(wiring.parts["form.lora"].change, adapted, "form.lora", [f"form.{name}" for name in ADAPTER])
 
-    run_view.wire(tab.view, studio, also=lambda seen: [train_result.key(seen)], also_outputs=[tab.drawn])
-    wiring.on(tab.drawn.change, drawn, "view.run", "trained.*")
+    run_view.wire(tab.view, wiring)
+    wiring.on(tab.view.drawn.change, drawn, "view.run", "trained.*")
     train_history.wire(wiring)
     wiring.on(tab.trained.evaluate.click, to_evaluate, "view.run", ["page.tabs", "page.model"])
 
