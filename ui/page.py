@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.blocks import BlocksConfig
+from gradio.components import Component
 from gradio.context import get_blocks_context
 
 from ui.handlers import Wiring, said_to
@@ -66,11 +67,7 @@ def later(wanted: gr.State, wiring: Wiring, page: Page, build: Callable[[Wiring,
         with said_to(request), spoken():
             # Its handlers are connected for this one page: nobody needs a list of them.
             build(replace(wiring, wired=[]), replace(page, built=[page.root.load]))
-        for block in _blocks().blocks.values():
-            # Gradio 6.31 leaves out what is None in what it sends, but of a component with a key, and a browser takes
-            # a number without a value for 0.
-            if isinstance(block, gr.Number) and block.rendered_in is not None:
-                block.key = block.key or block._id
+            _complete(_blocks())
 
     assert wiring.anchor is not None
     list(_blocks().fns.values())[-1].show_progress_on = [wiring.anchor]
@@ -81,3 +78,20 @@ def _blocks() -> BlocksConfig:
     context = get_blocks_context()
     assert context is not None
     return context
+
+
+def _complete(blocks: BlocksConfig) -> None:
+    """Say of components that are built later what Gradio 6.31 finds out by itself of those that are there at once."""
+    events = blocks.fns.values()
+    asked = {part for event in events for part in event.inputs}
+    changed = {part for event in events for part in event.outputs}
+    for block in blocks.blocks.values():
+        if block.rendered_in is None or not isinstance(block, Component):
+            continue
+        # What is None is left out of what is sent, but of a component with a key, and a browser takes a number without
+        # a value for 0.
+        if isinstance(block, gr.Number):
+            block.key = block.key or block._id
+        # A control that an event updates is read-only in the browser unless it is known to be asked for.
+        if getattr(block, "interactive", True) is None:
+            block.interactive = block in asked or block not in changed
