@@ -47,7 +47,7 @@ def test_two_models_are_scored_and_asked(page: Page, studio: App, tmp_path: Path
     page.locator("#answer-ask").click()
     expect(page.locator("#answer-card .state")).to_have_text("Finished", timeout=RUN_MS)
     expect(page.locator("#answer-asked textarea")).to_have_value(hostile)
-    for role, name in (("base", "Base model: tiny-base"), ("tuned", "Trained model: tiny-tuned")):
-        expect(page.locator(f"#answer-{role}")).to_contain_text(f"{name} (24 tokens")
+    for role, name in (("base", "Base model: tiny-base (24 tokens"), ("tuned", "Trained model: tiny-tuned (16 tokens")):
+        expect(page.locator(f"#answer-{role}")).to_contain_text(name)
         expect(page.locator(f"#answer-{role} textarea")).not_to_have_value("…")
     expect(page.locator("#answer-run img[src=x]")).to_have_count(0)

@@ -59,7 +59,7 @@ def test_what_bills_is_on_every_tab_and_everything_can_be_stopped(
     picture(page, "nothing")
 
     sign_in(page, token, user)
-    expect(bar).to_contain_text("L40S Job “Train rivers” since", timeout=SEEN_MS)
+    expect(bar).to_contain_text("L40S Job “Training rivers” since", timeout=SEEN_MS)
     expect(bar).to_contain_text("stops at the latest")
     expect(bar.get_by_role("link", name="Job page")).to_have_attribute("href", f"{hub.url}/jobs/{user}/{first.id}")
     for tab in TABS:
@@ -73,7 +73,7 @@ def test_what_bills_is_on_every_tab_and_everything_can_be_stopped(
 
     page.locator("#spend-stop").click()
     question = page.locator("#spend-panel")
-    for words in ("Train rivers", "Evaluate mountains", "They end at once"):
+    for words in ("Training rivers", "Evaluation mountains", "They end at once"):
         expect(question).to_contain_text(words)
     picture(page, "question")
     page.locator("#spend-keep").click()
@@ -122,7 +122,7 @@ def test_an_unreachable_hub_is_not_called_nothing(page: Page, hub_app: App, hub:
     expect(bar).to_contain_text("Last seen: L40S Job")
     picture(page, "unknown")
     page.locator("#spend-stop").click()
-    expect(page.locator("#spend-panel")).to_contain_text("Train rivers", timeout=SEEN_MS)
+    expect(page.locator("#spend-panel")).to_contain_text("Training rivers", timeout=SEEN_MS)
     page.locator("#spend-keep").click()
     hub.calm()
     expect(bar).not_to_contain_text("not known", timeout=SEEN_MS)
