@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -20,6 +21,7 @@ from tests.doubles.hub.serving import HOST, free_port
 
 if TYPE_CHECKING:
     from pipeline.hub.account import SignIn
+    from pipeline.review.service import Endpoint
 
 # Read before any test names another home: `python -m tests.prepare` built the engines there.
 ENGINES = Settings().engines_folder
@@ -33,6 +35,35 @@ for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACEHUB_API_TOKEN
     os.environ.pop(variable, None)
 os.environ.update(HF_ENDPOINT=f"http://{HOST}:{HUB_PORT}", HF_HOME=HF_HOME, HF_HUB_DISABLE_TELEMETRY="1")
 atexit.register(shutil.rmtree, HF_HOME, ignore_errors=True)
+
+# Files that take minutes, the longest first: they begin first, so that all processes end together.
+LONGEST = (
+    "browser/test_hub_journey.py",
+    "browser/test_journey.py",
+    "integration/hub/test_evaluate_job.py",
+    "integration/hub/test_job_run.py",
+    "integration/hub/test_train_job.py",
+    "integration/lighteval/test_control.py",
+    "integration/lighteval/test_evaluate.py",
+    "integration/autotrain/test_worker.py",
+    "integration/autotrain/test_errors.py",
+    "integration/test_recorded.py",
+    "integration/test_command_line.py",
+    "integration/test_full_disk.py",
+    "integration/argilla/test_service.py",
+    "integration/hub/test_publish.py",
+    "browser/",
+    "integration/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first; the others keep their order."""
+
+    def place(item: pytest.Item) -> int:
+        return next((n for n, name in enumerate(LONGEST) if f"/tests/{name}" in str(item.path)), len(LONGEST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +120,27 @@ def autotrain_python() -> Path:
 def lighteval_python() -> Path:
     """Python of the evaluation engine's environment."""
     return install.ensure("lighteval", ENGINES)
+
+
+@pytest.fixture(scope="session")
+def argilla_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Home of the one embedded Argilla."""
+    return tmp_path_factory.mktemp("argilla")
+
+
+@pytest.fixture(scope="session")
+def argilla(argilla_python: Path, argilla_home: Path) -> Iterator[Endpoint]:
+    """One embedded Argilla for all modules that do not change it; a test uses names of its own (`unique`)."""
+    from pipeline.review.service import ArgillaService
+
+    service = ArgillaService(argilla_home, argilla_python)
+    try:
+        yield service.start(wait=True)
+    finally:
+        service.stop()
+
+
+@pytest.fixture
+def unique() -> str:
+    """A name no other test uses: letters and digits."""
+    return "t" + uuid4().hex[:12]

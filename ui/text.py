@@ -20,10 +20,15 @@ __all__ = ["I18N", "has", "say", "speak", "spoken", "t", "translations"]
 
 # A bare zh or zh-Hans-CN browser is served English by Gradio 6.31; zh-TW only when it has a dictionary of its own.
 _TAGS = {"zh": ("zh", "zh-CN", "zh-TW", "zh-HK", "zh-Hans-CN")}
-I18N = gr.I18n(
-    **{tag: texts for language, texts in words.catalogues().items() for tag in _TAGS.get(language, (language,))}
-)
 
+
+def dictionaries() -> dict[str, dict[str, str]]:
+    """Return the words of each tag that a browser may ask for."""
+    found = words.catalogues().items()
+    return {tag: texts for language, texts in found for tag in _TAGS.get(language, (language,))}
+
+
+I18N = gr.I18n(**dictionaries())
 
 _laid_out: set[str] = set()  # keys that the browser has to know
 

@@ -19,7 +19,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pipeline.base.settings import Settings
-from pipeline.review.service import ArgillaService
+from pipeline.review.service import ArgillaService, Endpoint
+from tests.doubles import recorded
+from tests.doubles.hub import HubDouble
 from tests.prepare import get_browser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,15 +135,36 @@ def app_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
 
 
 @pytest.fixture(scope="session")
-def studio(app_server: Callable[..., App]) -> App:
-    """The studio that tests share; each makes projects of its own."""
-    return app_server()
+def shared_argilla(argilla: Endpoint) -> dict[str, str]:
+    """Environment of a studio that uses the session's Argilla instead of starting one of its own."""
+    return {"ARGILLA_API_URL": argilla.url, "ARGILLA_API_KEY": argilla.api_key}
+
+
+@pytest.fixture(scope="session")
+def studio(app_server: Callable[..., App], shared_argilla: dict[str, str]) -> App:
+    """The studio that tests share; each makes projects of its own. Its engines are recorded (`tests.doubles`)."""
+    return app_server(environment=shared_argilla | recorded.environment())
 
 
 @pytest.fixture(scope="session")
 def studio_url(studio: App) -> str:
     """Where the shared studio is."""
     return studio.url
+
+
+@pytest.fixture(scope="module")
+def hub_app(app_server: Callable[..., App], _hub_running: HubDouble, shared_argilla: dict[str, str]) -> Iterator[App]:
+    """A module's studio that speaks to the Hub double; nobody is signed in."""
+    own = app_server(environment=_hub_running.environment() | shared_argilla | {"HF_HUB_OFFLINE": "0", "HF_TOKEN": ""})
+    yield own
+    own.end()  # what idles takes the processor from the tests that follow
+
+
+@pytest.fixture
+def pictures() -> Path | None:
+    """Folder for screenshots, None where nobody asks for them."""
+    folder = os.environ.get("PICTURES")
+    return Path(folder) if folder else None
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,14 +13,6 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import App
 from tests.browser.steps import load_sample, patient
 from tests.doubles.hub import HubDouble
-
-
-@pytest.fixture(scope="module")
-def hub_app(app_server: Callable[..., App], _hub_running: HubDouble) -> Iterator[App]:
-    """A studio that speaks to the Hub double; nobody is signed in."""
-    own = app_server(environment=_hub_running.environment() | {"HF_HUB_OFFLINE": "0", "HF_TOKEN": ""})
-    yield own
-    own.end()  # what idles takes the processor from the tests that follow
 
 
 def open_panel(page: Page, app: App) -> None:

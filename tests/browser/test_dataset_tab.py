@@ -1,26 +1,17 @@
-"""The Dataset tab as a person uses it: load, look, import into a real Argilla, let annotators in."""
+"""The Dataset tab as a person uses it: load, look, turn pages. The journey imports and lets annotators in."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
 
-import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from pipeline.base import project as projects
-from pipeline.base.home import Home
-from pipeline.review.project import answers_of, refresh_answers
-from pipeline.review.service import ArgillaService
 from tests.browser.conftest import App
 
 HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'> **bold** [a](javascript:alert(1))"
-ARGILLA_MS = 120_000  # the embedded server's first start
-IMPORT_MS = 90_000
 LOAD_MS = 60_000  # a load is a run: a process of its own
 
 
@@ -66,7 +57,7 @@ def test_the_sample_is_loaded_and_read(page: Page, studio_url: str) -> None:
     open_form(page, studio_url, "Bundled sample")
     page.locator("#dataset-load").click()
     expect(page.locator("#dataset-facts")).to_contain_text("words (estimate): Prompt")
-    expect(page.locator("#dataset-import")).to_be_enabled(timeout=ARGILLA_MS)
+    expect(page.locator("#dataset-import")).to_be_enabled()
 
     expect(page.locator("#dataset-pager")).to_contain_text("1 to 10 of")
     page.locator("#dataset-after").click()
@@ -119,89 +110,6 @@ def test_an_upload_shows_hostile_text_as_text(page: Page, studio: App, studio_ur
     assert page.locator("#dataset-preview img[src=x], #dataset-preview a[href^=javascript]").count() == 0
     left = [path for folder in (studio.temporary, studio.home / "uploads") for path in folder.rglob("*.jsonl")]
     assert left == []
-
-
-def answer_one(argilla: str, dataset_id: str, name: str, password: str) -> None:
-    """Answer a record as the annotator's browser does."""
-    with httpx.Client(base_url=f"{argilla}/api/v1/", trust_env=False, timeout=30) as http:
-        token = http.post("token", data={"username": name, "password": password})
-        assert token.status_code == 201, token.text
-        http.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
-        found = http.post(f"me/datasets/{dataset_id}/records/search", json={}, params={"limit": 1}).json()["items"]
-        values = {"relevance": {"value": 4}, "preference": {"value": "chosen"}}
-        body = {"values": values, "status": "submitted"}
-        http.post(f"records/{found[0]['record']['id']}/responses", json=body).raise_for_status()
-
-
-def test_import_stopped_continued_and_reviewed(page: Page, studio: App, studio_url: str, tmp_path: Path) -> None:
-    count = 2500
-    load_path(page, studio_url, write_jsonl(tmp_path / "many.jsonl", list(rows(count))))
-    expect(page.locator("#dataset-facts")).to_contain_text("2,500 of 2,500 rows", timeout=LOAD_MS)
-    start = page.locator("#dataset-import")
-    expect(start).to_have_text("Import 2,500 pairs into Argilla")
-    expect(start).to_be_enabled(timeout=ARGILLA_MS)
-    start.click()
-    card = page.locator("#import-card")
-    expect(card).to_contain_text(re.compile(r"\d00 / 2,500 pairs"), timeout=IMPORT_MS)
-    page.locator("#import-stop").click()
-    expect(card).to_contain_text("Stopped", timeout=IMPORT_MS)
-    expect(start).to_have_text("Continue import")
-    expect(page.locator("#review-progress")).to_contain_text(re.compile(r"of [12],?\d00 pairs|of \d00 pairs"))
-
-    start.click()
-    result = page.locator("#review-result")
-    expect(result).to_contain_text("2,500 are in Argilla now", timeout=IMPORT_MS)
-    expect(result).to_contain_text("were there already")
-    expect(start).to_be_hidden()
-    expect(page.locator("#review-progress")).to_contain_text("0 of 2,500 pairs completed")
-
-    link = page.locator("#review-link textarea, #review-link input").input_value()
-    of = projects.find(Home(studio.home), project_shown(page))
-    kept = of.read().review
-    assert kept is not None and link == f"{studio_url}/annotate/dataset/{kept.dataset_id}/annotation-mode"
-    anchor = page.locator("#review-open a")
-    assert (anchor.get_attribute("target"), anchor.get_attribute("rel")) == ("_blank", "noopener")
-    expect(page.locator("#review-reach")).to_contain_text("--annotators 0.0.0.0:7861")
-
-    names = [f"{name}-{uuid4().hex[:6]}" for name in ("ann", "bob")]
-    page.locator("#review-names textarea, #review-names input").fill(", ".join(names))
-    page.locator("#review-create").click()
-    expect(cell(page, "review-fresh-table", 0, 0)).to_have_text(names[0])
-    password = cell(page, "review-fresh-table", 0, 1).inner_text().strip()
-    expect(page.locator("#review-progress")).to_contain_text(names[1])
-
-    answer_one(f"{studio_url}/annotate", kept.dataset_id, names[0], password)
-    row = page.locator("#review-progress tr", has_text=names[0])
-    expect(row.locator("td").nth(1)).to_have_text("1")  # by itself
-    expect(page.locator("#review-progress")).to_contain_text("1 of 2,500 pairs completed")
-
-    endpoint = ArgillaService(studio.home / "argilla", Path("python")).find()
-    assert endpoint is not None
-    (answer,) = refresh_answers(of, endpoint)
-    assert (answer.annotator, answer.relevance, answer.preference) == (names[0], 4.0, "chosen")
-    assert refresh_answers(of, endpoint) == [answer] == answers_of(of)
-
-    page.reload()
-    expect(page.locator("#review-progress")).to_contain_text("1 of 2,500 pairs completed")
-    expect(page.locator("#review-fresh")).to_be_hidden()
-    page.get_by_role("button", name="Your own sign-in").click()
-    page.locator("#review-reveal").click()
-    user, secret = ArgillaService(studio.home / "argilla", Path("python")).owner_login()
-    expect(page.locator("#review-login textarea")).to_have_value(f"{user}\n{secret}")
-
-
-def test_an_import_outlives_a_killed_app(page: Page, app_server: Callable[..., App], tmp_path: Path) -> None:
-    app = app_server()
-    load_path(page, app.url, write_jsonl(tmp_path / "killed.jsonl", list(rows(2000))))
-    start = page.locator("#dataset-import")
-    expect(start).to_be_enabled(timeout=ARGILLA_MS)
-    start.click()
-    expect(page.locator("#import-card")).to_contain_text(re.compile(r"\d00 / 2,000 pairs"), timeout=IMPORT_MS)
-    app.kill()
-    app.start()
-    page.goto(app.url)
-    expect(page.locator("#review-result")).to_contain_text("2,000 are in Argilla now", timeout=IMPORT_MS)
-    expect(page.locator("#review-result")).not_to_contain_text("already")
 
 
 @pytest.mark.parametrize(("width", "language"), [(390, "en-US"), (390, "zh-CN"), (1280, "zh-CN")])

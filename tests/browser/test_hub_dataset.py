@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,18 +42,11 @@ def stocked(hub_double: HubDouble, tmp_path_factory: pytest.TempPathFactory) -> 
     return hub
 
 
-@pytest.fixture(scope="module")
-def app(stocked: HubDouble, app_server: Callable[..., App]) -> Iterator[App]:
-    own = app_server(environment={**stocked.environment(), "HF_HUB_OFFLINE": "0"})
-    yield own
-    own.end()  # what idles takes the processor from the tests that follow
-
-
 @pytest.fixture
-def form(page: Page, app: App, hub: HubDouble) -> Iterator[Page]:
+def form(page: Page, hub_app: App, stocked: HubDouble, hub: HubDouble) -> Iterator[Page]:
     """The page with the Hub chosen as the source."""
-    patient(page).goto(app.url)
-    if any((app.home / "projects").iterdir()):  # then the latest is shown, and the form is folded away
+    patient(page).goto(hub_app.url)
+    if any((hub_app.home / "projects").iterdir()):  # then the latest is shown, and the form is folded away
         expect(page.locator("#dataset-facts")).to_be_visible(timeout=60_000)
         unfold(page, "Load another dataset")
     page.get_by_label("Hugging Face Hub", exact=True).check()
@@ -91,11 +84,11 @@ def test_search_choose_and_load(form: Page, hub: HubDouble) -> None:
 
 
 @pytest.mark.matrix
-def test_a_load_shows_its_progress_and_is_stopped(form: Page, hub: HubDouble, app: App) -> None:
+def test_a_load_shows_its_progress_and_is_stopped(form: Page, hub: HubDouble, hub_app: App) -> None:
     box(form).fill(MIX)
     expect(form.locator("#dataset-hub-about")).to_contain_text("train: 400 rows")
     slow = hub.fault("GET", r"train\.parquet|cdn", delay=20, times=None)
-    projects = sorted(path.name for path in Path(app.home / "projects").iterdir())
+    projects = sorted(path.name for path in Path(hub_app.home / "projects").iterdir())
     form.locator("#dataset-load").click()
     expect(form.locator("#load-card")).to_contain_text("0 / 400 rows", timeout=60_000)
     expect(form.locator("#dataset-load")).to_be_disabled()
@@ -106,4 +99,4 @@ def test_a_load_shows_its_progress_and_is_stopped(form: Page, hub: HubDouble, ap
     expect(form.locator("#load-card")).to_contain_text("Stopped", timeout=60_000)
     expect(form.locator("#dataset-load")).to_be_enabled()
     hub.calm()
-    assert sorted(path.name for path in Path(app.home / "projects").iterdir()) == projects
+    assert sorted(path.name for path in Path(hub_app.home / "projects").iterdir()) == projects

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from pipeline.base.project import Project
@@ -15,14 +12,6 @@ from tests.browser.steps import ended, open_tab, patient, unfold
 from tests.browser.test_filter_tab import make_project
 from tests.doubles.hub import HubDouble
 from tests.integration.hub.exports import add_export
-
-
-@pytest.fixture(scope="module")
-def hub_app(app_server: Callable[..., App], _hub_running: HubDouble) -> Iterator[App]:
-    """A studio of its own that speaks to the Hub double; nobody is signed in."""
-    own = app_server(environment=_hub_running.environment() | {"HF_HUB_OFFLINE": "0", "HF_TOKEN": ""})
-    yield own
-    own.end()  # what idles takes the processor from the tests that follow
 
 
 def open_export(page: Page, app: App, project: Project) -> None:
@@ -102,10 +91,3 @@ def test_an_export_is_published_compared_and_published_again(
     page.reload()
     open_tab(page, "Export")
     expect(page.locator("#publish-where")).to_contain_text(commit.id[:12])
-
-
-@pytest.fixture
-def pictures() -> Path | None:
-    """Folder for screenshots, None where nobody asks for them."""
-    folder = os.environ.get("PICTURES")
-    return Path(folder) if folder else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,14 +18,6 @@ from tests.doubles.hub import HubDouble, Job
 
 SEEN_MS = 60_000  # the Hub is asked every 15 seconds
 TABS = ("Dataset", "Filter", "Export", "Train", "Evaluate")
-
-
-@pytest.fixture(scope="module")
-def spend_app(app_server: Callable[..., App], _hub_running: HubDouble) -> Iterator[App]:
-    """A studio of its own that speaks to the Hub double; nobody is signed in."""
-    own = app_server(environment=_hub_running.environment() | {"HF_HUB_OFFLINE": "0", "HF_TOKEN": ""})
-    yield own
-    own.end()  # what idles takes the processor from the tests that follow
 
 
 @pytest.fixture
@@ -55,19 +47,19 @@ def picture(page: Page, name: str) -> None:
 
 
 def test_what_bills_is_on_every_tab_and_everything_can_be_stopped(
-    page: Page, spend_app: App, hub: HubDouble, user: str
+    page: Page, hub_app: App, hub: HubDouble, user: str
 ) -> None:
     patient(page)
     token = hub.add_user(user)
     first = start_job(hub, user, token, "rivers")
-    page.goto(spend_app.url)
+    page.goto(hub_app.url)
     bar = page.locator("#spend-item")
     expect(bar).to_have_text("Nothing is billing")
     expect(page.locator("#spend-stop")).to_be_hidden()
     picture(page, "nothing")
 
     sign_in(page, token, user)
-    expect(bar).to_contain_text("L40S Job “Train rivers” since", timeout=SEEN_MS)
+    expect(bar).to_contain_text("L40S Job “Training rivers” since", timeout=SEEN_MS)
     expect(bar).to_contain_text("stops at the latest")
     expect(bar.get_by_role("link", name="Job page")).to_have_attribute("href", f"{hub.url}/jobs/{user}/{first.id}")
     for tab in TABS:
@@ -81,7 +73,7 @@ def test_what_bills_is_on_every_tab_and_everything_can_be_stopped(
 
     page.locator("#spend-stop").click()
     question = page.locator("#spend-panel")
-    for words in ("Train rivers", "Evaluate mountains", "They end at once"):
+    for words in ("Training rivers", "Evaluation mountains", "They end at once"):
         expect(question).to_contain_text(words)
     picture(page, "question")
     page.locator("#spend-keep").click()
@@ -100,11 +92,11 @@ def test_what_bills_is_on_every_tab_and_everything_can_be_stopped(
 
 
 @pytest.mark.matrix
-def test_a_job_of_a_lost_disk_is_live_on_its_tab(page: Page, spend_app: App, hub: HubDouble, user: str) -> None:
+def test_a_job_of_a_lost_disk_is_live_on_its_tab(page: Page, hub_app: App, hub: HubDouble, user: str) -> None:
     patient(page)
     token = hub.add_user(user)
     job = start_job(hub, user, token, f"lost-{user}")
-    page.goto(spend_app.url)
+    page.goto(hub_app.url)
     sign_in(page, token, user)
     expect(page.locator("#spend-item")).to_contain_text("since", timeout=SEEN_MS)
     page.locator("#spend-item").get_by_role("link", name="Show the run").click()
@@ -117,11 +109,11 @@ def test_a_job_of_a_lost_disk_is_live_on_its_tab(page: Page, spend_app: App, hub
 
 
 @pytest.mark.matrix
-def test_an_unreachable_hub_is_not_called_nothing(page: Page, spend_app: App, hub: HubDouble, user: str) -> None:
+def test_an_unreachable_hub_is_not_called_nothing(page: Page, hub_app: App, hub: HubDouble, user: str) -> None:
     patient(page)
     token = hub.add_user(user)
     start_job(hub, user, token, "rivers")
-    page.goto(spend_app.url)
+    page.goto(hub_app.url)
     sign_in(page, token, user)
     bar = page.locator("#spend-item")
     expect(bar).to_contain_text("since", timeout=SEEN_MS)
@@ -130,7 +122,7 @@ def test_an_unreachable_hub_is_not_called_nothing(page: Page, spend_app: App, hu
     expect(bar).to_contain_text("Last seen: L40S Job")
     picture(page, "unknown")
     page.locator("#spend-stop").click()
-    expect(page.locator("#spend-panel")).to_contain_text("Train rivers", timeout=SEEN_MS)
+    expect(page.locator("#spend-panel")).to_contain_text("Training rivers", timeout=SEEN_MS)
     page.locator("#spend-keep").click()
     hub.calm()
     expect(bar).not_to_contain_text("not known", timeout=SEEN_MS)
@@ -146,14 +138,14 @@ def test_an_unreachable_hub_is_not_called_nothing(page: Page, spend_app: App, hu
 )
 @pytest.mark.matrix
 def test_narrow_dark_and_chinese(
-    browser: Browser, spend_app: App, hub: HubDouble, user: str, locale: str, scheme: str, width: int
+    browser: Browser, hub_app: App, hub: HubDouble, user: str, locale: str, scheme: str, width: int
 ) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, locale=locale, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
     patient(page)
     token = hub.add_user(user)
     start_job(hub, user, token, "a-project-with-quite-a-long-name")
-    page.goto(spend_app.url)
+    page.goto(hub_app.url)
     page.locator("#status-account").click()
     page.locator("#account-token input").fill(token)
     page.locator("#account-sign-in").click()

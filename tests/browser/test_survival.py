@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from pipeline.base import project as projects
-from pipeline.base.home import Home
+from pipeline.base.home import Home, open_home
 from pipeline.dataset.project import pairs_of
 from pipeline.review.api import Api
 from pipeline.review.service import ArgillaService
@@ -22,7 +22,10 @@ from pipeline.runs import events
 from pipeline.runs.ledger import Run, State
 from tests.browser import steps
 from tests.browser.conftest import App
+from tests.projects import make_project
 from tests.tiny_model import make_tiny_model
+
+pytestmark = pytest.mark.serial
 
 MANY = 3000  # pairs: an import of ten seconds and more
 SOME = 2000
@@ -44,13 +47,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def project(app: App, browser: Browser) -> str:
-    """A project with an export of the sample to train on."""
-    with steps.window(browser) as page:
-        page.goto(app.url)
-        name = steps.load_sample(page)
-        steps.export(page)
-    return name
+def project(app: App, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A project with an export to train on."""
+    return make_project(open_home(app.home.resolve()), "queued", tmp_path_factory.mktemp("queued"), pairs=240).name
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,21 +16,6 @@ from tests.browser.test_train_tab import make_project
 from tests.doubles.hub import HubDouble
 
 RUN_MS = 240_000  # the Job builds its engine and trains on this machine, which others use too
-
-
-@pytest.fixture(scope="module")
-def job_app(app_server: Callable[..., App], _hub_running: HubDouble) -> Iterator[App]:
-    """A studio of its own that speaks to the Hub double; nobody is signed in."""
-    own = app_server(environment=_hub_running.environment() | {"HF_HUB_OFFLINE": "0", "HF_TOKEN": ""})
-    yield own
-    own.end()  # what idles takes the processor from the tests that follow
-
-
-@pytest.fixture(scope="session")
-def pictures() -> Path | None:
-    """Folder for pictures; PICTURES names it."""
-    folder = os.environ.get("PICTURES")
-    return Path(folder) if folder else None
 
 
 def published_project(app: App, hub: HubDouble, user: str, folder: Path) -> Project:
@@ -90,11 +73,11 @@ def shot(page: Page, folder: Path | None, name: str) -> None:
 
 @pytest.mark.matrix
 def test_a_job_is_chosen_confirmed_followed_and_leaves_a_model_on_the_hub(
-    page: Page, job_app: App, hub: HubDouble, tmp_path: Path, pictures: Path | None
+    page: Page, hub_app: App, hub: HubDouble, tmp_path: Path, pictures: Path | None
 ) -> None:
-    project = published_project(job_app, hub, "tess", tmp_path)
+    project = published_project(hub_app, hub, "tess", tmp_path)
     token = hub.add_user("tess")
-    open_train(page, job_app, project)
+    open_train(page, hub_app, project)
     expect(page.locator("#train-check")).to_contain_text("You are not signed in to Hugging Face")
     expect(page.locator("#train-start")).to_be_disabled()
     shot(page, pictures, "anonymous")
@@ -152,16 +135,16 @@ def test_a_job_is_chosen_confirmed_followed_and_leaves_a_model_on_the_hub(
 
 @pytest.mark.matrix
 def test_a_job_that_is_taken_away_says_what_is_left_and_that_nothing_bills(
-    page: Page, job_app: App, hub: HubDouble, tmp_path: Path, pictures: Path | None
+    page: Page, hub_app: App, hub: HubDouble, tmp_path: Path, pictures: Path | None
 ) -> None:
-    project = published_project(job_app, hub, "eve", tmp_path)
-    open_train(page, job_app, project)
+    project = published_project(hub_app, hub, "eve", tmp_path)
+    open_train(page, hub_app, project)
     sign_in(page, hub.add_user("eve"), "eve")
     make_it_quick(page)
     page.locator("#train-start").click()
     page.locator("#train-pay").click()
     until(lambda: any(job.stage == "RUNNING" and job.namespace == "eve" for job in hub.jobs()), "the Job runs", 120)
-    run = latest(job_app, "train", project.name)
+    run = latest(hub_app, "train", project.name)
     hub.evict(next(job.id for job in hub.jobs() if job.labels.get("run") == run.id))
     assert ended(page, "train", RUN_MS) == "Failed"
     expect(page.locator("#train-card")).to_contain_text("The Job was taken off its machine")

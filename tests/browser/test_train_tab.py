@@ -1,4 +1,4 @@
-"""The Train tab in a browser: a changed field, a run of a tiny model, its curves and its model."""
+"""The Train tab in a browser: a changed field, a recorded run, its curves and its model."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests import projects
 from tests.browser import steps
 from tests.browser.conftest import App
 
-OPEN_MS = 60_000  # a page opens while its studio still starts the embedded Argilla beside it
-RUN_MS = 300_000  # a run waits for its turn, imports torch, and may have to build its engine first
+OPEN_MS = 60_000  # a page opens on a machine that does other things too
+RUN_MS = 60_000  # a recorded run, on a machine that does other things too
 
 
 def make_project(home: Path, name: str, folder: Path, *, pairs: int = 0) -> Project:

@@ -240,8 +240,8 @@ def test_distributions_put_values_into_their_bars() -> None:
     }
 
 
-def test_forty_thousand_pairs_take_less_than_a_second() -> None:
-    size = 40_000
+def test_ten_thousand_pairs_take_less_than_a_quarter_of_a_second() -> None:
+    size = 10_000
     pairs = [pair(f"{index:016x}", f"answer {index} " * 20, f"source {index % 7}") for index in range(size)]
     settled = {each.record_id: Settled(each.record_id, 2, 3.0, "chosen") for each in pairs[::2]}
     counts = [PairCounts(index % 300, index % 900, index % 800) for index in range(size)]
@@ -253,5 +253,5 @@ def test_forty_thousand_pairs_take_less_than_a_second() -> None:
         start = process_time()
         filtered = apply(pairs, settled, counts, recipe)
         durations.append(process_time() - start)
-    assert min(durations) < 1.0
+    assert min(durations) < 0.25
     assert 0 < len(filtered.kept) < size / 2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +9,12 @@ import pytest
 
 from pipeline.base import migrations, project
 from pipeline.base.home import Home, open_home
-from pipeline.base.words import speaking
 from pipeline.dataset.project import bad_rows_of, counts_of, pairs_of, recognised_of
 from pipeline.evaluate import evaluations
 from pipeline.export import exported
-from pipeline.export.options import ExportOptions
 from pipeline.filter.project import filtered
 from pipeline.review.project import answers_of, plan_of, settled_of
-from pipeline.runs import launch
-from pipeline.runs.ledger import Ledger, Run, State
+from pipeline.runs.ledger import Ledger
 from pipeline.runs.spec import spec_of
 from pipeline.runs.view import look
 from pipeline.train import trainings
@@ -128,33 +123,3 @@ def test_every_run_is_shown_as_it_was(ledger: Ledger, said: dict[str, Any]) -> N
         assert (len(seen.folded.metrics), len(seen.folded.results)) == (told["points"], told["results"])
         assert [str(warning) for warning in seen.folded.warnings] == told["warnings"]
         assert spec_of(run)["run"] == run.id
-
-
-def test_a_run_cut_off_ends_in_words_and_a_new_one_is_carried(
-    root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    home = open_home(former.unpack(tmp_path))  # another copy: the others read what it was
-    monkeypatch.setenv("ALIGN_STUDIO_HOME", str(home.path))
-    ledger = Ledger(home)
-    (cut_off,) = launch.tend(ledger)
-    lost = ended(ledger, cut_off)
-    assert (lost.state, lost.problem and lost.problem.what) == (State.LOST, "The run ended without a trace.")
-    with speaking("zh"):
-        assert lost.problem and "没有留下任何记录" in lost.problem.what
-    options = ExportOptions(name="after").model_dump(mode="json")
-    new = ended(ledger, launch.start(ledger, "export", "filtered", "After", {"options": options}))
-    assert new.state is State.SUCCEEDED, new.problem
-    assert exported.read(project.find(home, "filtered"), "after").plan.total == 13
-
-
-def ended(ledger: Ledger, run: Run, seconds: float = 120) -> Run:
-    return until(lambda: ledger.get(run.id), lambda seen: not seen.active, seconds)
-
-
-def until(look: Callable[[], Run], there: Callable[[Run], bool], seconds: float) -> Run:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if there(seen := look()):
-            return seen
-        time.sleep(0.1)
-    raise AssertionError(look())

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +13,7 @@ from pipeline.base import words
 from pipeline.base.errors import Wrong
 from pipeline.base.message import Message, Option, message, verbatim
 from pipeline.base.options import readable
-
-ROOT = Path(__file__).resolve().parents[2]
+from ui.text import dictionaries
 
 
 @pytest.fixture
@@ -65,9 +61,7 @@ def test_a_language_is_one_file_outside_the_tree(extensions: Path) -> None:
     assert words.languages() == ["en", "fr", "zh"]
     with words.speaking("fr-CA"):
         assert message("run.none", run=7).said() == "Il n'y a pas d'exécution 7. Choose one in the tab's history."
-    page = "from ui.text import I18N; print(I18N.translations['fr']['tab.train'])"
-    done = subprocess.run([sys.executable, "-c", page], cwd=ROOT, env=os.environ, capture_output=True, text=True)
-    assert done.stdout.strip() == "Entraîner", done.stderr
+    assert dictionaries()["fr"]["tab.train"] == "Entraîner"
 
 
 def test_wrong_values_are_said_in_the_readers_language() -> None:

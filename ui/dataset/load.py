@@ -123,7 +123,7 @@ def _leave() -> Update:
 
 def problem(error: StudioError) -> Any:
     """Return the update that shows an error at its place on the page."""
-    return gr.update(value=notices([error.message], "dataset", bad=True), visible=True)
+    return gr.update(value=notices([error.message], bad=True), visible=True)
 
 
 def no_problem() -> Update:

@@ -35,7 +35,7 @@ def summary(found: Preflight[EvaluateNumbers], options: EvaluateOptions) -> Mark
         lines[say("evaluate.memory")] = _memory(numbers)
         lines[say("evaluate.most")] = money(numbers.offer.at_most)
     lines[say("evaluate.time")] = about
-    return notices(found.blockers, "evaluate", bad=True) + facts(lines) + notices(found.warnings, "evaluate")
+    return notices(found.blockers, bad=True) + facts(lines) + notices(found.warnings)
 
 
 def _memory(numbers: EvaluateNumbers) -> str:

@@ -269,7 +269,7 @@ def checked(visit: Visit, given: Given) -> Update:
     except ValidationError as error:
         return {**idle, "check": wrong_values(error, "evaluate")}
     except StudioError as error:
-        return {**idle, "check": notices([error.message], "evaluate", bad=True)}
+        return {**idle, "check": notices([error.message], bad=True)}
     found = evaluate_check.preflight(visit.ledger, project, options, where=place)
     queued = bool(visit.ledger.list(project=project.name, kind="evaluate", active=True))
     latest = visit.ledger.latest(project.name, "evaluate")
@@ -302,7 +302,7 @@ def ask(visit: Visit, given: Given) -> Question | None:
     found.stop_if_blocked()
     if found.numbers.offer is None:
         return None
-    return Question(found.numbers.offer, _question(project, options), found.warnings, "evaluate")
+    return Question(found.numbers.offer, _question(project, options), found.warnings)
 
 
 def start(visit: Visit, given: Given) -> Update:

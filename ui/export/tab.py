@@ -179,7 +179,7 @@ def planned(visit: Visit, given: Given) -> Update:
     running = bool(visit.ledger.list(project=project.name, kind="export", active=True))
     plan = writing.plan(filtered(project).kept, settled_of(project), options)
     blocker = _blocker(project, plan, options, running=running)
-    shown = export_result.counts(plan) + notices([blocker] if blocker else [], "export", bad=True)
+    shown = export_result.counts(plan) + notices([blocker] if blocker else [], bad=True)
     if not blocker and not plan.test:
         shown += notice(say("export.no_test"))
     return {

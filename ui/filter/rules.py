@@ -111,7 +111,7 @@ def use_model(visit: Visit, given: Given) -> Update:
     try:
         name = tokens.check(visit.model(given["rules.model"] or ""))
     except StudioError as error:
-        wrong = notices([error.message], "filter", bad=True)
+        wrong = notices([error.message], bad=True)
         return {"rules.problem": gr.update(value=wrong, visible=True)}
 
     def change(record: Record) -> None:

@@ -26,23 +26,6 @@ class ParameterForm:
         """The controls in order, for an event's inputs."""
         return list(self.components.values())
 
-    def read(self, values: tuple[Any, ...], **others: Any) -> BaseModel:
-        """Return the model filled with what the controls hold.
-
-        Args:
-            values: Values of `inputs`, in order.
-            **others: Fields that have no control in this form.
-
-        Raises:
-            ValidationError: A value is out of bounds; `ui.handlers.handle` turns it into a message.
-        """
-        filled = dict(zip(self.components, values, strict=True))
-        return self.model.model_validate({**filled, **others})
-
-    def show(self, model: BaseModel) -> list[Any]:
-        """Return updates that put a model's values into the controls, in order."""
-        return [gr.update(value=getattr(model, name)) for name in self.components]
-
 
 def parameter_form(
     model: type[BaseModel],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import gradio as gr
 from markupsafe import Markup, escape
@@ -71,13 +71,11 @@ class Question:
         offer: Hardware, price, hard stop, estimate.
         lines: What else is shown: names and values, in the visitor's language.
         beware: Warnings.
-        prefix: First part of the catalogue keys of the controls that warnings name.
     """
 
     offer: Quote
     lines: Mapping[str, str]
     beware: Sequence[Message] = ()
-    prefix: str = field(default="train")
 
 
 def build(prefix: str) -> HardwarePicker:
@@ -280,7 +278,7 @@ def _shown(question: Question) -> Markup:
         "most": remote.money(offer.at_most),
     }
     told = {say(f"hardware.fact.{name}"): value for name, value in lines.items()} | dict(question.lines)
-    return facts(told) + notices(question.beware, question.prefix) + _subdued(say("hardware.token"))
+    return facts(told) + notices(question.beware) + _subdued(say("hardware.token"))
 
 
 def _time(offer: Quote) -> str:

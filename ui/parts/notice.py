@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
@@ -10,35 +9,31 @@ from pydantic import ValidationError
 
 from pipeline.base.message import Message
 from pipeline.base.options import readable
-from ui.text import has, say
-
-_OPTION = re.compile(r"\b[a-z]+(?:[_:][a-z]+)+\b")
 
 
-def notices(found: Sequence[Message], prefix: str = "", *, bad: bool = False) -> Markup:
-    """Return notices as HTML; an option is called what its control is called.
+def notices(found: Sequence[Message], *, bad: bool = False) -> Markup:
+    """Return notices as HTML.
 
     Args:
         found: What to say.
-        prefix: First part of the controls' catalogue keys.
         bad: Whether they stop the run.
     """
     place = Markup('<div class="{}"><b>{}</b> {}</div>')
     style, parts = "notice bad" if bad else "notice", []
     for each in found:
-        what, *rest = (_named(_ended(text), prefix) for text in (each.what, each.why, each.next) if text)
+        what, *rest = (_ended(text) for text in (each.what, each.why, each.next) if text)
         parts.append(place.format(style, what, " ".join(rest)))
     return Markup("").join(parts)
 
 
-def wrong_values(error: ValidationError, prefix: str = "") -> Markup:
+def wrong_values(error: ValidationError, step: str) -> Markup:
     """Return what a form's validation found, as notices.
 
     Args:
         error: What pydantic raised.
-        prefix: See `notices`.
+        step: First part of the controls' catalogue keys.
     """
-    return notices([readable(error, prefix).message], prefix, bad=True)
+    return notices([readable(error, step).message], bad=True)
 
 
 def notice(text: str, style: str = "") -> Markup:
@@ -80,13 +75,3 @@ def facts(lines: Mapping[str, str]) -> Markup:
 
 def _ended(text: str) -> str:
     return text if text[-1] in ".!?。" else f"{text}."
-
-
-def _named(text: str, prefix: str) -> str:
-    """Put the controls' labels in place of the options' names in a sentence."""
-
-    def label(match: re.Match[str]) -> str:
-        keys = (f"{step}.{match.group()}" for step in (prefix, "export"))  # an export's options are mentioned later on
-        return next((f"“{say(key)}”" for key in keys if has(key)), match.group())
-
-    return _OPTION.sub(label, text)

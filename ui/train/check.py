@@ -50,7 +50,7 @@ def summary(found: Preflight[TrainNumbers], params: TrainParams) -> Markup:
             "train.most", most=money(numbers.job.offer.at_most), time=duration(numbers.job.offer.hard_stop)
         )
     shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()}) if numbers.pairs else Markup("")
-    return notices(found.blockers, "train", bad=True) + shown + notices(found.warnings, "train")
+    return notices(found.blockers, bad=True) + shown + notices(found.warnings)
 
 
 def _memory(numbers: TrainNumbers) -> str:

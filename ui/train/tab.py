@@ -186,7 +186,7 @@ def checked(visit: Visit, given: Given) -> Update:
     except ValidationError as error:
         return {**idle, "check": wrong_values(error, "train")}
     except StudioError as error:
-        return {**idle, "check": notices([error.message], "train", bad=True)}
+        return {**idle, "check": notices([error.message], bad=True)}
     found = check.preflight(visit.ledger, project, options, params, where=where)
     latest = visit.ledger.latest(project.name, "train")
     queued = latest is not None and latest.active and not where.remote

@@ -36,17 +36,9 @@ def new_service(argilla_python: Path, tmp_path: Path) -> Iterator[Callable[[], A
 
 
 @pytest.fixture(scope="session")
-def server_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("argilla")
-
-
-@pytest.fixture(scope="session")
-def server(argilla_python: Path, server_home: Path) -> Iterator[Endpoint]:
-    service = ArgillaService(server_home, argilla_python)
-    try:
-        yield service.start()
-    finally:
-        service.stop()
+def server(argilla: Endpoint) -> Endpoint:
+    """The session's Argilla."""
+    return argilla
 
 
 class Api:

@@ -148,12 +148,12 @@ def test_similar_records(server: Endpoint, world: World) -> None:
     assert [id for id, _ in search("most_similar", query={"text": {"q": "zebra"}})] == zebras[:10]
 
 
-def test_a_dataset_update_recomputes_statuses_in_the_queue(server: Endpoint, server_home: Path, world: World) -> None:
+def test_a_dataset_update_recomputes_statuses_in_the_queue(server: Endpoint, argilla_home: Path, world: World) -> None:
     dataset, _ = make_dataset(server, world, "queue")
     id = str(dataset.id)
     completed = world.owner.call("GET", f"/datasets/{id}/progress")["completed"]
     assert completed > 3
-    with sqlite3.connect(server_home / "argilla.db", timeout=30) as con:
+    with sqlite3.connect(argilla_home / "argilla.db", timeout=30) as con:
         con.execute("UPDATE records SET status='pending' WHERE dataset_id=?", (dataset.id.hex,))
     con.close()
     assert world.owner.call("GET", f"/datasets/{id}/progress")["completed"] == 0

@@ -6,17 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from tests.doubles.hub import HubDouble
-
-
-@pytest.fixture
-def unique() -> str:
-    """A name no other test uses: letters and digits."""
-    return "t" + uuid4().hex[:10]
 
 
 @pytest.fixture
