@@ -25,6 +25,7 @@ import pytest
 from pipeline.base import project
 from pipeline.base.errors import StudioError
 from pipeline.base.home import Home, open_home
+from pipeline.base.message import verbatim
 from pipeline.base.pair import Message, Pair
 from pipeline.base.project import Project
 from pipeline.dataset.project import pairs_of, start_project
@@ -138,7 +139,7 @@ def loaded() -> Loaded:
     return Loaded(
         pairs,
         [],
-        "made by this test",
+        verbatim("made by this test"),
         Mapping(prompt="prompt", chosen="chosen", rejected="rejected"),
         ["prompt", "chosen", "rejected"],
     )
