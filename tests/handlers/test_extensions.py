@@ -12,8 +12,8 @@ from pipeline.studio import Studio
 from pipeline.visit import Visit
 from tests.handlers.conftest import Built
 from tests.projects import make_project
-from tests.unit.test_evaluate import FAKE as TASK
-from tests.unit.test_train import FAKE as ALGORITHM
+from tests.unit.evaluate.test_evaluate import FAKE as TASK
+from tests.unit.train.test_train import FAKE as ALGORITHM
 from ui import layout
 from ui.evaluate import tab as evaluate
 from ui.handlers import Wiring

@@ -14,7 +14,7 @@ from pipeline.command.main import main
 from pipeline.dataset.layout import layouts
 from pipeline.dataset.reading import LayoutUnknown, load_file
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ROWS = [
     {"question": "1 + 1?", "answer_a": "3", "answer_b": "2", "winner": "B"},
     {"question": "2 + 2?", "answer_a": "4", "answer_b": "5", "winner": "a"},

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.base import words
 
-PIPELINE = Path(__file__).resolve().parents[2] / "pipeline"
+PIPELINE = Path(__file__).resolve().parents[3] / "pipeline"
 PARTS = ("", ".why", ".next")
 
 # What is called the same in all languages: products, formats, methods, and words that stand in data, code or on the Hub.

@@ -19,7 +19,7 @@ from pipeline.dataset.summary import summarise
 from pipeline.dataset.tables import TableRows
 from pipeline.hub.datasets import choose
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 Row = dict[str, Any]
 ROWS: list[Row] = [
     {"source": "a", "prompt": "Say hello.", "chosen": "Hello!", "rejected": "No."},

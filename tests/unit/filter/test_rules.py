@@ -11,7 +11,7 @@ from pipeline.filter.project import recipe_of
 from pipeline.filter.recipe import Recipe
 from pipeline.filter.rule import label, rules
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_the_rules_of_this_program_make_the_recipe_in_their_order() -> None:
