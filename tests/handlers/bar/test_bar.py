@@ -1,0 +1,24 @@
+"""The bar tells each visitor of what is theirs."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.base.errors import StudioError
+from pipeline.studio import Studio
+from pipeline.visit import Visit
+from ui.bar import account, spend, status
+
+
+def test_runs_account_and_bill_are_shown_to_whom_they_belong(studio: Studio) -> None:
+    ada, bob = (Visit(studio, name, may=frozenset()) for name in ("ada", "bob"))
+    ada.ledger.add("train", "", "Hers", {})
+    assert "Hers" in status.inside(ada) and "Hers" not in status.inside(bob)
+    assert "spend-item" in status.inside(Visit(studio)) and "spend-item" not in status.inside(bob)
+
+
+@pytest.mark.parametrize("handler", [account.taken, account.signed_out, account.asked_again, spend.asked, spend.ended])
+def test_the_studios_account_is_touched_by_its_owner_alone(studio: Studio, handler: object) -> None:
+    with pytest.raises(StudioError):
+        handler(Visit(studio, "bob", may=frozenset()), {"account.token": "hf_his"})  # type: ignore[operator]
+    assert studio.sign_in.status.state == "none"
