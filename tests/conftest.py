@@ -40,6 +40,7 @@ atexit.register(shutil.rmtree, HF_HOME, ignore_errors=True)
 LONGEST = (
     "browser/test_hub_journey.py",
     "browser/test_journey.py",
+    "browser/test_chinese.py",
     "integration/hub/test_evaluate_job.py",
     "integration/hub/test_job_run.py",
     "integration/hub/test_train_job.py",

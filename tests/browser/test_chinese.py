@@ -1,0 +1,221 @@
+"""The whole journey in Chinese: at every state, nothing that the page says is English.
+
+What is not ours stays as it is: dataset text, names, paths, addresses, commands, and the words of the trade below.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from pipeline.base.home import open_home
+from pipeline.runs.ledger import Ledger
+from tests import projects
+from tests.browser import steps
+from tests.browser.conftest import ROOT, App
+from tests.doubles import recorded
+from tests.projects import evaluated, trained
+from tests.tiny_model import make_tiny_model
+
+SPEED = 4.0  # times the engines' pace: a running training can be looked at
+# Shows data, code, or what a program printed.
+NOT_OURS = (
+    "#dataset-table [role=gridcell], #dataset-bad-rows, .pair-chat .bubble-wrap, .pair-head span, pre, code, .cm-editor, .log, "
+    "#export-card-text, #answer-run textarea"
+)
+TRADE = (
+    *("Align Studio", "Hugging Face", "Hub", "Argilla", "AutoTrain", "lighteval", "TruthfulQA", "LoRA", "ORPO", "DPO"),
+    *("UltraFeedback", "ShareGPT", "HH-RLHF", "Parquet", "JSON Lines", "JSONL", "JSON", "CSV", "Markdown", "Python"),
+    *("token", "tokens", "mc1", "mc2", "nats", "GiB", "MiB", "GB", "MB", "kB", "bf16", "fp16", "int4", "int8", "CPU"),
+    *("Job", "Space", "GPU", "Gradio", "chosen", "rejected", "prompt", "train", "test", "API", "URL", "ID", "OAuth"),
+)
+THEIRS = ("Click to upload or drop files",)  # Gradio 6.31's own label, in no other language
+WORD = r"[A-Za-z][A-Za-z’']*"
+OF_THE_TRADE = re.compile(r"\b(?:" + "|".join(map(re.escape, (*THEIRS, *TRADE))) + r")\b")
+SENTENCE = re.compile(rf"{WORD}(?:[ ,;:]+{WORD}){{2,}}")
+VISIBLE = """hidden => {
+  const style = document.createElement("style");
+  style.textContent = `${hidden} { display: none !important; }`;
+  document.head.append(style);
+  const fields = [...document.querySelectorAll("input, textarea")].filter(each => each.offsetParent !== null);
+  const said = fields.filter(each => !each.matches(hidden)).map(each => each.placeholder);
+  const labels = [...document.querySelectorAll("[aria-label], [title]")].filter(each => each.offsetParent && !each.closest(hidden));  // no part of a plot
+  const names = labels.flatMap(each => [each.getAttribute("aria-label"), each.getAttribute("title")]);
+  const text = document.body.innerText;
+  style.remove();
+  return [text, ...said, ...names.filter(Boolean).map(each => `[${each}]`)].join("\\n");
+}"""
+
+
+def words_of(language: str) -> dict[str, str]:
+    """Return the catalogue of a language."""
+    files = (ROOT / "ui" / "locale" / language).glob("*.json")
+    return {code: text for file in files for code, text in json.loads(file.read_text("utf-8")).items()}
+
+
+def phrases() -> set[str]:
+    """Return our English texts and their parts between values, of two words or more, that Chinese says otherwise."""
+    english, chinese = words_of("en"), words_of("zh")
+    parts = {
+        part.strip(" .,:;()“”\n")
+        for code, text in english.items()
+        for part in re.split(r"\{[^{}]*\}", text)
+        if part.strip() not in chinese[code]
+    }
+    parts = {part for part in parts if re.search(rf"{WORD} {WORD}", part) and not re.search(r"[/=<`_]", part)}
+    return {part for part in parts if re.search(WORD, OF_THE_TRADE.sub("", part))}
+
+
+def english(text: str) -> list[str]:
+    """Return what is English in a page's text and should not be."""
+    text = re.sub(r"\S*[/\\=@_.~]\S*|--\S+|\w+-[\w-]+", "·", text)  # paths, addresses, settings, names
+    ours = {each for each in phrases() if re.search(rf"\b{re.escape(each)}\b", text)}
+    return sorted(ours | {match[0] for match in SENTENCE.finditer(OF_THE_TRADE.sub("·", text))})
+
+
+def test_what_is_english_is_found() -> None:
+    assert english("导出 18 pairs were kept here 次") == ["pairs were kept here"]
+    assert english(f"项目 {words_of('en')['status.argilla.starting']} · AutoTrain, LoRA") == ["Argilla is starting"]
+    assert english("/tmp/a/b c d · lighteval accelerate · Hugging Face Hub · 批大小 8 × 2 tokens") == []
+
+
+class Reader:
+    """Somebody who reads the page's whole text in Chinese at each state and remembers what is English."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.found: dict[str, list[str]] = {}
+
+    def read(self, state: str) -> None:
+        """Unfold everything and read."""
+        folds = self.page.locator("button.label-wrap:visible:not(.open)")
+        while folds.count():
+            folds.first.click()
+        self.page.wait_for_timeout(steps.SETTLE_MS)
+        text = self.page.evaluate(VISIBLE, NOT_OURS)
+        assert re.search("[一-鿿]", text), f"{state}: no Chinese at all"
+        if found := english(text):
+            self.found[state] = found
+
+    def tab(self, name: str, state: str) -> Locator:
+        """Go to a tab by its id and read it."""
+        self.page.locator(f"#tab-{name}-button").click()
+        self.page.wait_for_timeout(2 * steps.SETTLE_MS)
+        self.read(state)
+        return self.page.locator(f"#{name}-start")
+
+
+@pytest.fixture
+def reader(browser: Browser) -> Iterator[Reader]:
+    """A Chinese browser of a window's usual size."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="zh-CN")
+    yield Reader(steps.patient(context.new_page()))
+    context.close()
+
+
+def test_the_journey_ends_without_an_english_sentence(
+    reader: Reader, app_server: Callable[..., App], shared_argilla: dict[str, str], tmp_path: Path
+) -> None:
+    app, page = app_server(environment=shared_argilla | recorded.environment(SPEED)), reader.page
+    page.goto(app.url)
+    expect(page.locator("#status-items")).to_contain_text("Argilla")
+    for name in ("dataset", "filter", "export", "train", "evaluate"):
+        reader.tab(name, f"{name}, empty")
+    load_and_review(reader)
+    filter_and_export(reader)
+    reader.tab("evaluate", "evaluate, blocked: no model")
+    train(reader, make_tiny_model(tmp_path / "tiny"))
+    assert reader.found == {}
+
+
+def load_and_review(reader: Reader) -> None:
+    """Fail to load, load the sample, import it."""
+    page = reader.page
+    page.locator("#tab-dataset-button").click()
+    page.locator("#dataset-kind input[value=path]").check()
+    page.locator("#dataset-path").get_by_role("textbox").fill("/nowhere/pairs.jsonl")
+    page.locator("#dataset-load").click()
+    expect(page.locator("#tab-dataset")).to_contain_text("没有这个文件")
+    reader.read("dataset, a file that is not there")
+    for kind in ("hub", "upload", "sample"):
+        page.locator(f"#dataset-kind input[value={kind}]").check()
+        reader.read(f"dataset, source {kind}")
+    page.locator("#dataset-load").click()
+    expect(page.locator("#dataset-import")).to_be_enabled()
+    reader.read("dataset, sample loaded, review planned")
+    page.locator("#dataset-import").click()
+    expect(page.locator("#import-card .state")).to_be_visible()
+    reader.read("import running")
+    expect(page.locator("#review-card")).to_be_visible()
+    reader.read("review section")
+
+
+def filter_and_export(reader: Reader) -> None:
+    """Ask for long answers, look at what is removed, export the rest."""
+    page = reader.page
+    reader.tab("filter", "filter")
+    steps.set_number(page, "filter-min-chosen-tokens", 20)
+    expect(page.locator("#filter-rules")).to_contain_text("20")
+    page.locator("#filter-rules [data-testid=cell-0-0]").click()
+    expect(page.locator("#filter-removed-title")).to_be_visible()
+    reader.read("filter with a rule")
+    page.locator("#filter-save").click()
+    start = reader.tab("export", "export, planned")
+    start.click()
+    expect(page.locator("#export-result")).to_be_visible()
+    reader.read("export written")
+
+
+def train(reader: Reader, base: Path) -> None:
+    """Without a model, with one, while it runs, when it has ended."""
+    page = reader.page
+    start = reader.tab("train", "train, blocked: no base model")
+    steps.choose(page, "train-base-model", str(base))
+    expect(start).to_be_enabled()
+    reader.read("train, ready")
+    start.click()
+    steps.until(lambda: steps.points(page), "the curve's first points")
+    reader.read("train, running")
+    expect(page.locator("#train-result")).to_be_visible()
+    reader.read("train, finished")
+
+
+def test_scores_account_and_a_toast_are_chinese(
+    reader: Reader, app_server: Callable[..., App], shared_argilla: dict[str, str], tmp_path: Path
+) -> None:
+    app, page = app_server(environment=shared_argilla), reader.page
+    home = open_home(app.home.resolve())
+    project, ledger = projects.make_project(home, "scored", tmp_path, pairs=64), Ledger(home)
+    model = trained(ledger, project).result
+    assert model is not None
+    evaluated(ledger, project, model["model_path"])
+    page.goto(f"{app.url}/?run=train-20260101-000000-none")
+    expect(page.locator(".toast-body")).to_be_visible()
+    reader.read("a toast")
+    reader.tab("evaluate", "evaluate, finished")
+    expect(page.locator("#evaluate-table tbody tr").first).to_be_visible()
+    reader.read("evaluate, scores")
+    page.locator("#status-account").click()
+    expect(page.locator("#account-token")).to_be_visible()
+    reader.read("account panel")
+    assert reader.found == {}
+
+
+def test_a_failed_training_says_so_in_chinese(
+    reader: Reader, app_server: Callable[..., App], shared_argilla: dict[str, str], tmp_path: Path
+) -> None:
+    environment = shared_argilla | recorded.environment(0) | {recorded.FAIL: "step"}
+    app, page = app_server(environment=environment), reader.page
+    project = projects.make_project(open_home(app.home.resolve()), "failing", tmp_path, pairs=64)
+    page.goto(f"{app.url}/?project={project.name}")
+    start = reader.tab("train", "train, ready")
+    expect(start).to_be_enabled()
+    start.click()
+    expect(page.locator("#train-card .state")).to_have_text("失败")
+    reader.read("train, failed")
+    assert reader.found == {}
