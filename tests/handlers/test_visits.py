@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pipeline.base.errors import StudioError
 from pipeline.base.project import Project
 from pipeline.base.settings import Settings
+from pipeline.review.host import ArgillaHost
 from pipeline.runs import launch
 from pipeline.runs.kinds import kinds
 from pipeline.studio import Studio
@@ -72,11 +73,12 @@ def settle(studio: Studio, who: str, folder: Path) -> Person:
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Person, Person]]:
-    """Two visitors of one studio; supervisors are not started."""
+    """Two visitors of one studio; neither supervisors nor Argilla are started."""
     folder = tmp_path_factory.mktemp("people")
     studio = Studio(Settings(home=folder / "home"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "start_detached", lambda command, **more: None)
+        patch.setattr(ArgillaHost, "start", lambda host: None)  # it would build and start a server
         patch.setattr(models, "PAUSE_S", 0.0)
         patch.setattr(gr, "Warning", lambda *words, **more: None)
         patch.setattr(gr, "Info", lambda *words, **more: None)
