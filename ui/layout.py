@@ -52,9 +52,11 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
         above = wiring.within(bar=bar, spend=spending, account=signed_in)
         for part in (status_bar, account, spend):
             part.wire(above)
+        owns = {name: dataclasses.replace(page, project=gr.State(""), account=gr.State("")) for name in STEPS}
         for name in STEPS:
             with items[name]:
-                _furnish(name, wiring, page)
+                _furnish(name, wiring, page if name == FIRST else owns[name])
+        _pass_on(wiring, page, [owns[name] for name in STEPS if name != FIRST])
         above.on(demo.load, arrived, (), ["page.project", "page.tabs", "bar.items", "bar.project"])
     demo.queue(default_concurrency_limit=8)
     # Gradio 6.31 looks for events a thousand times a second, which alone takes 4 % of a core; twenty times, as on
@@ -63,9 +65,21 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
     return demo
 
 
+def _pass_on(wiring: Wiring, page: Page, owns: list[Page]) -> None:
+    """Tell each tab that is built later of another project and account by States of its own.
+
+    What is built later takes the events of a component from whoever listened to them before (Gradio 6.31): no two
+    parts may listen to the same State.
+    """
+    for what in ("project", "account"):
+        copies = {f"{what}{number}": getattr(own, what) for number, own in enumerate(owns)}
+        passing = wiring.within(own=copies)
+        passing.on(getattr(page, what).change, PASSED[what], f"page.{what}", "own.*")
+
+
 def _furnish(name: str, wiring: Wiring, page: Page) -> None:
     """Build the inside of a tab, at once or when it is opened."""
-    step = STEPS[name]
+    step, wiring = STEPS[name], wiring.within(page=page)
 
     def inside(wiring: Wiring, page: Page) -> None:
         step.wire(step.build(), wiring, page)
@@ -81,6 +95,19 @@ def _furnish(name: str, wiring: Wiring, page: Page) -> None:
 def opened(visit: Visit, given: Given) -> Update:
     """Let a tab be built."""
     return {"wanted": True}
+
+
+def project_passed(visit: Visit, given: Given) -> Update:
+    """Tell the tabs which project is shown."""
+    return {f"own.project{number}": given["page.project"] for number in range(len(STEPS) - 1)}
+
+
+def account_passed(visit: Visit, given: Given) -> Update:
+    """Tell the tabs who is signed in."""
+    return {f"own.account{number}": given["page.account"] for number in range(len(STEPS) - 1)}
+
+
+PASSED = {"project": project_passed, "account": account_passed}
 
 
 def arrived(visit: Visit, given: Given) -> Update:

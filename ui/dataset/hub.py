@@ -23,8 +23,11 @@ PICKERS = ("about", "config", "split", "revision", "described")  # what describi
 _COLUMNS = 12  # columns of a dataset named one by one
 # Asked when typing has paused, with what stands there by then: one search for a word, not one for every letter.
 _PAUSED = """async (...values) => {
-  await new Promise(done => setTimeout(done, 350));
   const box = document.querySelector('#dataset-hub-id textarea, #dataset-hub-id input');
+  for (let before = null; box && box.value !== before;) {
+    before = box.value;
+    await new Promise(done => setTimeout(done, 350));
+  }
   return [box ? box.value : values[0], ...values.slice(1)];
 }"""
 
