@@ -130,6 +130,7 @@ def test_the_journey_ends_without_an_english_sentence(
     filter_and_export(reader)
     reader.tab("evaluate", "evaluate, blocked: no model")
     train(reader, make_tiny_model(tmp_path / "tiny"))
+    evaluate(reader)
     assert reader.found == {}
 
 
@@ -183,6 +184,25 @@ def train(reader: Reader, base: Path) -> None:
     reader.read("train, running")
     expect(page.locator("#train-result")).to_be_visible()
     reader.read("train, finished")
+
+
+def evaluate(reader: Reader) -> None:
+    """Score both models and ask them something: before, while it runs, and when it has ended."""
+    page = reader.page
+    page.locator("#train-evaluate").click()
+    page.locator("#evaluate-source input[value=bundled]").check()
+    expect(page.locator("#evaluate-start")).to_be_enabled()
+    reader.read("evaluate, ready")
+    page.locator("#evaluate-start").click()
+    expect(page.locator("#evaluate-card .state")).to_have_text("运行中")
+    reader.read("evaluate, running")
+    expect(page.locator("#evaluate-table tbody tr").first).to_be_visible()
+    expect(page.locator("#evaluate-card .state")).to_have_text("已完成")
+    page.locator("#answer-prompt textarea").fill("河水为什么冷？")
+    page.locator("#answer-ask").click()
+    reader.read("evaluate, scores and a question")
+    expect(page.locator("#answer-card .state")).to_have_text("已完成")
+    reader.read("evaluate, answers")
 
 
 def test_scores_account_and_a_toast_are_chinese(
