@@ -141,7 +141,7 @@ def _line(seen: View) -> str:
     elif run.active:
         parts.append(str(folded.message))
     if run.active and folded.progress:
-        parts.append(f"{folded.progress.done:,}/{folded.progress.total:,}")
+        parts.append(folded.progress.amount)
         if folded.progress.left is not None:
             parts.append(words.say("run.left", time=f"{folded.progress.left:.0f} s"))
     loss = folded.metrics[-1].get("loss") if folded.metrics else None
