@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from pipeline.base.errors import StudioError, Wrong
 from pipeline.base.message import Message, message
+from pipeline.base.options import choices
 from pipeline.carriers import bundle
 from pipeline.hardware import flavors
 from pipeline.hardware.flavors import Flavor, Listing, Misfit, Need
@@ -30,7 +31,7 @@ class JobOptions(BaseModel, extra="forbid", validate_assignment=True):
     where: str = Field(
         LOCAL,
         description="local: this machine; job: a Hugging Face Job, rented by the minute.",
-        json_schema_extra={"choices": [LOCAL, "job"]},
+        json_schema_extra=choices(lambda: sorted(carriers(), key=lambda name: name != LOCAL)),
     )
     flavor: str = Field(
         flavors.DEFAULT, pattern=r"^[a-z0-9][a-z0-9.-]{0,39}$", description="Hardware of the Job, as the Hub names it."
