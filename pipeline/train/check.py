@@ -20,7 +20,7 @@ from pipeline.hardware.remote import Estimate, JobOptions
 from pipeline.hub import look
 from pipeline.models import reference, tokens
 from pipeline.models.shape import ModelShape
-from pipeline.models.tokens import PairCounts
+from pipeline.models.tokens import PairCounts, unit_of
 from pipeline.runs import events
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.runs.spec import spec_of
@@ -344,7 +344,7 @@ def _precision_problem(params: TrainParams, machine: Hardware) -> Message | None
 
 def _cut_warnings(numbers: TrainNumbers, params: TrainParams) -> list[Message]:
     """Say what is cut, in the unit that was counted."""
-    unit = message("training.unit.tokens" if numbers.unit == "tokens" else "training.unit.words")
+    unit = unit_of(numbers.unit)
     cut = {
         "max_prompt_length": ("training.prompts_cut", numbers.prompts_cut),
         "max_completion_length": ("training.completions_cut", numbers.completions_cut),

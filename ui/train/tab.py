@@ -187,6 +187,9 @@ def checked(visit: Visit, given: Given) -> Update:
         return {**idle, "check": wrong_values(error, "train")}
     except StudioError as error:
         return {**idle, "check": notices([error.message], bad=True)}
+    refusal = None if where.remote else visit.refusal(COMPUTE)
+    if refusal is not None:
+        return {**idle, "check": notices([refusal], bad=True)}
     found = check.preflight(visit.ledger, project, options, params, where=where)
     latest = visit.ledger.latest(project.name, "train")
     queued = latest is not None and latest.active and not where.remote
