@@ -157,7 +157,7 @@ def preflight(
         estimate = Estimate(seconds, "former") if seconds else None
         numbers, found = _on_job(project, options, params, numbers, where, shape, counts, estimate)
         blockers, warnings = [*blockers, *found.blockers], [*warnings, *found.warnings]
-    else:
+    elif where.here:
         blockers.append(_precision_problem(params, machine))
         warnings += [_memory_warning(numbers, machine), _disk_warning(project, shape)]
     return Preflight(numbers, [notice for notice in blockers if notice], [notice for notice in warnings if notice])

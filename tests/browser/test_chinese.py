@@ -51,7 +51,8 @@ TRADE = (
         "OAuth",
     ),
 )
-THEIRS = ("Click to upload or drop files",)  # Gradio 6.31's own label, in no other language
+# Gradio 6.31's own label, and a line of uv's, in no other language.
+THEIRS = ("Click to upload or drop files", "Creating virtual environment at")
 WORD = r"[A-Za-z][A-Za-z’']*"
 OF_THE_TRADE = re.compile(r"\b(?:" + "|".join(map(re.escape, (*THEIRS, *TRADE))) + r")\b")
 SENTENCE = re.compile(rf"{WORD}(?:[ ,;:]+{WORD}){{2,}}")

@@ -9,18 +9,27 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from pydantic import ValidationError
 
 from pipeline.base import members, words
 from pipeline.base.home import open_home
 from pipeline.base.options import readable
+from pipeline.base.settings import Settings
 from pipeline.command import main
 from pipeline.hardware.remote import JobOptions
 from pipeline.runs import events, kinds, launch, places
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.runs.view import look
+from pipeline.studio import Studio
+from pipeline.visit import Visit
+from tests.handlers.conftest import Built
 from tests.projects import make_project
+from ui import layout
+from ui.handlers import Wiring
+from ui.parts import hardware, more_runs, run_view
+from ui.train import history
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -100,9 +109,6 @@ def test_a_carrier_of_one_file_is_offered_where_places_are_chosen(ledger: Ledger
 
 
 def test_it_is_a_choice_of_the_page_and_of_the_command_line(ledger: Ledger) -> None:
-    import gradio as gr
-
-    from ui.parts import hardware
 
     with gr.Blocks():
         picker = hardware.build("train")
@@ -129,6 +135,8 @@ def test_a_training_from_the_command_line_is_carried_by_it(
     assert (said["place"], said["state"], said["result"]) == ("shelf", "succeeded", {"shelved": "Train whole"})
     run = ledger.get(said["id"])
     assert [event["event"] for event in events.read(run.events).events] == ["progress", "done"]
+    past = history.draw(Visit(Studio(Settings(home=ledger.home.path))), project)
+    assert "The shelf" in str(past)
     assert not (project.models / "whole").exists()  # nothing of this machine has trained
     broken = command_line("train", project.name, "--where", "shelf", "--project-name", "broken")
     assert (broken.returncode, "The shelf broke." in broken.stdout) == (1, True), broken.stderr
@@ -150,13 +158,6 @@ def test_a_kind_is_started_followed_and_listed_on_the_command_line(
 
 
 def test_a_kind_is_shown_on_the_tab_that_it_names(ledger: Ledger, tmp_path: Path) -> None:
-    from pipeline.base.settings import Settings
-    from pipeline.studio import Studio
-    from pipeline.visit import Visit
-    from tests.handlers.conftest import Built
-    from ui import layout
-    from ui.handlers import Wiring
-    from ui.parts import more_runs, run_view
 
     project = make_project(ledger.home, "rivers", tmp_path)
     studio = Studio(Settings(home=ledger.home.path))
