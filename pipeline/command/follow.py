@@ -146,5 +146,5 @@ def _line(seen: View) -> str:
             parts.append(words.say("run.left", time=f"{folded.progress.left:.0f} s"))
     loss = folded.metrics[-1].get("loss") if folded.metrics else None
     if run.active and isinstance(loss, int | float):
-        parts.append(f"loss {loss:.4g}")
+        parts.append(f"{words.say('train.curve.loss')} {loss:.4g}")
     return " · ".join("".join(sign if sign.isprintable() else " " for sign in part) for part in parts if part)
