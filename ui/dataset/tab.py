@@ -99,7 +99,7 @@ def wire(tab: DatasetTab, wiring: Wiring, page: Page) -> None:
     run_view.wire(tab.form.view, wiring)
     hub_dataset.wire(tab.form.hub, tab.form.kind, wiring)
     of_tab.on(page.project.change, draw, "page.project", ["empty", "form.fold", "form.load", "form.problem"])
-    _furnish(of_tab, page)
+    _furnish(wiring, page)
 
 
 def _furnish(wiring: Wiring, page: Page) -> None:
