@@ -51,8 +51,8 @@ TRADE = (
         "OAuth",
     ),
 )
-# Gradio 6.31's own label, and a line of uv's, in no other language.
-THEIRS = ("Click to upload or drop files", "Creating virtual environment at")
+# Gradio 6.31's own label, and what uv prints while a Job builds its environment, in no other language.
+THEIRS = ("Click to upload or drop files", "Creating virtual environment at", "environment at: environment")
 WORD = r"[A-Za-z][A-Za-z’']*"
 OF_THE_TRADE = re.compile(r"\b(?:" + "|".join(map(re.escape, (*THEIRS, *TRADE))) + r")\b")
 SENTENCE = re.compile(rf"{WORD}(?:[ ,;:]+{WORD}){{2,}}")

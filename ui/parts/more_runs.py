@@ -1,14 +1,12 @@
-"""Runs of kinds that no part of a tab shows by itself: those that extensions add."""
+"""Runs of the kinds that extensions add: no part of a tab shows them by itself."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
-from pipeline.runs.kinds import kinds
+from pipeline.runs.kinds import added
 from pipeline.visit import Visit
 from ui.handlers import Given, Update, Wiring, prefixed, under
 from ui.page import Page
@@ -30,25 +28,10 @@ class MoreRuns:
     runs: dict[str, gr.State]
 
 
-def build(step: str, tab: Any) -> MoreRuns:
-    """Lay out a view of the latest run of each kind that a tab has no view of.
-
-    Args:
-        step: The tab's step.
-        tab: Its components, views among them.
-    """
-    there = _shown(tab)
-    views = {name: run_view.build(name) for name, kind in kinds().items() if kind.tab == step and name not in there}
+def build(step: str) -> MoreRuns:
+    """Lay out a view of the latest run of each such kind that names a step's tab."""
+    views = {name: run_view.build(name) for name, kind in added().items() if kind.tab == step}
     return MoreRuns(views, {name: view.run for name, view in views.items()})
-
-
-def _shown(part: Any) -> set[str]:
-    """Return the kinds that the views in a dataclass of components show."""
-    if isinstance(part, RunView):
-        return {part.kind}
-    if not dataclasses.is_dataclass(part):
-        return set()
-    return set[str]().union(*(_shown(getattr(part, each.name)) for each in dataclasses.fields(part)))
 
 
 def wire(more: MoreRuns, wiring: Wiring, page: Page, step: str) -> None:
