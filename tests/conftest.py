@@ -40,6 +40,8 @@ atexit.register(shutil.rmtree, HF_HOME, ignore_errors=True)
 LONGEST = (
     "browser/test_hub_journey.py",
     "browser/test_journey.py",
+    "browser/test_survival.py",
+    "integration/test_command_line.py",
     "browser/test_chinese.py",
     "integration/hub/test_evaluate_job.py",
     "integration/hub/test_job_run.py",
@@ -49,13 +51,18 @@ LONGEST = (
     "integration/autotrain/test_worker.py",
     "integration/autotrain/test_errors.py",
     "integration/test_recorded.py",
-    "integration/test_command_line.py",
+    "browser/test_lost_disk.py",
     "integration/test_full_disk.py",
     "integration/argilla/test_service.py",
     "integration/hub/test_publish.py",
     "browser/",
     "integration/",
 )
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One process more than cores where real processes are waited for half of the time, one per core for unit tests."""
+    return (os.cpu_count() or 1) + 1 if config.option.numprocesses == "auto" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,7 +15,6 @@ from tests.browser.test_publish import sign_in
 from tests.browser.test_train_job import make_it_quick, name_it, open_train, published_project
 from tests.doubles.hub import HubDouble
 
-pytestmark = pytest.mark.serial
 
 USER = "lotta"
 LIVE_MS = 240_000  # the Job builds its engine, then trains, on a machine that others use too
