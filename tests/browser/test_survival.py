@@ -25,7 +25,6 @@ from tests.browser.conftest import App
 from tests.projects import make_project
 from tests.tiny_model import make_tiny_model
 
-
 MANY = 3000  # pairs: an import of ten seconds and more
 SOME = 2000
 READ = 1000  # records that Argilla's API returns at once
