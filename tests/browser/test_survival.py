@@ -156,7 +156,7 @@ def test_trainings_go_on_and_the_queue_moves_while_the_app_is_dead(
 ) -> None:
     steps.watch(studio, project)
     one_step = {"gradient_accumulation": 1, "logging_steps": 1}
-    steps.fill_training(studio, base, batch_size=8, epochs=3, **one_step)
+    steps.fill_training(studio, base, batch_size=8, epochs=2, **one_step)
     steps.start_training(studio, "first")
     first = steps.latest(app, "train", project)
     steps.fill_training(studio, base, batch_size=32, epochs=1, **one_step)
