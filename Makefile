@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 # Each process has an app, an Argilla and a browser of its own; how many, and which files begin: tests/conftest.py.
 SIDE_BY_SIDE := --maxprocesses 5 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-full check unit engines bench picture lock clean
+.PHONY: run test test-full check unit coverage engines bench picture lock clean
 
 run: $(VENV)/.app
 	$(BIN)/python app.py $(ARGS)
@@ -29,6 +29,16 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/mypy app.py
 	$(BIN)/lint-imports
+
+# Without a browser: most of what ui/ does is said by handlers, which are functions.
+coverage: $(VENV)/.dev
+	$(BIN)/python -m tests.prepare
+	rm -rf .coverage
+	-$(BIN)/python -m coverage run -m pytest -m "not matrix" --numprocesses auto $(SIDE_BY_SIDE) \
+		tests/unit tests/handlers tests/integration
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --include "pipeline/*" | tail -1
+	$(BIN)/python -m coverage report --include "ui/*" | tail -1
 
 engines: $(VENV)/.app
 	$(BIN)/python -m pipeline.base.install
