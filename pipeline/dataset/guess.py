@@ -36,9 +36,11 @@ def guess(rows: Rows) -> Mapping | None:
     if not chosen or not rejected or chosen == rejected:
         return None
     sides = look.context.model_copy(update={"chosen": chosen, "rejected": rejected, "layout": "columns"})
-    if look.kind(chosen) in ("conversation", "transcript"):
+    if all(look.kind(side) in ("conversation", "transcript") for side in (chosen, rejected)):
         return sides
-    prompt = look.prompt if look.prompt and _asks(look, look.prompt, chosen, rejected) else _asking(look, chosen, rejected)
+    prompt = (
+        look.prompt if look.prompt and _asks(look, look.prompt, chosen, rejected) else _asking(look, chosen, rejected)
+    )
     if prompt and prompt == look.prompt:
         return look.with_prompt(sides)
     return sides.model_copy(update={"prompt": prompt})

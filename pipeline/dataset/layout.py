@@ -17,7 +17,16 @@ from pipeline.base.message import message
 from pipeline.dataset import names, transcript
 from pipeline.dataset.prompts import exchanges, joined, with_system
 from pipeline.dataset.rows import Row, Rows
-from pipeline.dataset.turns import Parts, Unusable, check_answer, from_text, is_sharegpt, looks_like_turns, split, turns_of
+from pipeline.dataset.turns import (
+    Parts,
+    Unusable,
+    check_answer,
+    from_text,
+    is_sharegpt,
+    looks_like_turns,
+    split,
+    turns_of,
+)
 from pipeline.dataset.values import blank
 
 BY_HAND = "columns"  # name of the layout of columns that a person chose
@@ -123,9 +132,7 @@ class Look:
         """The columns that every layout has in common: system, source, history and context."""
         system = next(iter(self.readable(names.SYSTEM)), "")
         before = (*self._first_of(names.HISTORY), *self._first_of(names.CONTEXT))
-        return Mapping(
-            chosen="?", rejected="?", system=system, before=before, source=self.column(names.SOURCE)
-        )
+        return Mapping(chosen="?", rejected="?", system=system, before=before, source=self.column(names.SOURCE))
 
     def _first_of(self, wanted: Iterable[str]) -> tuple[str, ...]:
         there = [self._by_name[name] for name in wanted if name in self._by_name]
@@ -194,8 +201,9 @@ def pair_from(row: Row, mapping: Mapping, better: Any, worse: Any) -> Parts:
         Unusable: They cannot be told.
     """
     bare = not mapping.prompt
-    chosen = turns_of(better, "assistant", "chosen", bare)
-    rejected = turns_of(worse, "assistant", "rejected", bare)
+    transcripts = bare or transcript.begin_alike(better, worse)
+    chosen = turns_of(better, "assistant", "chosen", transcripts)
+    rejected = turns_of(worse, "assistant", "rejected", transcripts)
     check_answer(chosen, "chosen")
     check_answer(rejected, "rejected")
     if chosen[0].role != "assistant" and rejected[0].role != "assistant":  # both are whole conversations

@@ -36,7 +36,19 @@ SOURCE = ("source",)
 # Words in the name of a column whose text is about answers, not asked of them: labels, judges, models, places.
 ABOUT = frozenset(
     ("id", "ids", "uid", "uuid", "guid", "idx", "index", "key", "hash", "sha", "url", "uri", "link", "path", "file")
-    + ("label", "labels", "labelling", "labeling", "judge", "judgement", "judgment", "rating", "ratings", "rate", "eval")
+    + (
+        "label",
+        "labels",
+        "labelling",
+        "labeling",
+        "judge",
+        "judgement",
+        "judgment",
+        "rating",
+        "ratings",
+        "rate",
+        "eval",
+    )
     + ("evaluation", "evaluator", "critique", "feedback", "rationale", "rubric", "reward", "score", "scores", "verdict")
     + ("grading", "grader", "annotation", "annotator", "model", "models", "generation", "generations", "template")
     + ("category", "type", "lang", "language", "date", "time", "timestamp", "created", "split", "source", "tag", "tags")

@@ -12,7 +12,16 @@ from typing import Any
 _LOOKS = re.compile(r"\s*(?:array\()?[\[{(]")
 # What numpy writes that Python does not read as it was: elements without commas between them.
 _SIDE_BY_SIDE = re.compile(r"['\"}\])]\s+['\"{\[(a]")
-_NAMES = {"None": None, "True": True, "False": False, "nan": None, "NaN": None, "null": None, "true": True, "false": False}
+_NAMES = {
+    "None": None,
+    "True": True,
+    "False": False,
+    "nan": None,
+    "NaN": None,
+    "null": None,
+    "true": True,
+    "false": False,
+}
 _LAYOUT_OF_SOURCE = (tokenize.NEWLINE, tokenize.NL, tokenize.ENDMARKER, tokenize.INDENT, tokenize.DEDENT)
 
 

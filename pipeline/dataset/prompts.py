@@ -99,9 +99,9 @@ def _said_elsewhere(at: int, pieces: list[Messages]) -> bool:
         spoken = [turn.content.strip() for turn in turns]
         if all(word in spoken for word in words) and (len(words) < len(spoken) or other > at):
             return True
-        if len(words) == 1 and len(words[0]) >= _REPEATS_FROM and any(words[0] in said for said in spoken):
-            if spoken != words or other > at:
-                return True
+        a_part = len(words) == 1 and len(words[0]) >= _REPEATS_FROM and any(words[0] in said for said in spoken)
+        if a_part and (spoken != words or other > at):
+            return True
     return False
 
 

@@ -12,6 +12,7 @@ from pipeline.base.message import Message, message, verbatim
 
 Row = dict[str, Any]
 
+
 @dataclass(frozen=True)
 class BadRow:
     """A row that cannot be a pair.

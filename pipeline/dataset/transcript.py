@@ -22,6 +22,13 @@ def is_one(text: str) -> bool:
     return begins(text) and bool(_ASSISTANT_LINE.search(text))
 
 
+def begin_alike(one: object, other: object) -> bool:
+    """Return whether two values are transcripts of one conversation: their first turns are the same."""
+    if not isinstance(one, str) or not isinstance(other, str) or not is_one(one) or not is_one(other):
+        return False
+    return read(one)[:1] == read(other)[:1]
+
+
 def asks(text: str) -> bool:
     """Return whether a text is a transcript up to the point where the assistant is to speak."""
     if not is_one(text):

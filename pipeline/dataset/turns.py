@@ -134,9 +134,8 @@ def turns_of(value: Any, role: str, name: str, transcripts: bool) -> Messages:
     if isinstance(value, str):
         value = from_text(value, name)
     if isinstance(value, str):
-        if (transcripts or name == "prompt") and transcript.begins(value):
-            if transcripts or transcript.asks(value):
-                return _transcript(value, name)
+        if transcript.begins(value) and (transcripts or name == "prompt" and transcript.asks(value)):
+            return _transcript(value, name)
         return (Message(role, value),)
     if value is None or value == [] or value == {} or value != value:  # NaN is not equal to itself
         raise Unusable("row.empty", part=part_of(name))

@@ -43,7 +43,7 @@ def read_arrow(path: Path, stream: bool) -> Rows:
         StudioError: It is damaged, or two columns have one name.
     """
     try:
-        with pa.OSFile(str(path)) as source:
+        with pa.OSFile(str(path), "rb") as source:
             if stream:
                 reader = pa.ipc.open_stream(source)
                 columns = _columns(path, reader.schema.names)

@@ -44,7 +44,9 @@ def read(text: Text) -> Rows:
     rows: list[Row] = [dict(zip(columns, row, strict=True)) for row in cells]
     notes: list[Message] = [*text.notes]
     if separator not in ",\t;":
-        notes.append(message("load.note.separator", separator=separator if separator.isprintable() else repr(separator)))
+        notes.append(
+            message("load.note.separator", separator=separator if separator.isprintable() else repr(separator))
+        )
     return Rows(columns, rows, numbers, bad, "TSV" if separator == "\t" else "CSV", notes)
 
 

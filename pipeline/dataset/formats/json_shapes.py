@@ -117,10 +117,12 @@ def _columns(value: dict[str, Any], depth: int) -> Shaped | None:
         if not cells[0] or _hold_turns(value):
             return None
         return Shaped([dict(zip(value, row, strict=True)) for row in zip(*cells, strict=True)])
-    if all(isinstance(each, dict) and each for each in cells) and all(each.keys() == cells[0].keys() for each in cells):
-        if _by_index(cells[0]) and not _by_index(value) or _known(value) >= 2 and not _known(cells[0]):
-            return Shaped([{name: column[key] for name, column in value.items()} for key in cells[0]])
-    return None
+    if not all(isinstance(each, dict) and each and each.keys() == cells[0].keys() for each in cells):
+        return None
+    numbered = _by_index(cells[0]) and not _by_index(value)
+    if not numbered and (_known(value) < 2 or _known(cells[0])):
+        return None
+    return Shaped([{name: column[key] for name, column in value.items()} for key in cells[0]])
 
 
 def _index(value: dict[str, Any], depth: int) -> Shaped | None:
@@ -150,15 +152,16 @@ def _inside(value: dict[str, Any], depth: int) -> Shaped | None:
     found: dict[str, Shaped] = {}
     for key, item in value.items():
         lists = isinstance(item, list) and item and any(isinstance(each, dict | list) for each in item)
-        if (lists or isinstance(item, dict)) and (rows := shaped(item, depth + 1)) is not None:
-            if any(isinstance(each, dict | BadRow) for each in rows.items):
-                found[key] = rows
+        rows = shaped(item, depth + 1) if lists or isinstance(item, dict) else None
+        if rows is not None and any(isinstance(each, dict | BadRow) for each in rows.items):
+            found[key] = rows
     if not found:
         return None
     train = next((key for key in found if key.lower() in _TRAIN), "")
     if not train and len(found) > 1 and all(key.lower() in _SPLITS for key in found):
         train = next(iter(found))
-    items, notes = [], [note for rows in found.values() for note in rows.notes]
+    items: list[Any] = []
+    notes = [note for rows in found.values() for note in rows.notes]
     for key, rows in found.items():
         other = bool(train) and key != train
         left = message("row.other_split", split=key[:40], read=train)
@@ -166,5 +169,7 @@ def _inside(value: dict[str, Any], depth: int) -> Shaped | None:
     if len(found) > 1 and not train:
         notes.append(message("load.note.together", names=[key[:40] for key in found][:20]))
     elif len(found) > 1:
-        notes.append(message("load.note.split", split=train[:40], others=[key[:40] for key in found if key != train][:20]))
+        notes.append(
+            message("load.note.split", split=train[:40], others=[key[:40] for key in found if key != train][:20])
+        )
     return Shaped(items, notes=notes)

@@ -162,7 +162,9 @@ def _rows(text: Text, value: Any, format: str, twice: list[tuple[int, str]]) -> 
     found = shaped(value)
     if found is None:
         raise unreadable(text.path, "load.json_no_rows")
-    bad = [BadRow(number, message("row.key_twice", key=key[:40])) for number, key in ((at + 1, key) for at, key in twice)]
+    bad = [
+        BadRow(number, message("row.key_twice", key=key[:40])) for number, key in ((at + 1, key) for at, key in twice)
+    ]
     known = {each.number for each in bad}
     rows: list[Row] = []
     numbers: list[int] = []
@@ -183,5 +185,3 @@ def _rows(text: Text, value: Any, format: str, twice: list[tuple[int, str]]) -> 
 
 def _short(error: Exception) -> str:
     return error.msg if isinstance(error, json.JSONDecodeError) else str(error)[:100]
-
-

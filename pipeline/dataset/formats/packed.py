@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import pyarrow as pa
 
@@ -46,18 +46,18 @@ _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|
 _XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml\b", re.I)
 
 
-def _zstandard(path: Path) -> IO[bytes]:
-    return pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")  # type: ignore[return-value]
+def _zstandard(path: Path) -> Any:
+    return pa.CompressedInputStream(pa.OSFile(str(path), "rb"), "zstd")
 
 
-def _lz4(path: Path) -> IO[bytes]:
-    return pa.CompressedInputStream(pa.OSFile(str(path)), "lz4")  # type: ignore[return-value]
+def _lz4(path: Path) -> Any:
+    return pa.CompressedInputStream(pa.OSFile(str(path), "rb"), "lz4")
 
 
-_OPENERS: dict[bytes, Callable[[Path], IO[bytes]]] = {
-    b"\x1f\x8b": lambda path: gzip.open(path, "rb"),
-    b"BZh": lambda path: bz2.open(path, "rb"),
-    b"\xfd7zXZ\x00": lambda path: lzma.open(path, "rb"),
+_OPENERS: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.GzipFile,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
     b"\x28\xb5\x2f\xfd": _zstandard,
     b"\x04\x22\x4d\x18": _lz4,
 }
@@ -155,7 +155,7 @@ def _is_data(name: str) -> bool:
     return low.endswith(_DATA)
 
 
-def _copy(path: Path, open_: Callable[[Path], IO[bytes]], fresh: Path) -> None:
+def _copy(path: Path, open_: Callable[[Path], Any], fresh: Path) -> None:
     """Write what a compressed file holds to a new file."""
     size = 0
     try:

@@ -23,7 +23,7 @@ _LABELS = (
 _ANSWERS = ("completion", "response", "answer", "output", "reply", "generation", "completions")
 _GOOD = ("true", "1", "good", "chosen", "desirable", "positive", "yes", "like", "liked", "up", "thumbs_up", "+1")
 _BAD = ("false", "0", "-1", "bad", "rejected", "undesirable", "negative", "no", "dislike", "disliked", "down")
-_SAYS = {name: True for name in _GOOD} | {name: False for name in (*_BAD, "thumbs_down")}
+_SAYS = dict.fromkeys(_GOOD, True) | dict.fromkeys((*_BAD, "thumbs_down"), False)
 
 
 def _label(value: Any) -> bool | None:
@@ -109,7 +109,10 @@ def _arrange(rows: Rows, mapping: Mapping) -> Arranged:
     for place, (number, row) in enumerate(zip(rows.numbers, rows.rows, strict=True)):
         if place not in other:
             label = _label(row.get(mapping.decides[0]))
-            yield number, Unusable("row.label_alone" if label is not None else "row.no_label", column=mapping.decides[0])
+            yield (
+                number,
+                Unusable("row.label_alone" if label is not None else "row.no_label", column=mapping.decides[0]),
+            )
         elif place in waiting:
             yield number, Unusable("row.joined", number=rows.numbers[other[place]])
         else:

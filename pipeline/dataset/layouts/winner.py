@@ -55,9 +55,10 @@ def _answers(look: Look) -> tuple[str, str, tuple[str, str]] | None:
     """Return the two columns of answers and their sides."""
     for first, second, sides in _twins(look.rows.columns):
         words = {word for word in _words(first) if word != sides[0]}
-        if words & _ANSWERS and not words & (names.ABOUT - {"generation"}) and look.kind(first) == look.kind(second):
-            if look.kind(first) in ("text", "answer", "conversation", "transcript"):
-                return first, second, sides
+        answers = words & _ANSWERS and not words & (names.ABOUT - {"generation"})
+        kinds = {look.kind(first), look.kind(second)}
+        if answers and len(kinds) == 1 and kinds <= {"text", "answer", "conversation", "transcript"}:
+            return first, second, sides
     return None
 
 
@@ -93,7 +94,9 @@ _READERS: dict[str, _Reader] = {
     "name": _named,
     "from 0": lambda value, sides, columns: {"0": 0, "1": 1}.get(value),
     "from 1": lambda value, sides, columns: {"1": 0, "2": 1}.get(value),
-    "ordinal": lambda value, sides, columns: next((at for word, at in _ORDINALS.items() if word in _WORD.findall(value)), None),
+    "ordinal": lambda value, sides, columns: next(
+        (at for word, at in _ORDINALS.items() if word in _WORD.findall(value)), None
+    ),
     "sign": lambda value, sides, columns: None if not _number(value) else int((_number(value) or 0) > 0),
 }
 
@@ -105,9 +108,7 @@ def _way(look: Look, column: str, answers: tuple[str, str, tuple[str, str]]) -> 
     values = {value for value in values if not _is_tie(value)}
     if not values or len(values) > 50:
         return ""
-    fits = {
-        way: {value: read(value, sides, (first, second)) for value in values} for way, read in _READERS.items()
-    }
+    fits = {way: {value: read(value, sides, (first, second)) for value in values} for way, read in _READERS.items()}
     signed = any((_number(value) or 0) < 0 for value in values)
     zero = {"0"} if signed else set()
     fits = {
@@ -170,7 +171,11 @@ def _better(row: Row, mapping: Mapping) -> int:
             raise Unusable("row.winner", column=mapping.decides[0], value=clean(found[0][:40]))
         if numbers[0] == numbers[1]:
             raise Unusable("row.tie")
-        return int((numbers[1] or 0) > (numbers[0] or 0)) if way == "higher" else int((numbers[1] or 0) < (numbers[0] or 0))
+        return (
+            int((numbers[1] or 0) > (numbers[0] or 0))
+            if way == "higher"
+            else int((numbers[1] or 0) < (numbers[0] or 0))
+        )
     if _is_tie(found[0]) or way == "sign" and _number(found[0]) == 0:
         raise Unusable("row.tie")
     side = _READERS[way](found[0], (sides[0], sides[1]), (mapping.chosen, mapping.rejected))

@@ -192,12 +192,12 @@ def test_an_unknown_layout_asks_for_its_columns(built: Built, visit: Visit, carr
     asked = over(built, visit, shown)
     assert asked["columns.box"]["visible"] and asked["form.view.run"] == ""
     assert value(asked["columns.raw"])["data"][3] == ["Q3", "yes 3", "no 3"]
-    assert asked["columns.prompt"]["choices"][1:] == [(name, name) for name in ("ask", "good", "bad")]
+    assert asked["columns.prompt"]["choices"] == [(name, name) for name in ("ask", "good", "bad")]
     assert asked["columns.chosen"]["choices"] == ["ask", "good", "bad"]
     held = {"columns__held": asked["columns.held"]}
     missing = built.call(load.use_columns, visit, **held, columns__chosen="good", columns__rejected=None)
     assert "not chosen yet" in value(missing["form.problem"])
-    picked = {"columns__prompt": "ask", "columns__chosen": "good", "columns__rejected": "bad"}
+    picked = {"columns__prompt": ["ask"], "columns__chosen": "good", "columns__rejected": "bad"}
     wrong = built.call(load.use_columns, visit, **held, **{**picked, "columns__rejected": "good"})
     assert over(built, visit, wrong).keys() == {"form.load"}  # it goes on waiting
     end = over(built, visit, built.call(load.use_columns, visit, **held, **picked))
@@ -253,7 +253,7 @@ def test_what_is_foreign_is_not_found(
     run = over(built, visit, named(built, visit, odd(tmp_path / "odd.csv")))["columns.held"]
     with pytest.raises(StudioError, match="There is no run"):
         built.call(load.ended, bob, form__view__ended=run)
-    picked = {"columns__chosen": "good", "columns__rejected": "bad", "columns__prompt": "ask"}
+    picked = {"columns__chosen": "good", "columns__rejected": "bad", "columns__prompt": ["ask"]}
     said = built.call(load.use_columns, bob, columns__held=run, **picked)
     assert "There is no run" in value(said["form.problem"]) and bob.ledger.list() == []
     assert built.call(load.resumed, bob) == {}
