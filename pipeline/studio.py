@@ -8,7 +8,7 @@ from pipeline.carriers.spend import SpendWatch
 from pipeline.hub.account import SignIn
 from pipeline.review.host import ArgillaHost
 from pipeline.runs.ledger import Ledger
-from pipeline.runs.tender import Tender
+from pipeline.runs.revive import Reviver
 
 
 class Studio:
@@ -21,18 +21,18 @@ class Studio:
         self.argilla = ArgillaHost(settings, self.home)
         self.sign_in = SignIn(settings.hf_token.get_secret_value())
         self.spend = SpendWatch(self.ledger, self.sign_in)
-        self.tender = Tender(self.ledger, lambda: self.sign_in.token)
+        self.reviver = Reviver(self.ledger, lambda: self.sign_in.token)
 
     def open(self) -> None:
         """Start what runs beside the app and take up runs that lost their supervisor."""
         self.sign_in.start()
         self.spend.start()
-        self.tender.start()
+        self.reviver.start()
         self.argilla.start()
 
     def close(self) -> None:
         """Stop the embedded Argilla, unless a run still needs it."""
-        self.tender.close()
+        self.reviver.close()
         self.sign_in.close()
         if not any(run.kind == "import" for run in self.ledger.list(active=True)):
             self.argilla.stop()

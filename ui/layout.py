@@ -59,9 +59,10 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
         _pass_on(wiring, page, [owns[name] for name in STEPS if name != FIRST])
         above.on(demo.load, arrived, (), ["page.project", "page.tabs", "bar.items", "bar.project"])
     demo.queue(default_concurrency_limit=8)
-    # Gradio 6.31 looks for events a thousand times a second, which alone takes 4 % of a core; twenty times, as on
-    # Windows, a person does not notice.
+    # Gradio 6.31 looks for events a thousand times a second, and a hundred times for progress, which alone takes 4 % of
+    # a core; twenty times, as on Windows, a person does not notice, and nothing here uses its progress.
     demo._queue.sleep_when_free = 0.05
+    demo._queue.progress_update_sleep_when_free = 1.0
     return demo
 
 

@@ -28,7 +28,7 @@ from pipeline.runs.ledger import Ledger, State
 from pipeline.runs.task import Cancelled
 
 TICK = 0.3  # seconds between looks at the stop file
-TEND = 5.0  # seconds between looks at other runs' supervisors while waiting
+REVIVE = 5.0  # seconds between looks at other runs' supervisors while waiting
 
 
 class Supervisor:
@@ -79,12 +79,12 @@ class Supervisor:
             yield
             return
         lock = FileLock(self.ledger.home.locks / "compute.lock")
-        tended = float("-inf")
+        revived = float("-inf")
         while True:
             self._check_stop()
-            if time.monotonic() - tended > TEND:
-                launch.tend(self.ledger)  # a run ahead of us whose supervisor was killed would hold everybody up
-                tended = time.monotonic()
+            if time.monotonic() - revived > REVIVE:
+                launch.revive(self.ledger)  # a run ahead of us whose supervisor was killed would hold everybody up
+                revived = time.monotonic()
             active = [run for run in self.ledger.list(active=True) if run.takes_turns]
             if not any(run.number < self.run.number and run.state is not State.WAITING for run in active):
                 with contextlib.suppress(Timeout):

@@ -23,7 +23,7 @@ from pipeline.evaluate.comparison import TUNED, Row
 from pipeline.evaluate.evaluations import Evaluation
 from pipeline.evaluate.options import EvaluateOptions
 from pipeline.export import exported
-from pipeline.hardware.remote import JobOptions
+from pipeline.hardware.pricing import JobOptions
 from pipeline.runs.ledger import Run
 from pipeline.train import trainings
 from pipeline.train.trainings import TrainedModel

@@ -17,7 +17,7 @@ from pipeline.runs.ledger import Run, State
 from pipeline.runs.view import View
 
 TICK = 0.3  # seconds between two looks
-TEND = 5.0  # seconds between looks whether the run has a supervisor
+REVIVE = 5.0  # seconds between looks whether the run has a supervisor
 AGAIN = 10.0  # seconds after which a log that is no terminal gets another line of the same stage
 
 
@@ -66,7 +66,7 @@ def follow(call: Call, run: Run) -> Run:
         Left: Ctrl-C was pressed; the run goes on.
     """
     screen = _Screen(sys.stderr.isatty())
-    tended = float("-inf")
+    revived = float("-inf")
     with _ctrl_c() as pressed:
         while True:
             seen = view.look(call.visit.ledger, run.id)
@@ -78,9 +78,9 @@ def follow(call: Call, run: Run) -> Run:
             if pressed:
                 screen.end()
                 raise Left(seen.run)
-            if time.monotonic() - tended > TEND:
+            if time.monotonic() - revived > REVIVE:
                 launch.supervise(call.visit.ledger.home, seen.run)
-                tended = time.monotonic()
+                revived = time.monotonic()
             time.sleep(TICK)
 
 

@@ -10,8 +10,8 @@ from pipeline.base import words
 from pipeline.base.preflight import Preflight
 from pipeline.command import table
 from pipeline.command.frame import Call
-from pipeline.hardware import remote
-from pipeline.hardware.remote import Quote
+from pipeline.hardware import pricing
+from pipeline.hardware.pricing import Quote
 
 
 class Price(BaseModel):
@@ -61,18 +61,18 @@ def agree(call: Call, offer: Quote, found: Preflight[Any], lines: dict[str, obje
     stop = words.say("hardware.confirm.stop", time=minutes(offer.hard_stop), soft=minutes(offer.soft_stop))
     time = words.say("hardware.time.unknown")
     if offer.estimate is not None and offer.cost is not None:
-        known = {"time": minutes(offer.estimate.seconds), "cost": remote.money(offer.cost)}
+        known = {"time": minutes(offer.estimate.seconds), "cost": pricing.money(offer.cost)}
         time = words.say(f"hardware.time.{offer.estimate.source}", **known)
     facts: dict[str, object] = {
         words.say("hardware.fact.hardware"): f"{offer.flavor.pretty} ({offer.flavor.name})",
         words.say("hardware.fact.price"): words.say(
-            "hardware.confirm.price", price=remote.money(offer.flavor.price_per_hour)
+            "hardware.confirm.price", price=pricing.money(offer.flavor.price_per_hour)
         ),
         words.say("hardware.fact.time"): time,
         words.say("hardware.fact.stop"): stop,
-        words.say("hardware.fact.most"): remote.money(offer.at_most),
+        words.say("hardware.fact.most"): pricing.money(offer.at_most),
         **lines,
     }
     warned = [words.say("command.warning", what=str(warning)) for warning in found.warnings]
-    most = remote.money(offer.at_most)
+    most = pricing.money(offer.at_most)
     call.agree("\n".join([table.pairs(facts), *warned]), words.say("command.pay.question", most=most))

@@ -18,7 +18,7 @@ from pipeline.command.results import RunReport, Said, all_said, code_of, lines_o
 from pipeline.command.runs import show_run
 from pipeline.export import exported
 from pipeline.hardware import machine
-from pipeline.hardware.remote import JobOptions
+from pipeline.hardware.pricing import JobOptions
 from pipeline.train import check, trainings
 from pipeline.train.algorithm import algorithm_of, algorithms
 from pipeline.train.check import TrainNumbers

@@ -17,11 +17,11 @@ from pipeline.evaluate.options import EvaluateOptions
 from pipeline.evaluate.spec import spec
 from pipeline.evaluate.task import task_of
 from pipeline.export import exported
-from pipeline.hardware import flavors, pace, remote
+from pipeline.hardware import flavors, pace, pricing
 from pipeline.hardware import machine as hardware_machine
 from pipeline.hardware.flavors import Need
 from pipeline.hardware.machine import Hardware
-from pipeline.hardware.remote import Estimate, JobOptions, Quote
+from pipeline.hardware.pricing import Estimate, JobOptions, Quote
 from pipeline.models import reference
 from pipeline.runs import events
 from pipeline.runs.ledger import Ledger
@@ -98,12 +98,12 @@ def _job(
         estimate = Estimate(rough, "formula")
     stops = job.blockers(project, options)
     try:
-        offer = remote.quote(where, estimate)
+        offer = pricing.quote(where, estimate)
     except StudioError as error:
         return EvaluateNumbers(samples, None, need), [*stops, error.message], []
     numbers = EvaluateNumbers(samples, estimate.seconds if estimate else None, need, offer)
     slow = [] if offer.flavor.gpus else _slow(samples, Hardware(1, 0))
-    return numbers, [*stops, *remote.blockers(offer, need)], [*slow, *remote.warnings(offer)]
+    return numbers, [*stops, *pricing.blockers(offer, need)], [*slow, *pricing.warnings(offer)]
 
 
 def _model_problems(options: EvaluateOptions) -> list[Message | None]:

@@ -16,8 +16,8 @@ from pipeline.evaluate.check import preflight
 from pipeline.evaluate.comparison import BASE, TUNED, Row, compare
 from pipeline.evaluate.options import AnswerOptions, EvaluateOptions
 from pipeline.evaluate.spec import model_entry, spec, uses_hub
-from pipeline.hardware import remote
-from pipeline.hardware.remote import JobOptions
+from pipeline.hardware import pricing
+from pipeline.hardware.pricing import JobOptions
 from pipeline.hub import account, store
 from pipeline.models import reference
 from pipeline.runs import events, launch
@@ -96,9 +96,9 @@ def start(ledger: Ledger, project: Project, options: EvaluateOptions, where: Job
     wanted = spec(project, options, known) | (where.place if where else {})
     offer = found.numbers.offer
     if offer is not None:
-        wanted |= remote.placed(offer, account.require_jobs())
+        wanted |= pricing.placed(offer, account.require_jobs())
     elif uses_hub(options):
-        wanted["user"] = remote.user()
+        wanted["user"] = pricing.user()
     project.evaluations.mkdir(mode=0o700, exist_ok=True)
     tuned = next(model["name"] for model in wanted["models"] if model["role"] == TUNED)
     title = message("evaluation.title", model=tuned)
@@ -177,7 +177,7 @@ def answer(
 
 def answer_spec(models: Mapping[str, str], prompt: str, options: AnswerOptions) -> dict[str, Any]:
     """Return the spec of an answer, as `pipeline/engines/lighteval/worker.py` reads it; see `answer`."""
-    user = {} if all(reference.refer(name).local for name in models.values()) else {"user": remote.user()}
+    user = {} if all(reference.refer(name).local for name in models.values()) else {"user": pricing.user()}
     return {
         "models": [model_entry(role, name) for role, name in models.items()],
         **user,

@@ -107,7 +107,7 @@ def has_supervisor(run: Run) -> bool:
     return False
 
 
-def tend(ledger: Ledger) -> list[Run]:
+def revive(ledger: Ledger) -> list[Run]:
     """Give every active run that lost its supervisor a new one; return the active runs, newest first."""
     active = ledger.list(active=True)
     for run in active:

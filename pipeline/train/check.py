@@ -14,9 +14,9 @@ from pipeline.base.preflight import Preflight
 from pipeline.base.project import Project
 from pipeline.export import exported
 from pipeline.hardware import machine as hardware_machine
-from pipeline.hardware import remote
+from pipeline.hardware import pricing
 from pipeline.hardware.machine import Hardware
-from pipeline.hardware.remote import Estimate, JobOptions
+from pipeline.hardware.pricing import Estimate, JobOptions
 from pipeline.hub import look
 from pipeline.models import reference, tokens
 from pipeline.models.shape import ModelShape
@@ -115,7 +115,7 @@ def _reader(options: TrainOptions) -> str:
     if not model.on_hub:
         return ""
     seen = look.at("model", model.path)
-    return remote.user() if seen.state == "there" and not seen.public else ""
+    return pricing.user() if seen.state == "there" and not seen.public else ""
 
 
 def preflight(
@@ -276,7 +276,7 @@ def _former_pace(
 
 def _seconds(run: Run) -> float:
     """Return how long a finished run took: the worker's own time here, all that was paid for on a Job."""
-    spent = remote.spent(run)
+    spent = pricing.spent(run)
     return spent.seconds if spent else float((run.result or {}).get("seconds") or 0)
 
 

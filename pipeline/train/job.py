@@ -9,9 +9,9 @@ from pipeline.base.errors import StudioError
 from pipeline.base.message import Message, Option, message
 from pipeline.base.project import Project
 from pipeline.export import exported
-from pipeline.hardware import pace, remote
+from pipeline.hardware import pace, pricing
 from pipeline.hardware.flavors import Flavor, Need
-from pipeline.hardware.remote import Estimate, JobOptions, Quote
+from pipeline.hardware.pricing import Estimate, JobOptions, Quote
 from pipeline.hub import account, look
 from pipeline.models import reference
 from pipeline.models.shape import ModelShape
@@ -99,7 +99,7 @@ def plan(project: Project, options: TrainOptions, job: JobOptions, estimate: Est
     Raises:
         StudioError: There is no such hardware.
     """
-    offer = remote.quote(job, estimate)
+    offer = pricing.quote(job, estimate)
     published = exported.published(project, options.dataset) if options.dataset else None
     base = reference.refer(options.base_model)
     seen = look.at("model", base.path, base.revision) if base.on_hub else None
@@ -121,7 +121,7 @@ def blockers(planned: JobPlan, options: TrainOptions, wanted: Need) -> list[Mess
         options: What is trained on what.
         wanted: What it asks of the hardware.
     """
-    found = [*remote.blockers(planned.offer, wanted), _base_problem(options), _dataset_problem(planned, options)]
+    found = [*pricing.blockers(planned.offer, wanted), _base_problem(options), _dataset_problem(planned, options)]
     return [notice for notice in found if notice]
 
 
@@ -133,7 +133,7 @@ def warnings(planned: JobPlan, params: TrainParams, memory: int | None) -> list[
         params: The hyperparameters.
         memory: Estimated peak, bytes; None: not known.
     """
-    found = [*remote.warnings(planned.offer), _destination_warning(planned.destination), _adapter_warning(params)]
+    found = [*pricing.warnings(planned.offer), _destination_warning(planned.destination), _adapter_warning(params)]
     if memory is None:
         found.append(message("training.memory_unknown"))
     return [notice for notice in found if notice]
@@ -153,7 +153,7 @@ def spec(planned: JobPlan, options: TrainOptions, params: TrainParams) -> dict[s
     origin = card.Origin(planned.dataset, planned.revision, planned.base_revision, planned.public)
     text = card.render(options, params, repository, origin)
     return {
-        **remote.placed(planned.offer, who),
+        **pricing.placed(planned.offer, who),
         "remote": {
             "engine": algorithm.engine,
             "overrides": {"data_dir": DATA, "output_dir": OUTPUT},

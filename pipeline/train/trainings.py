@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.base.message import message
 from pipeline.base.project import Project
-from pipeline.hardware.remote import JobOptions
+from pipeline.hardware.pricing import JobOptions
 from pipeline.models import reference
 from pipeline.runs import launch
 from pipeline.runs.ledger import Ledger, Run, State

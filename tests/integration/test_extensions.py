@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pipeline.base import members, words
 from pipeline.base.home import open_home
 from pipeline.base.options import readable
-from pipeline.hardware.remote import JobOptions
+from pipeline.hardware.pricing import JobOptions
 from pipeline.runs import events, kinds, launch, places
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.runs.view import look

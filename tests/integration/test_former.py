@@ -22,7 +22,7 @@ def test_a_run_cut_off_ends_in_words_and_a_new_one_is_carried(monkeypatch: pytes
     home = open_home(former.unpack(tmp_path))
     monkeypatch.setenv("ALIGN_STUDIO_HOME", str(home.path))
     ledger = Ledger(home)
-    (cut_off,) = launch.tend(ledger)
+    (cut_off,) = launch.revive(ledger)
     lost = ended(ledger, cut_off)
     assert (lost.state, lost.problem and lost.problem.what) == (State.LOST, "The run ended without a trace.")
     with speaking("zh"):

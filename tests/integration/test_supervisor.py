@@ -59,7 +59,7 @@ def test_a_failing_task_ends_as_failed_with_its_reason(ledger: Ledger) -> None:
 def test_a_run_whose_starter_died_is_taken_up(ledger: Ledger) -> None:
     run = add(ledger)  # the app was killed between the ledger's row and the supervisor's start
     assert not launch.has_supervisor(run)
-    launch.tend(ledger)
+    launch.revive(ledger)
     assert wait_for_end(ledger, run).state is State.FAILED  # there is no such project
 
 
@@ -92,13 +92,13 @@ def test_a_run_whose_user_is_not_signed_in_waits_and_can_be_stopped(ledger: Ledg
     assert ledger.get(run.id).state is State.WAITING
     assert not launch.has_supervisor(run)
     launch.stop(run)
-    launch.tend(ledger)
+    launch.revive(ledger)
     assert wait_for_end(ledger, run).state is State.CANCELLED
 
 
 def test_a_waiting_run_holds_nobody_up(ledger: Ledger) -> None:
     waiting = add(ledger, "train", user="ada")
-    launch.tend(ledger)
+    launch.revive(ledger)
     assert ledger.get(waiting.id).state is State.WAITING
     run = launch.start(ledger, "train", "p", "second", {"n": 2})
     seen = wait_for(ledger, run, lambda seen: seen.state is not State.QUEUED)

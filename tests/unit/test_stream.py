@@ -1,4 +1,4 @@
-"""The stream: everything at once, then what changed; looked at once for all pages, tended without any."""
+"""The stream: everything at once, then what changed; looked at once for all pages, revived without any."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from starlette.requests import Request
 
 from pipeline.base.home import open_home
 from pipeline.base.project import Project
-from pipeline.runs import events, launch, tender, view
+from pipeline.runs import events, launch, revive, view
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.visit import Visit
 from ui import stream as streams
@@ -293,15 +293,15 @@ def test_many_points_are_thinned_out_for_a_page_that_comes_late() -> None:
     assert len(whole("run:x", Said({}, rows=rows))["rows"]) <= streams.ROWS
 
 
-def test_runs_are_tended_without_a_page(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_are_revived_without_a_page(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     run = add(ledger)
     given: list[str] = []
     monkeypatch.setattr(launch, "supervise", lambda home, which: given.append(which.id))
-    monkeypatch.setattr(tender, "EVERY_S", 0.05)
-    tending = tender.Tender(ledger, lambda: None)
-    tending.start()
+    monkeypatch.setattr(revive, "EVERY_S", 0.05)
+    reviving = revive.Reviver(ledger, lambda: None)
+    reviving.start()
     until(lambda: given.count(run.id) > 1)
-    tending.close()
+    reviving.close()
     count = len(given)
     time.sleep(0.2)
     assert len(given) == count

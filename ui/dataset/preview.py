@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from gradio.events import Dependency
 from markupsafe import Markup
 
 from pipeline.base.pair import Pair
@@ -17,6 +16,7 @@ from pipeline.visit import Visit
 from ui.dataset import facts as dataset_facts
 from ui.dataset.facts import short
 from ui.handlers import Given, Update, Wiring, prefixed
+from ui.page import Page
 from ui.parts import pair_view
 from ui.parts.pair_view import PARTS, PairView
 from ui.parts.shown import loaded
@@ -88,15 +88,10 @@ def table(elem_id: str, label: Any, column_widths: list[str | int] | None = None
     )
 
 
-def wire(shown: Preview, wiring: Wiring, drawn: Dependency) -> None:
-    """Connect the preview.
-
-    Args:
-        shown: Its components.
-        wiring: Knows the page.
-        drawn: The event that draws a project; what takes longer follows it.
-    """
+def wire(shown: Preview, wiring: Wiring, page: Page) -> None:
+    """Connect the preview."""
     wiring = wiring.within(_=shown)
+    drawn = wiring.on(page.shows(), draw, "page.project", DRAWN)
     paged = ["page.project", "page"]
     # Counting tokens can take seconds (a tokenizer from the Hub, many pairs): the preview does not wait for it. What is
     # drawn then is the project and page that are shown by then.
@@ -107,12 +102,9 @@ def wire(shown: Preview, wiring: Wiring, drawn: Dependency) -> None:
     wiring.on(shown.table.select, select, "page.project", "pair.*", event=gr.SelectData)
 
 
-def draw(of: Project | None) -> Update:
-    """Return updates that show a project's dataset, without what has to be counted.
-
-    Args:
-        of: The project, None for none.
-    """
+def draw(visit: Visit, given: Given) -> Update:
+    """Show a project's dataset, without what has to be counted."""
+    of = visit.project_or_none(given["page.project"])
     record = of.read().dataset if of else None
     if of is None or record is None:
         return {"box": gr.update(visible=False)}

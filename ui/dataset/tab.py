@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gradio as gr
 
@@ -16,8 +16,8 @@ from ui.dataset.columns import ColumnPickers
 from ui.dataset.hub import HubForm
 from ui.dataset.load import no_problem
 from ui.dataset.preview import Preview
-from ui.handlers import BUSY, Given, Update, Wiring, prefixed
-from ui.page import Page
+from ui.handlers import BUSY, Given, Update, Wiring
+from ui.page import Page, later
 from ui.parts import run_view
 from ui.parts.run_view import RunView
 from ui.review import section as review
@@ -50,6 +50,12 @@ class DatasetTab:
     empty: gr.Markdown
     form: SourceForm
     columns: ColumnPickers
+
+
+@dataclass(frozen=True)
+class DatasetShown:
+    """What the tab shows of a project; built when there is one."""
+
     preview: Preview
     review: ReviewSection
 
@@ -58,9 +64,7 @@ def build() -> DatasetTab:
     """Lay out the Dataset tab."""
     empty = gr.Markdown(t("dataset.empty"), elem_id="dataset-empty", elem_classes="empty")
     form = _source_form()
-    columns = dataset_columns.build()
-    shown = dataset_preview.build()
-    return DatasetTab(empty, form, columns, shown, review.build())
+    return DatasetTab(empty, form, dataset_columns.build())
 
 
 def _source_form() -> SourceForm:
@@ -94,10 +98,22 @@ def wire(tab: DatasetTab, wiring: Wiring, page: Page) -> None:
     _wire_load(tab, of_tab, page)
     run_view.wire(tab.form.view, wiring)
     hub_dataset.wire(tab.form.hub, tab.form.kind, wiring)
-    shown = ["empty", "form.fold", "form.load", "form.problem", *(f"preview.{each}" for each in dataset_preview.DRAWN)]
-    drawn = of_tab.on(page.project.change, draw, "page.project", shown)
-    dataset_preview.wire(tab.preview, wiring, drawn)
-    review.wire(tab.review, wiring, page)
+    of_tab.on(page.project.change, draw, "page.project", ["empty", "form.fold", "form.load", "form.problem"])
+    _furnish(wiring, page)
+
+
+def _furnish(wiring: Wiring, page: Page) -> None:
+    """Build what is shown of a project when there is one, with a State of its own that says which."""
+    wanted, own = gr.State(False), replace(page, project=gr.State(""))
+    passing = wiring.within(own={"project": own.project, "wanted": wanted})
+    passing.on(page.project.change, passed, "page.project", ["own.project", "own.wanted"])
+
+    def inside(wiring: Wiring, page: Page) -> None:
+        shown = DatasetShown(dataset_preview.build(), review.build())
+        dataset_preview.wire(shown.preview, wiring, page)
+        review.wire(shown.review, wiring, page)
+
+    later(wanted, wiring.within(page=own), own, inside)
 
 
 def _wire_form(form: SourceForm, wiring: Wiring) -> None:
@@ -139,5 +155,10 @@ def draw(visit: Visit, given: Given) -> Update:
         "form.fold": gr.update(open=of is None, label=say("dataset.load_other" if of else "dataset.load_one")),
         "form.load": gr.update(variant="secondary" if of else "primary"),
         **no_problem(),
-        **prefixed("preview.", dataset_preview.draw(of)),
     }
+
+
+def passed(visit: Visit, given: Given) -> Update:
+    """Pass on which project is shown; the first one has its place built."""
+    name = given["page.project"]
+    return {"own.project": name, **({"own.wanted": True} if name else {})}

@@ -8,7 +8,7 @@ from pipeline.base.preflight import Preflight
 from pipeline.evaluate.check import EvaluateNumbers
 from pipeline.evaluate.options import EvaluateOptions
 from pipeline.evaluate.task import task_of
-from pipeline.hardware.remote import money
+from pipeline.hardware.pricing import money
 from ui.evaluate.table import task_name
 from ui.parts.notice import facts, notices
 from ui.parts.run_view import duration, rough

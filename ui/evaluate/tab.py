@@ -19,7 +19,7 @@ from pipeline.evaluate.tasks.reviewed_pairs import REVIEWED
 from pipeline.evaluate.tasks.truthfulqa import TRUTHFULQA
 from pipeline.export import exported
 from pipeline.hardware.flavors import Need
-from pipeline.hardware.remote import JobOptions, user
+from pipeline.hardware.pricing import JobOptions, user
 from pipeline.hub import store
 from pipeline.runs.ledger import Run, State
 from pipeline.visit import COMPUTE, Visit

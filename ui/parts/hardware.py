@@ -14,9 +14,9 @@ import gradio as gr
 from markupsafe import Markup, escape
 
 from pipeline.base.message import Message
-from pipeline.hardware import flavors, remote
+from pipeline.hardware import flavors, pricing
 from pipeline.hardware.flavors import Flavor, Listing, Misfit, Need
-from pipeline.hardware.remote import JobOptions, Quote
+from pipeline.hardware.pricing import JobOptions, Quote
 from pipeline.runs import places
 from pipeline.visit import Visit
 from ui.handlers import BUSY, Given, Handler, Update, Wiring
@@ -162,14 +162,14 @@ def _label(flavor: Flavor) -> str:
     """Return hardware in a few signs, the same in all languages: GPU, memory, price; the size where names differ."""
     size = f" ({flavor.name.rsplit('-', 1)[1]})" if flavor.name.endswith(("-small", "-medium")) else ""
     memory = f" · {flavor.memory / 1e9:.0f} GB" if flavor.memory else ""
-    return f"{flavor.label}{size}{memory} · {remote.money(flavor.price_per_hour)}/h"
+    return f"{flavor.label}{size}{memory} · {pricing.money(flavor.price_per_hour)}/h"
 
 
 def _unfit(found: Sequence[tuple[Flavor, Misfit]]) -> Markup:
     if not found:
         return Markup("")
     row = Markup('<li><label aria-disabled="true"><input type="radio" disabled> {}</label> <span>{}</span></li>')
-    rows = Markup("").join(row.format(_label(flavor), remote.reason(misfit, flavor).what) for flavor, misfit in found)
+    rows = Markup("").join(row.format(_label(flavor), pricing.reason(misfit, flavor).what) for flavor, misfit in found)
     whole = Markup('<details class="unfit"><summary>{}</summary><ul>{}</ul></details>')
     return whole.format(say("hardware.unfit", count=len(found)), rows)
 
@@ -248,7 +248,7 @@ def back(visit: Visit, given: Given) -> Update:
 
 def _opened(question: Question) -> Update:
     shown = _shown(question)
-    pay = say("hardware.pay", most=remote.money(question.offer.at_most))
+    pay = say("hardware.pay", most=pricing.money(question.offer.at_most))
     return {
         "confirm.box": gr.update(visible=True),
         "confirm.shown": shown,
@@ -272,10 +272,10 @@ def _shown(question: Question) -> Markup:
     offer = question.offer
     lines = {
         "hardware": say("hardware.confirm.hardware", pretty=offer.flavor.pretty, name=offer.flavor.name),
-        "price": say("hardware.confirm.price", price=remote.money(offer.flavor.price_per_hour)),
+        "price": say("hardware.confirm.price", price=pricing.money(offer.flavor.price_per_hour)),
         "time": _time(offer),
         "stop": say("hardware.confirm.stop", time=rough(offer.hard_stop), soft=rough(offer.soft_stop)),
-        "most": remote.money(offer.at_most),
+        "most": pricing.money(offer.at_most),
     }
     told = {say(f"hardware.fact.{name}"): value for name, value in lines.items()} | dict(question.lines)
     return facts(told) + notices(question.beware) + _subdued(say("hardware.token"))
@@ -284,5 +284,5 @@ def _shown(question: Question) -> Markup:
 def _time(offer: Quote) -> str:
     if offer.estimate is None or offer.cost is None:
         return say("hardware.time.unknown")
-    about = {"time": rough(offer.estimate.seconds), "cost": remote.money(offer.cost)}
+    about = {"time": rough(offer.estimate.seconds), "cost": pricing.money(offer.cost)}
     return say(f"hardware.time.{offer.estimate.source}", **about)

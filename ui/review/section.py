@@ -80,7 +80,7 @@ def build() -> ReviewSection:
 def wire(section: ReviewSection, wiring: Wiring, page: Page) -> None:
     """Connect the section."""
     people, own = section.people, wiring.within(_=section)
-    own.on(page.project.change, another, "page.project", [*DRAWN, *SECRET, "people.login"])
+    own.on(page.shows(), another, "page.project", [*DRAWN, *SECRET, "people.login"])
     own.on([page.items["dataset"].select, section.run.ended.change], redraw, "page.project", DRAWN)
     own.on(section.hear.click, look, "page.project", DRAWN, HEAR)
     own.on(section.start.click, start, ["page.project", "form.*"], DRAWN, BUSY)

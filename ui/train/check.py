@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from pipeline.base.preflight import Preflight
 from pipeline.hardware import machine as hardware_machine
-from pipeline.hardware.remote import money
+from pipeline.hardware.pricing import money
 from pipeline.train.check import TrainNumbers
 from pipeline.train.params import TrainParams
 from ui.parts.notice import facts, line, notices

@@ -8,8 +8,8 @@ from pathlib import Path
 import gradio as gr
 from markupsafe import Markup
 
-from pipeline.hardware import machine, remote
-from pipeline.hardware.remote import money
+from pipeline.hardware import machine, pricing
+from pipeline.hardware.pricing import money
 from pipeline.runs.ledger import Run, State
 from pipeline.runs.view import View
 from pipeline.train import algorithm, card, trainings
@@ -97,7 +97,7 @@ def _job(run: Run) -> Markup:
         return Markup("")
     job = run.worker or {}
     page = link(str(job.get("url") or ""), say("train.job.page"))
-    spent = remote.spent(run)
+    spent = pricing.spent(run)
     if run.active:
         if not job.get("job"):
             return line(say("train.job.none_yet"))
@@ -148,7 +148,7 @@ def _result(seen: View) -> Update:
         "took": duration(float(result.get("seconds") or 0)),
         "loss": f"{loss:.4g}" if isinstance(loss, int | float) else "–",
     }
-    spent = remote.spent(run)
+    spent = pricing.spent(run)
     if spent is not None:
         lines["cost"] = say("train.about", time=money(spent.usd))
     if remote_model:

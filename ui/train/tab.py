@@ -14,7 +14,7 @@ from pipeline.base.errors import StudioError
 from pipeline.base.project import Project
 from pipeline.export import exported
 from pipeline.hardware.flavors import Need
-from pipeline.hardware.remote import JobOptions
+from pipeline.hardware.pricing import JobOptions
 from pipeline.runs.ledger import State
 from pipeline.runs.spec import spec_of
 from pipeline.runs.view import look

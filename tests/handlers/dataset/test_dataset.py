@@ -23,7 +23,7 @@ from pipeline.studio import Studio
 from pipeline.visit import FILES, Visit
 from tests.handlers.conftest import Built, value
 from ui.dataset import load, preview, tab
-from ui.handlers import Given
+from ui.handlers import Given, prefixed
 from ui.text import speak
 
 HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'> **bold** [a](javascript:alert(1))"
@@ -72,7 +72,8 @@ def over(built: Built, visit: Visit, shown: Given) -> Given:
 
 
 def draw(built: Built, visit: Visit, project: str) -> Given:
-    return built.call(tab.draw, visit, page__project=project)
+    shown = built.call(preview.draw, visit, page__project=project)
+    return {**built.call(tab.draw, visit, page__project=project), **prefixed("preview.", shown)}
 
 
 def test_an_empty_studio_offers_to_load_one(built: Built, visit: Visit) -> None:
@@ -246,7 +247,7 @@ def test_what_is_foreign_is_not_found(
     bob = Visit(studio, "bob", may=frozenset())
     project = built.call(load.load, visit, form__kind="sample")["page.project"]
     assert names(bob.home) == []
-    for handler in (tab.draw, preview.count, preview.counted, preview.back, preview.forth):
+    for handler in (tab.draw, preview.draw, preview.count, preview.counted, preview.back, preview.forth):
         more = {"page": 1} if "page" in built.of(handler).inputs else {}
         with pytest.raises(StudioError, match="There is no project"):
             built.call(handler, bob, page__project=project, **more)

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from pipeline.base import words
 from pipeline.base.message import message
-from pipeline.hardware import flavors, remote
+from pipeline.hardware import flavors, pricing
 from pipeline.hardware.flavors import Need
-from pipeline.hardware.remote import Estimate, JobOptions
+from pipeline.hardware.pricing import Estimate, JobOptions
 from pipeline.visit import Visit
 from tests.handlers.conftest import value
 from ui.handlers import Given, Update
@@ -25,7 +25,7 @@ AWAY = {"hardware.where": "job", "hardware.flavor": flavors.DEFAULT, "hardware.b
 
 
 def question(budget: float = 2.0, **lines: str) -> Question:
-    offer = remote.quote(JobOptions(where="job", budget=budget), Estimate(600.0, "formula"))
+    offer = pricing.quote(JobOptions(where="job", budget=budget), Estimate(600.0, "formula"))
     return Question(offer, lines, [message("run.none", run="<b>")])
 
 
@@ -80,7 +80,7 @@ def test_what_costs_is_asked_once_and_only_what_was_agreed_is_started(
     desk = Desk(lambda: now)
     asked = hardware.pressed(visit, AWAY, desk.ask, desk.go)
     assert desk.started == 0 and asked["confirm.box"]["visible"] and asked["start"]["visible"] is False
-    assert remote.money(now.offer.at_most) in asked["confirm.shown"]
+    assert pricing.money(now.offer.at_most) in asked["confirm.shown"]
     assert "&lt;i&gt;mine" in asked["confirm.shown"] and "There is no run &lt;b&gt;" in asked["confirm.shown"]
     agreed = {**AWAY, "confirm.agreed": asked["confirm.agreed"]}
 

@@ -98,10 +98,10 @@ class World:
         self.started.append(run.id)
         return run
 
-    def tend(self) -> None:
+    def revive(self) -> None:
         """Look after the runs as the page does for this user."""
         with client.acting_as(self.token):
-            launch.tend(self.ledger)
+            launch.revive(self.ledger)
 
     def get(self, run: Run) -> Run:
         return self.ledger.get(run.id)

@@ -22,7 +22,7 @@ from pipeline.evaluate.evaluations import Evaluation
 from pipeline.evaluate.options import EvaluateOptions
 from pipeline.export import exported
 from pipeline.export.exported import Published
-from pipeline.hardware.remote import JobOptions
+from pipeline.hardware.pricing import JobOptions
 from pipeline.hub import client, look, repositories
 from pipeline.runs import events, launch
 from pipeline.runs.ledger import Ledger, Run, State

@@ -129,7 +129,7 @@ def test_a_supervisor_killed_is_taken_up_and_a_stop_keeps_the_model(world: World
     world.end_supervisor(run)
     assert not launch.has_supervisor(run)
     steps = len(world.told(run, "step"))
-    world.tend()
+    world.revive()
     world.wait_for_event(run, "step", steps + 2)
     launch.stop(run)
     ended = world.wait_for_end(run)
@@ -254,13 +254,13 @@ def test_a_run_waits_for_its_user_and_another_users_token_is_not_its(world: Worl
     world.hub.scheduling_seconds = 120
     run = world.add(world.spec("patient-model"))
     with client.acting_as(None):
-        launch.tend(world.ledger)
+        launch.revive(world.ledger)
     assert world.get(run).state is State.WAITING
     with client.acting_as(world.hub.add_user(f"{world.user}-friend")):
-        launch.tend(world.ledger)
+        launch.revive(world.ledger)
     assert world.get(run).state is State.WAITING
     assert not launch.has_supervisor(run)
-    world.tend()
+    world.revive()
     world.wait(run, "a Job", lambda seen: world.jobs(run))
     launch.stop(run)
     assert world.wait_for_end(run).state is State.CANCELLED
@@ -274,7 +274,7 @@ def test_a_run_whose_token_ends_waits_for_the_next_sign_in(world: World) -> None
     world.wait(run, "the wait for a sign-in", lambda seen: seen.state is State.WAITING)
     world.token = world.hub.add_user(world.user)
     world.wait(run, "the supervisor's end", lambda seen: not launch.has_supervisor(run))
-    world.tend()
+    world.revive()
     world.wait(run, "its supervisor", lambda seen: launch.has_supervisor(run) and seen.state is State.STARTING)
     launch.stop(run)
     assert world.wait_for_end(run).state is State.CANCELLED
@@ -295,7 +295,7 @@ def test_on_a_new_disk_the_job_is_adopted_and_can_be_stopped(world: World, tmp_p
     assert (adopted.id, adopted.title, adopted.kind) == (run.id, run.title, "train")
     assert projects.find(there.ledger.home, "p").models == Path(json.loads(adopted.spec.read_text())["output_dir"])
     there.started.append(adopted.id)
-    there.tend()
+    there.revive()
     launch.stop(adopted)
     ended = there.wait_for_end(adopted)
     assert ended.state is State.CANCELLED, there.story(adopted)

@@ -17,8 +17,8 @@ from pipeline.base import project as projects
 from pipeline.base.errors import StudioError
 from pipeline.base.project import Project
 from pipeline.export import exported
-from pipeline.hardware import flavors, remote
-from pipeline.hardware.remote import JobOptions
+from pipeline.hardware import flavors, pricing
+from pipeline.hardware.pricing import JobOptions
 from pipeline.hub import client
 from pipeline.hub.look import Memory
 from pipeline.runs import events
@@ -238,7 +238,7 @@ def test_a_training_on_a_job_ends_as_a_model_on_the_hub(studio: Studio) -> None:
     revision = world.hub.commits("model", f"{world.user}/tuned")[0].id
     assert model.path == f"{world.user}/tuned@{revision}" and model.place == "job"
     assert model.base_model == options.base_model and model.size > 0
-    spent = remote.spent(run)
+    spent = pricing.spent(run)
     assert spent is not None and 0 < spent.usd <= 1.98 and spent.flavor == "l40sx1"
 
     second = studio.check(project_name="second").numbers.job.offer.estimate

@@ -23,7 +23,7 @@ from pipeline.command import main as command_line
 from pipeline.command import price, table
 from pipeline.command.frame import Call
 from pipeline.hardware import flavors
-from pipeline.hardware.remote import JobOptions, quote
+from pipeline.hardware.pricing import JobOptions, quote
 from pipeline.runs import launch
 from pipeline.runs.ledger import Ledger, Run, State
 from tests.tiny_model import make_pairs, make_tiny_model

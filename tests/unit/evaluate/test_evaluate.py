@@ -26,7 +26,7 @@ from pipeline.evaluate.spec import model_entry, spec
 from pipeline.evaluate.task import task_of
 from pipeline.hardware.flavors import Flavor
 from pipeline.hardware.machine import Gpu, Hardware
-from pipeline.hardware.remote import JobOptions
+from pipeline.hardware.pricing import JobOptions
 from pipeline.hub import look
 from pipeline.models import reference
 from pipeline.runs import events

@@ -228,7 +228,7 @@ def test_a_run_that_names_no_user_sees_no_token(ledger: Ledger, monkeypatch: pyt
 def test_a_hub_that_does_not_say_who_asks_leaves_the_run_as_it_is(ledger: Ledger) -> None:
     run = add(ledger, user="ada")
     with client.acting_as(TOKEN):  # no Hub answers at this test's address
-        launch.tend(ledger)
+        launch.revive(ledger)
     assert ledger.get(run.id).state is State.QUEUED
     assert not launch.has_supervisor(run)
 

@@ -17,7 +17,7 @@ from pipeline.base.options import readable, table
 from pipeline.base.project import Project
 from pipeline.export import exported
 from pipeline.hardware.machine import Gpu, Hardware
-from pipeline.hardware.remote import JobOptions
+from pipeline.hardware.pricing import JobOptions
 from pipeline.models import reference
 from pipeline.models.shape import ModelShape
 from pipeline.models.tokens import PairCounts

@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.base.errors import StudioError
-from pipeline.hardware import remote
+from pipeline.hardware import pricing
 from pipeline.hardware.flavors import Flavor, Listing, Need
-from pipeline.hardware.remote import Estimate, JobOptions, Quote
+from pipeline.hardware.pricing import Estimate, JobOptions, Quote
 from pipeline.hub.account import Account
 
 L40S = Flavor("l40sx1", "1x Nvidia L40S", "L40S", 1, 48 * 10**9, 0.03)
@@ -22,7 +22,7 @@ ADA = Account("ada", "Ada", "write", may_write=True, may_run_jobs=True, may_read
 
 def offer(budget: float = 2.0, flavor: str = "l40sx1", seconds: float | None = None) -> Quote:
     estimate = None if seconds is None else Estimate(seconds, "formula")
-    return remote.quote(JobOptions(where="job", flavor=flavor, budget=budget), estimate, LIVE)
+    return pricing.quote(JobOptions(where="job", flavor=flavor, budget=budget), estimate, LIVE)
 
 
 def test_the_default_is_this_machine_and_l40s_for_two_dollars() -> None:
@@ -63,19 +63,19 @@ def test_two_dollars_fifty_are_an_hour_of_a100() -> None:
 
 @pytest.mark.parametrize(("timeout", "soft"), [(600, 510), (300, 240), (3600, 3060), (86400, 85800)])
 def test_the_soft_stop_leaves_time_to_save(timeout: int, soft: int) -> None:
-    assert remote.soft_stop(timeout) == soft
+    assert pricing.soft_stop(timeout) == soft
 
 
 def test_each_minute_begun_is_paid() -> None:
-    assert remote.price(0.03, 61) == pytest.approx(0.06)
-    assert remote.price(0.03, 0) == remote.price(0.03, -5) == 0
+    assert pricing.price(0.03, 61) == pytest.approx(0.06)
+    assert pricing.price(0.03, 0) == pricing.price(0.03, -5) == 0
 
 
 @pytest.mark.parametrize(
     ("usd", "words"), [(0.36, "US$0.36"), (0.0001, "< US$0.01"), (0, "US$0.00"), (1234.5, "US$1,234.50")]
 )
 def test_money(usd: float, words: str) -> None:
-    assert remote.money(usd) == words
+    assert pricing.money(usd) == words
 
 
 def test_unknown_hardware_is_said_with_what_there_is() -> None:
@@ -85,19 +85,19 @@ def test_unknown_hardware_is_said_with_what_there_is() -> None:
 
 
 def test_who_is_not_signed_in_starts_no_job() -> None:
-    notices = remote.blockers(offer(), Need(memory=10**9))
+    notices = pricing.blockers(offer(), Need(memory=10**9))
     assert [notice.what for notice in notices] == ["You are not signed in to Hugging Face."]
 
 
 def test_what_does_not_fit_is_a_blocker() -> None:
-    said = [notice.what + notice.why for notice in remote.blockers(offer(), Need(memory=60 * 10**9))]
+    said = [notice.what + notice.why for notice in pricing.blockers(offer(), Need(memory=60 * 10**9))]
     assert any("48 GB" in text and "60 GB" in text for text in said)
 
 
 def test_a_budget_for_a_few_minutes_is_refused_with_the_least_that_works() -> None:
-    notice = remote._short(offer(0.1))
+    notice = pricing._short(offer(0.1))
     assert notice is not None and "3 minutes" in notice.why and "US$0.30" in notice.next
-    assert remote._short(offer(0.31)) is None
+    assert pricing._short(offer(0.31)) is None
 
 
 def expiring(minutes: float, **changes: Any) -> Account:
@@ -106,25 +106,25 @@ def expiring(minutes: float, **changes: Any) -> Account:
 
 def test_the_hard_stop_never_lies_beyond_the_tokens_life() -> None:
     quoted = offer(2.0)  # 66 minutes
-    assert remote._token_life(ADA, quoted) is None
-    assert remote._token_life(expiring(66 + 15 + 1), quoted) is None
-    notice = remote._token_life(expiring(66 + 14), quoted)
+    assert pricing._token_life(ADA, quoted) is None
+    assert pricing._token_life(expiring(66 + 15 + 1), quoted) is None
+    notice = pricing._token_life(expiring(66 + 14), quoted)
     assert notice is not None and "Lower the budget to US$1.9" in notice.next
-    assert remote._token_life(expiring(66 + 14), offer(1.92)) is None
-    short = remote._token_life(expiring(20), quoted)
+    assert pricing._token_life(expiring(66 + 14), offer(1.92)) is None
+    short = pricing._token_life(expiring(20), quoted)
     assert short is not None and short.next == "Sign in again, with a token that lives longer."
 
 
 def test_the_tokens_life_is_measured_with_the_hubs_clock() -> None:
     wrong_clock = expiring(66 + 20, clock_offset=600.0)  # the Hub is ten minutes ahead of this machine
-    assert remote._token_life(wrong_clock, offer(2.0)) is not None
-    assert remote._token_life(replace(wrong_clock, clock_offset=0.0), offer(2.0)) is None
+    assert pricing._token_life(wrong_clock, offer(2.0)) is not None
+    assert pricing._token_life(replace(wrong_clock, clock_offset=0.0), offer(2.0)) is None
 
 
 def test_a_run_longer_than_its_budget_is_warned_of() -> None:
-    (warning,) = remote.warnings(offer(2.0, seconds=2 * 3600))
+    (warning,) = pricing.warnings(offer(2.0, seconds=2 * 3600))
     assert "about 2 h 00 min" in warning.why and "56 min" in warning.why
-    assert remote.warnings(offer(2.0, seconds=600)) == []
+    assert pricing.warnings(offer(2.0, seconds=600)) == []
 
 
 def test_the_expected_cost_is_never_above_what_can_be_spent() -> None:
@@ -135,11 +135,11 @@ def test_the_expected_cost_is_never_above_what_can_be_spent() -> None:
 
 def test_old_prices_are_warned_of() -> None:
     old = replace(offer(), listing=Listing(LIVE.flavors, live=False, date="2026-08"))
-    assert [notice.what for notice in remote.warnings(old)] == ["The prices are of 2026-08."]
+    assert [notice.what for notice in pricing.warnings(old)] == ["The prices are of 2026-08."]
 
 
 def test_the_spec_says_where_and_for_how_much() -> None:
-    assert remote.placed(offer(), ADA) == {
+    assert pricing.placed(offer(), ADA) == {
         "place": "job",
         "user": "ada",
         "job": {"flavor": "l40sx1", "namespace": "ada", "timeout": 3960, "price_per_minute": 0.03},

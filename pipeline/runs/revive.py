@@ -14,8 +14,8 @@ LOG = logging.getLogger("align_studio")
 EVERY_S = 3.0
 
 
-class Tender:
-    """Tends the runs of a ledger from a thread of its own.
+class Reviver:
+    """Revives the runs of a ledger from a thread of its own.
 
     Args:
         ledger: The home's ledger.
@@ -25,14 +25,14 @@ class Tender:
     def __init__(self, ledger: Ledger, token: Callable[[], str | None]) -> None:
         self._ledger, self._token = ledger, token
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep, daemon=True, name="tender")
+        self._thread = threading.Thread(target=self._keep, daemon=True, name="reviver")
 
     def start(self) -> None:
-        """Begin to tend, at once."""
+        """Begin, at once."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop tending; runs go on with the supervisors they have."""
+        """Stop; runs go on with the supervisors they have."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join(5)
@@ -41,8 +41,8 @@ class Tender:
         while True:
             try:
                 with client.acting_as(self._token()):
-                    launch.tend(self._ledger)
+                    launch.revive(self._ledger)
             except Exception:  # a full disk, say: the next round may find it better
-                LOG.exception("tending the runs")
+                LOG.exception("reviving the runs")
             if self._ended.wait(EVERY_S):
                 return
