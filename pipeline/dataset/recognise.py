@@ -11,11 +11,18 @@ from typing import Any
 from pipeline.base import message as said
 from pipeline.base.errors import StudioError
 from pipeline.base.message import message
-from pipeline.base.pair import Messages, Pair, identify
+from pipeline.base.pair import Pair, identify
 from pipeline.dataset.layout import Layout, Look, Mapping, layout_of, layouts
 from pipeline.dataset.rows import BadRow, Row, Rows
 from pipeline.dataset.turns import Parts, Unusable, checked, left_in
 from pipeline.dataset.values import clean, json_value, says, texts
+
+# What the chat templates of widely used models put around turns.
+MARKUP = (
+    *("<|im_start|>", "<|im_end|>", "[INST]", "[/INST]", "<<SYS>>", "<|start_header_id|>", "<|eot_id|>"),
+    *("<start_of_turn>", "<end_of_turn>", "<|user|>", "<|assistant|>", "<|system|>", "<|endoftext|>", "<|end|>"),
+    *("<｜User｜>", "<｜Assistant｜>", "<|START_OF_TURN_TOKEN|>", "</s>"),
+)
 
 __all__ = ["Loaded", "Mapping", "normalise", "recognise"]
 
@@ -111,13 +118,13 @@ def normalise(rows: Rows, mapping: Mapping) -> Loaded:
             continue
         parts.append(part)
         left.look(row, part)
-        others.append((clean(str(row.get(mapping.source) or "")), _metadata(row, mapping, part)))
+        others.append((clean(str(row.get(mapping.source) or "")), _metadata(row, mapping, left.used, part)))
     bad.sort(key=lambda each: each.number)
     if not parts:
         raise NothingUsable(bad, mapping)
     ids = identify(parts)
     pairs = [Pair(i, *part, source, extra) for i, part, (source, extra) in zip(ids, parts, others, strict=True)]
-    notes = [*rows.notes, *_scores(pairs, rows.columns)]
+    notes = [*rows.notes, *_scores(pairs, rows.columns), *_markup(pairs)]
     return Loaded(pairs, bad, mapping.sentence, mapping, rows.columns, left.names(rows.columns), rows.format, notes)
 
 
@@ -135,7 +142,7 @@ class _Left:
 
     def __init__(self, layout: Layout, mapping: Mapping) -> None:
         self._layout, self._mapping = layout, mapping
-        self._used = frozenset(mapping.used)
+        self.used = frozenset(mapping.used)
         self._found: set[str] = set()
         self._inside: set[str] = set()
 
@@ -143,7 +150,7 @@ class _Left:
         """Look at a row, and at the pair it is; None: it is none."""
         spoken: set[str] | None = None
         for name, value in row.items():
-            if name in self._used:
+            if name in self.used:
                 if isinstance(value, list | dict | str):
                     self._inside.update(f"{name}[].{key}" for key in left_in(value))
             elif name not in self._found and says(value):
@@ -156,7 +163,7 @@ class _Left:
     def _spoken(self, row: Row, part: Parts | None) -> set[str]:
         if part is not None:
             return {turn.content.strip() for messages in part for turn in messages}
-        return {text.strip() for name in self._used for text in texts(row.get(name))}
+        return {text.strip() for name in self.used for text in texts(row.get(name))}
 
     def names(self, columns: list[str]) -> list[str]:
         """Return the names, columns in their order first."""
@@ -181,9 +188,21 @@ def _scores(pairs: list[Pair], columns: list[str]) -> list[said.Message]:
     return [message(f"load.note.scores.{name}", count=count) for name, count in sorted(against.items())]
 
 
-def _metadata(row: Row, mapping: Mapping, part: tuple[Messages, Messages, Messages]) -> dict[str, Any]:
+def _markup(pairs: list[Pair]) -> list[said.Message]:
+    """Say how many pairs have a chat template's markup in their text, where training would put it a second time."""
+    found = Counter[str]()
+    for pair in pairs:
+        texts_of = [turn.content for part in (pair.prompt, pair.chosen, pair.rejected) for turn in part]
+        mark = next((mark for mark in MARKUP if any(mark in text for text in texts_of)), "")
+        if mark:
+            found[mark] += 1
+    if not found:
+        return []
+    return [message("load.note.markup", count=found.total(), mark=found.most_common(1)[0][0])]
+
+
+def _metadata(row: Row, mapping: Mapping, used: frozenset[str], part: Parts) -> dict[str, Any]:
     """Return the other columns as JSON values; nulls and what merely repeats the pair are left out."""
-    used = mapping.used
     spoken = {turn.content for messages in part for turn in messages}
     repeated = [row.get(mapping.chosen), row.get(mapping.rejected)]
     return {

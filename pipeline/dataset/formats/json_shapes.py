@@ -130,7 +130,8 @@ def _index(value: dict[str, Any], depth: int) -> Shaped | None:
     cells = list(value.values())
     if not cells or not all(isinstance(each, dict) for each in cells):
         return None
-    if all(_is_row(each) for each in cells) and (_by_index(value) or not _known(value)):
+    numbered = _by_index(value) and not any(_by_index(each) for each in cells)
+    if numbered or all(_is_row(each) for each in cells) and not _known(value):
         return Shaped(cells)
     return None
 
@@ -140,9 +141,21 @@ def _by_index(value: dict[str, Any]) -> bool:
 
 
 def _hold_turns(value: dict[str, list[Any]]) -> bool:
-    """Whether lists are the turns of a single row, or splits, and not the columns of many rows."""
-    dictionaries = [column for column in value.values() if any(isinstance(cell, dict) for cell in column)]
-    return bool(dictionaries)
+    """Whether lists are the turns of a single row, or the rows of splits, and not the columns of many rows."""
+    cells = [cell for column in value.values() for cell in column if isinstance(cell, dict)]
+    return any(_is_turn(cell) or _is_row(cell) for cell in cells)
+
+
+def _is_turn(cell: dict[str, Any]) -> bool:
+    return any(isinstance(cell.get(key), str) for key in ("role", "from", "speaker"))
+
+
+def _are_rows(items: list[Any], around: dict[str, Any]) -> bool:
+    """Whether what is found in a document are its rows, and not a cell of the one row that it is."""
+    if not any(isinstance(each, dict | BadRow) for each in items):
+        return False
+    told = any(isinstance(each, dict) and _known(each) >= 2 for each in items)
+    return told or not any(isinstance(cell, str) and _known((name,)) for name, cell in around.items())
 
 
 def _inside(value: dict[str, Any], depth: int) -> Shaped | None:
@@ -153,7 +166,7 @@ def _inside(value: dict[str, Any], depth: int) -> Shaped | None:
     for key, item in value.items():
         lists = isinstance(item, list) and item and any(isinstance(each, dict | list) for each in item)
         rows = shaped(item, depth + 1) if lists or isinstance(item, dict) else None
-        if rows is not None and any(isinstance(each, dict | BadRow) for each in rows.items):
+        if rows is not None and _are_rows(rows.items, value):
             found[key] = rows
     if not found:
         return None

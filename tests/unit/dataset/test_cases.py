@@ -395,6 +395,15 @@ def test_scores_against_the_answers_are_said(tmp_path: Path) -> None:
     assert any("is lower than" in note for note in notes) and any("the same score" in note for note in notes)
 
 
+@pytest.mark.parametrize("mark", ["<|im_start|>user\n", "<s>[INST] ", "<start_of_turn>user\n"])
+def test_markup_of_a_template_in_the_text_is_said(mark: str, tmp_path: Path) -> None:
+    rows = [*plain(), {"prompt": f"{mark}Why?", "chosen": "So.", "rejected": "No."}]
+    (note,) = load_file(write(tmp_path / "x.jsonl", rows)).notes
+    assert "In 1 pair the text already holds markup" in str(note) and mark.split("user")[0].split()[-1].removeprefix(
+        "<s>"
+    ) in str(note)
+
+
 def test_several_rejected_answers_are_named(tmp_path: Path) -> None:
     rows = [*plain(), {"prompt": "q", "chosen": "a", "rejected": ["b", "c"]}]
     loaded = load_file(write(tmp_path / "x.jsonl", rows))
