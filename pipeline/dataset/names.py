@@ -10,7 +10,7 @@ CHOSEN = (
     *("chosen_message", "chosen_conversation", "chosen_conversations", "chosen_reply", "chosen_summary"),
     *("preferred", "preferred_response", "preferred_answer", "preferred_output", "preferred_completion"),
     *("accepted", "accepted_response", "accepted_answer", "better_response", "better_answer", "winning_response"),
-    *("winner_response", "best_response", "positive_response", "response_positive"),
+    *("winner_response", "best_response", "positive_response", "response_positive", "response_j", "y_w"),
 )
 REJECTED = (
     *("rejected", "rejected_response", "response_rejected", "rejected_answer", "answer_rejected"),
@@ -20,7 +20,7 @@ REJECTED = (
     *("dispreferred_output", "dispreferred_completion", "non_preferred", "non_preferred_response"),
     *("non_preferred_answer", "non_preferred_output", "non_preferred_completion", "nonpreferred_output"),
     *("worse_response", "worse_answer", "losing_response", "loser_response", "worst_response"),
-    *("negative_response", "response_negative"),
+    *("negative_response", "response_negative", "response_k", "y_l"),
 )
 CONVERSATION = ("messages", "conversations", "conversation", "dialog", "dialogue", "chat", "turns")
 INSTRUCTION = ("instruction", "instructions")

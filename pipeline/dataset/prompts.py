@@ -11,6 +11,10 @@ from pipeline.dataset.rows import Row
 from pipeline.dataset.turns import Unusable, part_of, turns_of
 from pipeline.dataset.values import blank, texts
 
+_EXCHANGES = (
+    *(("user", "assistant"), ("human", "assistant"), ("user", "bot"), ("question", "answer"), ("prompt", "response")),
+    *(("query", "response"), ("instruction", "output"), ("input", "output")),
+)
 _REPEATS_FROM = 16  # characters: a shorter text that stands in a longer one need not be a repetition of it
 
 
@@ -18,12 +22,20 @@ def exchanges(value: Any) -> list[tuple[str, str]] | None:
     """Return a history written as a list of (question, answer); None where it is none."""
     if not isinstance(value, list | tuple) or not value:
         return None
-    pairs = [tuple(item) for item in value if isinstance(item, list | tuple)]
-    if len(pairs) != len(value) or not all(len(pair) == 2 for pair in pairs):
+    pairs = [_exchange(item) for item in value]
+    if not all(len(pair) == 2 for pair in pairs):
         return None
     if not all(isinstance(said, str) for pair in pairs for said in pair):
         return None
     return [(str(question), str(answer)) for question, answer in pairs]
+
+
+def _exchange(item: Any) -> tuple[Any, ...]:
+    """Return question and answer, written as a list of both or as {"question", "answer"}; () where they are not."""
+    if isinstance(item, dict) and len(item) == 2:
+        keys = next((keys for keys in _EXCHANGES if set(keys) == set(item)), ())
+        return tuple(item[key] for key in keys)
+    return tuple(item) if isinstance(item, list | tuple) else ()
 
 
 def joined(row: Row, columns: Iterable[str], after: Messages = ()) -> Messages:

@@ -10,10 +10,11 @@ from pipeline.dataset.loads import Outcome
 from ui.dataset.facts import short
 from ui.dataset.preview import table
 from ui.handlers import Update
+from ui.parts.notice import notices
 from ui.text import say, t
 
 CUT = 100  # characters of a value shown
-ASKED = ("box", "held", "raw", "prompt", "chosen", "rejected", "system", "source")  # what `ask` and `leave` may update
+ASKED = ("box", "held", "why", "raw", "prompt", "chosen", "rejected", "system", "source")  # what `ask` and `leave` may update
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,13 @@ class ColumnPickers:
 
     Attributes:
         held: State with the id of the load that waits; see `pipeline.dataset.loads.go_on`.
+        why: Why its layout is not recognised.
         raw: Its first rows.
     """
 
     box: gr.Column
     held: gr.State
+    why: gr.HTML
     raw: gr.Dataframe
     prompt: gr.Dropdown
     chosen: gr.Dropdown
@@ -42,6 +45,7 @@ def build() -> ColumnPickers:
     held = gr.State("")
     with gr.Column(visible=False, elem_id="dataset-columns") as box:
         gr.Markdown(t("dataset.columns.about"))
+        why = gr.HTML(elem_id="dataset-columns-why", padding=False, visible=False)
         raw = table("dataset-raw", t("dataset.columns.raw"))
         with gr.Row(elem_classes="form-row"):
             prompt, chosen, rejected = _picker("prompt", several=True), _picker("chosen"), _picker("rejected")
@@ -50,7 +54,7 @@ def build() -> ColumnPickers:
         with gr.Row():
             use = gr.Button(t("dataset.columns.use"), variant="primary", elem_id="dataset-columns-use")
             cancel = gr.Button(t("dataset.columns.cancel"), elem_id="dataset-columns-cancel")
-    return ColumnPickers(box, held, raw, prompt, chosen, rejected, system, source, use, cancel)
+    return ColumnPickers(box, held, why, raw, prompt, chosen, rejected, system, source, use, cancel)
 
 
 def _picker(name: str, several: bool = False) -> gr.Dropdown:
@@ -77,6 +81,7 @@ def ask(run: str, found: Outcome) -> Update:
     return {
         "box": gr.update(visible=True),
         "held": run,
+        "why": gr.update(value=notices([found.why]) if found.why else "", visible=found.why is not None),
         "raw": gr.update(value={"headers": names, "data": _raw(found)}, column_widths=_even(len(names))),
         "prompt": gr.update(choices=columns, value=list(guess.prompts) if guess else []),
         "chosen": gr.update(choices=names, value=guess.chosen if guess else None),

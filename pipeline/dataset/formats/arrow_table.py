@@ -115,6 +115,10 @@ def _value(scalar: Any) -> Any:
         return scalar.as_py()
     except (OverflowError, ValueError, pa.ArrowException):
         pass
+    if isinstance(scalar, pa.StructScalar):
+        return {name: _value(scalar[name]) for name in scalar}
+    if isinstance(scalar, pa.ListScalar | pa.LargeListScalar):
+        return [_value(item) for item in scalar.values]
     try:
         return scalar.cast(pa.string()).as_py()
     except (OverflowError, ValueError, TypeError, pa.ArrowException):

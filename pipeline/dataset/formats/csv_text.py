@@ -16,7 +16,7 @@ from pipeline.dataset.rows import BadRow, Row, Rows, unreadable
 from pipeline.dataset.values import cell
 
 SEPARATORS = ",\t;|^~\x1f\x01"  # the last two are ASCII's own, which Hive and others use
-_SAID = re.compile(r"\ufeff?\"?sep=(.)\"?\s*")  # how Excel is told a file's separator
+_SAID = re.compile(r"\ufeff?\"?sep=(.)\"?\s*", re.IGNORECASE)  # how Excel is told a file's separator
 _SAMPLE = 1 << 16  # characters by which the separator is told
 _LOOKED_AT = 50  # rows of them
 

@@ -54,7 +54,9 @@ def _known(keys: Any) -> int:
 
 def _is_row(value: dict[str, Any]) -> bool:
     """Whether a dictionary is one row: its names are those of a row, and its values those of one."""
-    return _known(value) >= 2 and any(_is_cell(item) for key, item in value.items() if _known((key,)))
+    if _known(value) < 2 or _columns(value, 0) is not None:
+        return False
+    return any(_is_cell(item) for key, item in value.items() if _known((key,)))
 
 
 def _is_cell(value: Any) -> bool:
@@ -93,9 +95,9 @@ def _viewer(value: dict[str, Any], depth: int) -> Shaped | None:
 
 
 def _pandas_split(value: dict[str, Any], depth: int) -> Shaped | None:
-    """Read pandas' orient="split" and "table"."""
-    columns, data = value.get("columns"), value.get("data")
-    if isinstance(data, list) and isinstance(columns, list) and set(value) <= {"columns", "index", "data"}:
+    """Read pandas' orient="split" and "table", and a header with rows of cells beside it."""
+    columns, data = value.get("columns"), value.get("data", value.get("rows"))
+    if isinstance(data, list) and isinstance(columns, list) and all(isinstance(name, str) for name in columns):
         return Shaped([dict(zip(columns, row, strict=True)) if _wide(row, columns) else row for row in data])
     if isinstance(data, list) and isinstance(value.get("schema"), dict):
         index = value["schema"].get("primaryKey") or []

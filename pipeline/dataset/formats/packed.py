@@ -163,7 +163,7 @@ def _copy(path: Path, open_: Callable[[Path], Any], fresh: Path) -> None:
             while piece := source.read(_PIECE):
                 size += len(piece)
                 if size > MOST_BYTES or shutil.disk_usage(fresh.parent).free < 4 * _PIECE:
-                    raise unreadable(path, "load.packed_large", size=size >> 20)
+                    raise unreadable(path, "load.packed_large", size=size >> 30)
                 target.write(piece)
     except _BROKEN as error:
         raise unreadable(path, "load.packed_damaged") from error

@@ -11,8 +11,9 @@ from pipeline.dataset.turns import Parts, Unusable, check_answer, turns_of
 
 
 def _sure(look: Look) -> tuple[float, Mapping] | None:
-    whole, other = look.column(names.CONVERSATION), look.column(names.REJECTED)
-    if not whole or not other or look.column(names.CHOSEN):
+    chosen, other = look.column(names.CHOSEN), look.column(names.REJECTED)
+    whole = chosen or look.column(names.CONVERSATION)
+    if not whole or not other or chosen and (look.prompt or look.kind(other) not in ("answer", "text")):
         return None
     if look.kind(whole) not in ("conversation", "transcript") or look.kind(other) == "other":
         return None

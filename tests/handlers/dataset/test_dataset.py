@@ -193,6 +193,7 @@ def test_an_unknown_layout_asks_for_its_columns(built: Built, visit: Visit, carr
     asked = over(built, visit, shown)
     assert asked["columns.box"]["visible"] and asked["form.view.run"] == ""
     assert value(asked["columns.raw"])["data"][3] == ["Q3", "yes 3", "no 3"]
+    assert "None of them is known to hold" in value(asked["columns.why"])
     assert asked["columns.prompt"]["choices"] == [(name, name) for name in ("ask", "good", "bad")]
     assert asked["columns.chosen"]["choices"] == ["ask", "good", "bad"]
     held = {"columns__held": asked["columns.held"]}
@@ -207,6 +208,24 @@ def test_an_unknown_layout_asks_for_its_columns(built: Built, visit: Visit, carr
     assert "Columns chosen by hand: “ask”, “good” and “bad”." in facts and "7 of 7 rows" in facts
     with pytest.raises(StudioError):  # what was read is not kept any longer
         built.call(load.use_columns, visit, **held, **picked) and over(built, visit, {"form.view.run": "none"})
+
+
+def test_columns_chosen_make_prompt_and_system_turn_and_the_rest_is_named(
+    built: Built, visit: Visit, carried: None, tmp_path: Path
+) -> None:
+    lines = [
+        {"role_play": "Be a cook.", "lead": f"Story {n}.", "ask": f"Q{n}?", "good": "yes", "bad": "no", "seen": "why"}
+        for n in range(3)
+    ]
+    asked = over(built, visit, named(built, visit, write(tmp_path / "odd.jsonl", list(lines))))
+    picked = {"columns__prompt": ["lead", "ask"], "columns__chosen": "good", "columns__rejected": "bad"}
+    picked |= {"columns__system": "role_play", "columns__held": asked["columns.held"]}
+    end = over(built, visit, built.call(load.use_columns, visit, **picked))
+    pair = pairs_of(visit.project(end["page.project"]))[0]
+    assert [turn.content for turn in pair.prompt] == ["Be a cook.", "Story 0.\n\nQ0?"]
+    facts = draw(built, visit, end["page.project"])["preview.facts"]
+    assert "lead + ask" in facts and "The system turn is “role_play”" in facts
+    assert "Text left unused" in facts and "seen" in facts
 
 
 def test_columns_by_hand_are_asked_for_in_any_case(built: Built, visit: Visit, carried: None, tmp_path: Path) -> None:

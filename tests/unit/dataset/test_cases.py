@@ -173,6 +173,11 @@ LAYOUTS: dict[str, tuple[str, list[Row]]] = {
         "transcripts",
         each(lambda q, a, b: {"chosen": f"### User: {q}\n### Bot: {a}", "rejected": f"### User: {q}\n### Bot: {b}"}),
     ),
+    "conversation and answer": (
+        "continued",
+        each(lambda q, a, b: {"chosen": exchange(q, a), "rejected": b}),
+    ),
+    "names of papers": ("explicit", each(lambda q, a, b: {"prompt": q, "y_w": a, "y_l": b})),
     "names in words": (
         "explicit",
         each(lambda q, a, b: {"User Prompt": q, "Chosen Response": a, "rejectedResponse": b}),
@@ -252,6 +257,10 @@ AROUND: dict[str, tuple[Row, list[str]]] = {
     ),
     "history of turns": (
         {"prompt": "And?", "chat_history": [turn("user", "Where?"), turn("assistant", "Here.")]},
+        ["Where?", "Here.", "And?"],
+    ),
+    "history of exchanges": (
+        {"query": "And?", "history": [{"user": "Where?", "assistant": "Here."}]},
         ["Where?", "Here.", "And?"],
     ),
     "instruction and question": ({"instruction": "Be short.", "question": "Why?"}, ["Be short.\n\nWhy?"]),
@@ -529,6 +538,7 @@ DOCUMENTS: dict[str, Any] = {
         "rows": [{"row_idx": n, "row": row, "truncated_cells": []} for n, row in enumerate(plain())],
         "num_rows_total": 3,
     },
+    "header beside": {"columns": list(plain()[0]), "rows": [list(row.values()) for row in plain()]},
     "named rows": {f"pair-{n}": row for n, row in enumerate(plain())},
     "several parts": {"easy": plain()[:1], "hard": plain()[1:]},
 }
@@ -586,6 +596,11 @@ def test_a_column_that_nobody_needs_never_stops_a_load(tmp_path: Path) -> None:
     loaded = load_file(cases.parquet(tmp_path / "x.parquet", data))
     are_the_three(loaded)
     assert loaded.pairs[0].metadata["when"].startswith("10000-01-01")
+    inner = pa.StructArray.from_arrays([far, pa.array(["one", "two", "three"])], ["when", "note"])
+    data = pa.Table.from_pylist(plain()).append_column("inner", inner)
+    loaded = load_file(cases.parquet(tmp_path / "z.parquet", data))
+    are_the_three(loaded)
+    assert (loaded.pairs[0].metadata["inner"]["note"], loaded.unused) == ("one", ["inner"])
     broken = pa.table({"prompt": ASKED, "chosen": text, "rejected": BAD})
     loaded = load_file(cases.parquet(tmp_path / "y.parquet", broken))
     assert [(bad.number, str(bad.reason)) for bad in loaded.bad_rows] == [(1, "a text holds bytes that are not UTF-8")]
