@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -15,6 +16,11 @@ from pipeline.base.errors import StudioError
 from pipeline.base.options import readable
 from pipeline.base.settings import Settings
 from pipeline.web.annotate import parse_listener
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from pipeline.studio import Studio
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -63,7 +69,6 @@ def _free(host: str, port: int, option: str) -> None:
 
 def serve(settings: Settings) -> None:
     """Build the application and serve it until it is stopped."""
-    import gradio as gr  # noqa: PLC0415 - seconds; the addresses are checked before
     import uvicorn  # noqa: PLC0415
     from fastapi import FastAPI  # noqa: PLC0415
 
@@ -71,9 +76,7 @@ def serve(settings: Settings) -> None:
     from pipeline.web.annotate import build_annotators_app, serve_annotators  # noqa: PLC0415
     from pipeline.web.guard import LocalOnly  # noqa: PLC0415
     from pipeline.web.proxy import ServiceProxy  # noqa: PLC0415
-    from ui import assets, layout  # noqa: PLC0415
-    from ui.text import translations  # noqa: PLC0415
-    from ui.theme import CSS, THEME  # noqa: PLC0415
+    from ui import assets  # noqa: PLC0415 - seconds; the addresses are checked before
     from ui.topics import stream_of  # noqa: PLC0415
 
     studio = Studio(settings)
@@ -101,10 +104,30 @@ def serve(settings: Settings) -> None:
     app.add_middleware(LocalOnly, port=settings.port)
     # Before the page, which answers every other path.
     app.router.routes.extend([*proxy.routes(), *stream.routes(), assets.route()])
-    page = layout.build(studio)
-    gr.mount_gradio_app(
+    _mount(app, studio)
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            stream.close()  # open pages would keep the server waiting: their streams end only when told
+            await super().shutdown(sockets)
+
+    served = uvicorn.Config(
+        app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2
+    )
+    Server(served).run()
+
+
+def _mount(app: FastAPI, studio: Studio) -> None:
+    """Put the page at the root of the application."""
+    from gradio import mount_gradio_app  # noqa: PLC0415 - after `ui`, which imports it without its stubs
+
+    from ui import layout  # noqa: PLC0415
+    from ui.text import translations  # noqa: PLC0415
+    from ui.theme import CSS, THEME  # noqa: PLC0415
+
+    mount_gradio_app(
         app,
-        page,
+        layout.build(studio),
         path="/",
         theme=THEME,
         css=CSS,
@@ -118,16 +141,6 @@ def serve(settings: Settings) -> None:
         ssr_mode=False,
         pwa=False,
     )
-
-    class Server(uvicorn.Server):
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            stream.close()  # open pages would keep the server waiting: their streams end only when told
-            await super().shutdown(sockets)
-
-    served = uvicorn.Config(
-        app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2
-    )
-    Server(served).run()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from pipeline.base.settings import extensions
+from pipeline.base.extensions import extensions
 
 T = TypeVar("T")
 _PREFIX = "align_studio_extension_"

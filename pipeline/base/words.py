@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from pipeline.base.settings import extensions
+from pipeline.base.extensions import extensions
 
 LOCALE = Path(__file__).resolve().parents[2] / "ui" / "locale"
 ENGLISH = "en"
