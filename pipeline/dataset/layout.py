@@ -75,17 +75,23 @@ class Look:
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
-        self._kinds: dict[str, str] = {}
+        self._kinds: dict[str, Counter[str]] = {}
         self._by_name = {names.plain(column): column for column in reversed(rows.columns)}
 
     def column(self, wanted: Iterable[str]) -> str:
         """Return the first column of one of these names, whatever its capitals, or ""."""
         return next((self._by_name[name] for name in wanted if name in self._by_name), "")
 
-    def readable(self, wanted: Iterable[str]) -> list[str]:
-        """Return the columns of these names that hold text or turns, or nothing yet."""
+    def readable(self, wanted: Iterable[str], lists: bool = False) -> list[str]:
+        """Return the columns of these names with text or turns in them somewhere, or with nothing yet.
+
+        Args:
+            wanted: Names.
+            lists: Whether lists of several texts can be read too.
+        """
+        unread = {"other"} if lists else {"other", "list"}
         there = [self._by_name[name] for name in wanted if name in self._by_name]
-        return [name for name in there if self.kind(name) not in ("other", "list") or not self.filled(name)]
+        return [name for name in there if not self.filled(name) or self._counted(name).keys() - unread]
 
     @cached_property
     def first(self) -> list[Row]:
@@ -110,9 +116,13 @@ class Look:
         They are "conversation", "answer", "transcript", "text", "history" (pairs of question and answer), "list" (of
         several texts) or "other".
         """
+        kinds = self._counted(column)
+        return kinds.most_common(1)[0][0] if kinds else "other"
+
+    def _counted(self, column: str) -> Counter[str]:
+        """Return how many values of a column are of each kind."""
         if column not in self._kinds:
-            kinds = Counter(_kind_of(value) for value in self.filled(column))
-            self._kinds[column] = kinds.most_common(1)[0][0] if kinds else "other"
+            self._kinds[column] = Counter(_kind_of(value) for value in self.filled(column))
         return self._kinds[column]
 
     def sharegpt(self, column: str) -> bool:
@@ -131,12 +141,8 @@ class Look:
     def context(self) -> Mapping:
         """The columns that every layout has in common: system, source, history and context."""
         system = next(iter(self.readable(names.SYSTEM)), "")
-        before = (*self._first_of(names.HISTORY), *self._first_of(names.CONTEXT))
+        before = (*self.readable(names.HISTORY, lists=True), *self.readable(names.CONTEXT, lists=True))
         return Mapping(chosen="?", rejected="?", system=system, before=before, source=self.column(names.SOURCE))
-
-    def _first_of(self, wanted: Iterable[str]) -> tuple[str, ...]:
-        there = [self._by_name[name] for name in wanted if name in self._by_name]
-        return tuple(name for name in there if self.kind(name) != "other" or not self.filled(name))
 
     @cached_property
     def sides(self) -> Mapping | None:

@@ -9,6 +9,7 @@ import re
 import tokenize
 from typing import Any
 
+_NUMBER = re.compile(r"\s*[-+]?[\d.]+(?:[eE][-+]?\d+)?\s*")
 _LOOKS = re.compile(r"\s*(?:array\()?[\[{(]")
 # What numpy writes that Python does not read as it was: elements without commas between them.
 _SIDE_BY_SIDE = re.compile(r"['\"}\])]\s+['\"{\[(a]")
@@ -95,7 +96,7 @@ def _with_commas(text: str) -> str:
 def lists(cells: list[Any]) -> list[Any] | None:
     """Return what the cells of a column of text hold, where the column was written as lists or turns.
 
-    A table of text has no lists: they were written down by str(), and their brackets are no part of an answer. Most
+    A table of text has no lists: they were written down by str(), and their brackets are no part of an answer. Half
     of the cells decide, so that a text with brackets among others stays one.
 
     Args:
@@ -104,12 +105,12 @@ def lists(cells: list[Any]) -> list[Any] | None:
     Returns:
         Lists and dictionaries where cells hold them, the other cells as they were; None where the column is text.
     """
-    filled = [cell for cell in cells if isinstance(cell, str) and cell.strip()]
-    if not filled or 2 * sum(bool(_LOOKS.match(cell)) for cell in filled[:200]) <= len(filled[:200]):
+    filled = [cell for cell in cells if isinstance(cell, str) and cell.strip() and not _NUMBER.fullmatch(cell)]
+    looked_at = filled[:200]
+    if not filled or 2 * sum(bool(_LOOKS.match(cell)) for cell in looked_at) < len(looked_at):
         return None
     read = [parsed(cell) if isinstance(cell, str) else cell for cell in cells]
-    found = [value for value in read if _of_texts(value)]
-    if 2 * len(found) <= len(filled):
+    if 2 * sum(_of_texts(value) for value in read) < len(filled):
         return None
     return [value if _of_texts(value) else cell for value, cell in zip(read, cells, strict=True)]
 

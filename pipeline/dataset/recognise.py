@@ -107,18 +107,13 @@ def normalise(rows: Rows, mapping: Mapping) -> Loaded:
     others: list[tuple[str, dict[str, Any]]] = []
     left = _Left(layout, mapping)
     for number, row in _arranged(rows, layout, mapping):
-        if isinstance(row, Unusable):
-            bad.append(BadRow(number, row.reason))
-            continue
         try:
-            part = checked(layout.pair(row, mapping))
+            part, other = _read(row, layout, mapping, left)
         except Unusable as error:
             bad.append(BadRow(number, error.reason))
-            left.look(row, None)
             continue
         parts.append(part)
-        left.look(row, part)
-        others.append((clean(str(row.get(mapping.source) or "")), _metadata(row, mapping, left.used, part)))
+        others.append(other)
     bad.sort(key=lambda each: each.number)
     if not parts:
         raise NothingUsable(bad, mapping)
@@ -126,6 +121,28 @@ def normalise(rows: Rows, mapping: Mapping) -> Loaded:
     pairs = [Pair(i, *part, source, extra) for i, part, (source, extra) in zip(ids, parts, others, strict=True)]
     notes = [*rows.notes, *_scores(pairs, rows.columns), *_markup(pairs)]
     return Loaded(pairs, bad, mapping.sentence, mapping, rows.columns, left.names(rows.columns), rows.format, notes)
+
+
+def _read(
+    row: Row | Unusable, layout: Layout, mapping: Mapping, left: _Left
+) -> tuple[Parts, tuple[str, dict[str, Any]]]:
+    """Return the pair that a row is, its source and the other columns.
+
+    Raises:
+        Unusable: It is none.
+    """
+    if isinstance(row, Unusable):
+        raise row
+    try:
+        try:
+            part = checked(layout.pair(row, mapping))
+        except Unusable:
+            left.look(row, None)
+            raise
+        left.look(row, part)
+        return part, (clean(str(row.get(mapping.source) or "")), _metadata(row, mapping, left.used, part))
+    except RecursionError:
+        raise Unusable("row.too_deep") from None
 
 
 def _arranged(rows: Rows, layout: Layout, mapping: Mapping) -> Iterator[tuple[int, Row | Unusable]]:

@@ -14,7 +14,17 @@ from ui.parts.notice import notices
 from ui.text import say, t
 
 CUT = 100  # characters of a value shown
-ASKED = ("box", "held", "why", "raw", "prompt", "chosen", "rejected", "system", "source")  # what `ask` and `leave` may update
+ASKED = (
+    "box",
+    "held",
+    "why",
+    "raw",
+    "prompt",
+    "chosen",
+    "rejected",
+    "system",
+    "source",
+)  # what `ask` and `leave` may update
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def _value(scalar: Any) -> Any:
     if isinstance(scalar, pa.StructScalar):
         return {name: _value(scalar[name]) for name in scalar}
     if isinstance(scalar, pa.ListScalar | pa.LargeListScalar):
-        return [_value(item) for item in scalar.values]
+        return None if scalar.values is None else [_value(item) for item in scalar.values]
     try:
         return scalar.cast(pa.string()).as_py()
     except (OverflowError, ValueError, TypeError, pa.ArrowException):

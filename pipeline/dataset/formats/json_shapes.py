@@ -145,7 +145,7 @@ def _by_index(value: dict[str, Any]) -> bool:
 def _hold_turns(value: dict[str, list[Any]]) -> bool:
     """Whether lists are the turns of a single row, or the rows of splits, and not the columns of many rows."""
     cells = [cell for column in value.values() for cell in column if isinstance(cell, dict)]
-    return any(_is_turn(cell) or _is_row(cell) for cell in cells)
+    return any(_is_turn(cell) or _known(cell) >= 2 for cell in cells)
 
 
 def _is_turn(cell: dict[str, Any]) -> bool:

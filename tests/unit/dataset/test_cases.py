@@ -607,6 +607,15 @@ def test_a_column_that_nobody_needs_never_stops_a_load(tmp_path: Path) -> None:
     assert len(loaded.pairs) == 2
 
 
+def test_a_row_nested_too_deeply_is_named(tmp_path: Path) -> None:
+    deep = '{"prompt": "q", "chosen": "a", "rejected": "b", "more": ' + "[" * 600 + "1" + "]" * 600 + "}\n"
+    loaded = load_file(write(tmp_path / "x.jsonl", cases.lines(plain()) + deep.encode()))
+    assert (len(loaded.pairs), [str(bad.reason) for bad in loaded.bad_rows]) == (
+        3,
+        ["its values are nested too deeply"],
+    )
+
+
 def test_types_of_parquet_that_hold_text_are_text(tmp_path: Path) -> None:
     data = pa.table(
         {

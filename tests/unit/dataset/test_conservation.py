@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.errors import StudioError
@@ -17,7 +17,9 @@ from pipeline.dataset.values import texts
 from tests.unit.dataset.made_files import CONTAINERS, LAYOUTS, PACKINGS, Made, files, write
 
 FILES = 20_400  # of the matrix; `make test` reads a few hundred
-FORM = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
+# What is made is small already: making a failure smaller took minutes and told nothing more.
+PHASES = (Phase.explicit, Phase.generate)
+FORM = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 
 
 def accounted(loaded: Loaded, made: Made) -> None:
