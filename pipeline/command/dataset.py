@@ -204,7 +204,7 @@ def load(call: Call) -> LoadedProject:
     try:
         project, loaded = sources.load(call.visit.home, source, _mapping(call))
     except LayoutUnknown as error:
-        raise StudioError("command.name_columns", columns=list(error.rows.columns)) from error
+        raise StudioError("command.name_columns", columns=list(error.rows.columns), reason=error.reason) from error
     return LoadedProject(project=project.name, **_checked(source, loaded))
 
 

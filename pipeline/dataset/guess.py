@@ -61,6 +61,8 @@ def why_not(rows: Rows) -> said.Message:
         return message("layout.why.no_sides")
     if proposed.prompt and not look.prompt:
         return message("layout.why.no_prompt", name=proposed.prompt)
+    if not proposed.prompt:  # there may be one that cannot be read
+        proposed = proposed.model_copy(update={"prompt": look.column(names.PROMPT)})
     for number, row in zip(rows.numbers, look.first, strict=False):
         try:
             checked(pair_of(row, proposed))

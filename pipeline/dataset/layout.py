@@ -165,12 +165,13 @@ class Look:
     @cached_property
     def prompt(self) -> str:
         """The column of the prompt by its usual names, "" where none holds one."""
-        there = [self._by_name[name] for name in names.PROMPT if name in self._by_name]
+        wanted = (*names.PROMPT, *names.HISTORY, *names.CONTEXT)  # the last two where nothing else is asked
+        there = [self._by_name[name] for name in wanted if name in self._by_name]
         return next((name for name in there if self.kind(name) not in ("other", "list", "history")), "")
 
     def with_prompt(self, sides: Mapping) -> Mapping:
         """Return a mapping with the prompt's columns: instruction, prompt and input in this order."""
-        before, after = list(sides.before), []
+        before = [name for name in sides.before if name != self.prompt]
         instruction = self.column(names.INSTRUCTION)
         if instruction and instruction != self.prompt and instruction in self.readable(names.INSTRUCTION):
             before.append(instruction)

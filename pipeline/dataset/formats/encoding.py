@@ -25,6 +25,7 @@ _MARKS = {
 _LOOKED_AT = 1 << 18  # bytes with others than ASCII by which an encoding is told
 # Tried in this order where the statistics of letters do not tell: the text may be a few words long.
 _ESCAPED = re.compile("[\udc80-\udcff]")
+_BESIDE_ASCII_BYTES = re.compile(rb"[\x80-\xff]+")
 _BESIDE_ASCII = re.compile(r"[^\x00-\x7f]")
 _OTHERS = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1251", "cp1252")
 
@@ -45,7 +46,7 @@ class Text:
 
     def open(self, newline: str | None = "\n") -> IO[str]:
         """Open it for reading; bytes that are no characters become lone surrogates, which no pair may have."""
-        errors = "surrogateescape" if self.encoding.startswith("utf-8") else "replace"
+        errors = "replace" if self.encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"
         return self.path.open(encoding=self.encoding, errors=errors, newline=newline)
 
     def lines(self) -> Iterator[tuple[int, str]]:
@@ -93,11 +94,11 @@ def _unmarked(head: bytes) -> str:
 
 
 def _counted(path: Path) -> tuple[int, int, bytes]:
-    """Return how many bytes are not UTF-8, how many characters beside ASCII are, and pieces with the former."""
+    """Return how many bytes are not UTF-8, how many characters beside ASCII are, and a piece with the former."""
     if _is_utf8(path):
         return 0, 0, b""
-    wrong = right = size = 0
-    sample: list[bytes] = []
+    wrong = right = 0
+    sample = b""
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     with path.open("rb") as file:
         while piece := file.read(PIECE):
@@ -105,10 +106,10 @@ def _counted(path: Path) -> tuple[int, int, bytes]:
             escaped = len(_ESCAPED.findall(words))
             right += len(_BESIDE_ASCII.findall(words)) - escaped
             wrong += escaped
-            if escaped and size < _LOOKED_AT:
-                sample.append(piece[: _LOOKED_AT - size])
-                size += len(sample[-1])
-    return wrong + len(decoder.decode(b"", final=True)), right, b"".join(sample)
+            if escaped and not sample:  # from the beginning of the file or of a line, for no character is cut there
+                start = piece.find(b"\n") + 1 if file.tell() > len(piece) else 0
+                sample = piece[start : start + _LOOKED_AT]
+    return wrong + len(decoder.decode(b"", final=True)), right, sample
 
 
 def _is_utf8(path: Path) -> bool:
@@ -126,18 +127,26 @@ def _is_utf8(path: Path) -> bool:
 def _guessed(sample: bytes) -> str:
     """Return the encoding of a text in none of Unicode's, "" where it cannot be told."""
     # Korean first: its syllables are all common characters in GB 2312, while few Chinese texts are all syllables.
-    for encoding, share in (("euc_kr", 0.98), ("gb18030", 0.9), ("shift_jis", 0.9)):
+    runs = _BESIDE_ASCII_BYTES.findall(sample)
+    in_words = len(b"".join(runs)) >= 3 * len(runs)  # Western letters with accents stand alone among others
+    for encoding, share in (
+        (("euc_kr", 0.98), ("gb18030", 0.9), ("shift_jis", 0.9), ("cp874", 0.98)) if in_words else ()
+    ):
         if _is_common(sample, encoding, share):
             return encoding
     best = from_bytes(sample, cp_isolation=list(_OTHERS)).best()
-    return best.encoding if best is not None else ""
+    # Without a language that it reads like, a guess would make nonsense of the text: its rows are named instead.
+    return best.encoding if best is not None and best.percent_coherence > 0 else ""
 
 
 def _is_common(sample: bytes, encoding: str, share: float) -> bool:
     """Whether nearly all characters of a text are common ones of an East Asian encoding."""
-    decoded = sample.decode(encoding, "ignore")
+    try:
+        decoded = codecs.getincrementaldecoder(encoding)().decode(sample)  # it may end within a character
+    except UnicodeDecodeError:
+        return False
     beside = [letter for letter in decoded if letter > "\x7f"]
-    if len(decoded.encode(encoding, "ignore")) < len(sample) - 4 or not beside:
+    if not beside:
         return False
     return sum(_common(letter, encoding) for letter in beside) >= share * len(beside)
 
@@ -148,6 +157,8 @@ def _common(letter: str, encoding: str) -> bool:
         return True
     if encoding == "euc_kr":
         return "\uac00" <= letter <= "\ud7a3"
+    if encoding == "cp874":
+        return "\u0e00" <= letter <= "\u0e7f"
     if encoding == "shift_jis":
         return "\u3040" <= letter <= "\u30ff" or "\u4e00" <= letter <= "\u9fff"
     written = letter.encode("gb2312", "ignore")

@@ -78,7 +78,7 @@ def unpacked(path: Path) -> Iterator[Path]:
         inner = path
         for _ in range(_DEPTH):
             head = start_of(inner)
-            refuse_foreign(inner, head)
+            refuse_foreign(path, head)
             fresh = None
             if head.startswith(b"PK\x03\x04") or head.startswith(b"PK\x05\x06"):
                 fresh = _from_archive(inner, _folder(stack))

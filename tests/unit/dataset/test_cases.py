@@ -489,6 +489,8 @@ def test_tables_of_text_however_they_are_written(name: str, tmp_path: Path) -> N
         ),
         ("shift_jis", "お茶はどうやっていれますか？,熱いお湯で三分間蒸らします。,わかりません。"),
         ("euc_kr", "차는 어떻게 우립니까?,뜨거운 물로 삼 분 동안 우립니다.,모르겠습니다."),
+        ("cp874", "ทำไม,เพราะ,ไม่รู้"),
+        ("cp1252", "Qu’est-ce que c’est déjà ?,C’est déjà vu été là.,Né à côté de l’église où il était."),
         ("cp1251", "Как заваривать чай, если нет чайника и горячей воды?".replace(",", " ") + ",Никак.,Не знаю этого."),
     ],
 )
