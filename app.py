@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import socket
@@ -12,9 +11,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from pipeline.base import words
 from pipeline.base.errors import StudioError
 from pipeline.base.options import readable
 from pipeline.base.settings import Settings
+from pipeline.command.arguments import Parser, arguments_speak
+from pipeline.command.frame import MISUSED, Misuse
+from pipeline.command.options import add_options
 from pipeline.web.annotate import parse_listener
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from pipeline.studio import Studio
 
+OPTIONS = {"home", "host", "port", "annotators"}  # the settings that are options too
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -30,12 +34,16 @@ def arguments(argv: Sequence[str] | None = None) -> Settings:
 
     Args:
         argv: Command line; that of the process by default.
+
+    Raises:
+        Misuse: It cannot be used.
+        ValidationError: A setting is out of bounds.
     """
-    parser = argparse.ArgumentParser(prog="python app.py", description="Align Studio: from preferences to a model.")
-    for name in ("home", "host", "port", "annotators"):
-        field = Settings.model_fields[name]
-        parser.add_argument(f"--{name}", help=f"{field.description} Default: {field.default!s}".replace("%", "%%"))
-    given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    parser = Parser(prog="python app.py", description=words.say("app.about"))
+    parser.add_argument("-h", "--help", action="help", help=words.say("command.option.help"))
+    add_options(parser, Settings, "app", skip=Settings.model_fields.keys() - OPTIONS)
+    with arguments_speak():
+        given = vars(parser.parse_args(argv))
     settings = Settings(**given)
     # Supervisors and workers are other processes: they read the same settings from their environment.
     os.environ["ALIGN_STUDIO_HOME"] = str(settings.home)
@@ -144,22 +152,30 @@ def _mount(app: FastAPI, studio: Studio) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the studio from the command line."""
+    """Run the studio from the command line; what goes wrong is said in the terminal's language."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "0")
     try:
-        settings = arguments(argv)
+        with _in_the_terminal():
+            settings = arguments(argv)
         check(settings)
         serve(settings)
     except ValidationError as error:
-        return _told(readable(error))
+        return _told(readable(error, "app"))
+    except Misuse as error:
+        return _told(error, MISUSED)
     except StudioError as error:
         return _told(error)
     return 0
 
 
-def _told(error: StudioError) -> int:
-    print("\n".join(part for part in (error.what, error.why, error.next) if part), file=sys.stderr)
-    return 1
+def _in_the_terminal() -> contextlib.AbstractContextManager[None]:
+    return words.speaking(words.of_the_terminal(), flags=True)
+
+
+def _told(error: StudioError, code: int = 1) -> int:
+    with _in_the_terminal():
+        print("\n".join(part for part in (error.what, error.why, error.next) if part), file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":
