@@ -135,7 +135,9 @@ def test_columns_are_put_together_by_hand(page: Page, studio_url: str, tmp_path:
     }.items():
         for column in columns:
             page.locator(f"#dataset-column-{name} input").click()
-            page.get_by_role("option", name=column, exact=True).click()
+            option = page.get_by_role("option", name=column, exact=True)
+            expect(option).to_have_count(1)  # the list of the picker before fades away
+            option.click()
     page.keyboard.press("Escape")
     page.locator("#dataset-columns-use").click()
     expect(page.locator("#dataset-facts")).to_contain_text("story + ask", timeout=LOAD_MS)
