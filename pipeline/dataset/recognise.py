@@ -209,7 +209,8 @@ def _markup(pairs: list[Pair]) -> list[said.Message]:
     """Say how many pairs have a chat template's markup in their text, where training would put it a second time."""
     found = Counter[str]()
     for pair in pairs:
-        texts_of = [turn.content for part in (pair.prompt, pair.chosen, pair.rejected) for turn in part]
+        turns = (turn for part in (pair.prompt, pair.chosen, pair.rejected) for turn in part)
+        texts_of = [turn.content for turn in turns if "<" in turn.content or "[" in turn.content]  # every mark has one
         mark = next((mark for mark in MARKUP if any(mark in text for text in texts_of)), "")
         if mark:
             found[mark] += 1
