@@ -6,25 +6,17 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from pipeline.dataset import loads
 from pipeline.dataset.loads import Outcome
+from pipeline.visit import Visit
 from ui.dataset.facts import short
 from ui.dataset.preview import table
-from ui.handlers import Update
+from ui.handlers import Given, Update
 from ui.parts.notice import notices
 from ui.text import say, t
 
 CUT = 100  # characters of a value shown
-ASKED = (
-    "box",
-    "held",
-    "why",
-    "raw",
-    "prompt",
-    "chosen",
-    "rejected",
-    "system",
-    "source",
-)  # what `ask` and `leave` may update
+DRAWN = ("box", "why", "raw", "prompt", "chosen", "rejected", "system", "source")  # what `draw` may update
 
 
 @dataclass(frozen=True)
@@ -32,13 +24,11 @@ class ColumnPickers:
     """Which column is what, where a person has to say so.
 
     Attributes:
-        held: State with the id of the load that waits; see `pipeline.dataset.loads.go_on`.
         why: Why its layout is not recognised.
         raw: Its first rows.
     """
 
     box: gr.Column
-    held: gr.State
     why: gr.HTML
     raw: gr.Dataframe
     prompt: gr.Dropdown
@@ -52,7 +42,6 @@ class ColumnPickers:
 
 def build() -> ColumnPickers:
     """Lay out the column pickers, hidden until they are needed."""
-    held = gr.State("")
     with gr.Column(visible=False, elem_id="dataset-columns") as box:
         gr.Markdown(t("dataset.columns.about"))
         why = gr.HTML(elem_id="dataset-columns-why", padding=False, visible=False)
@@ -64,7 +53,7 @@ def build() -> ColumnPickers:
         with gr.Row():
             use = gr.Button(t("dataset.columns.use"), variant="primary", elem_id="dataset-columns-use")
             cancel = gr.Button(t("dataset.columns.cancel"), elem_id="dataset-columns-cancel")
-    return ColumnPickers(box, held, why, raw, prompt, chosen, rejected, system, source, use, cancel)
+    return ColumnPickers(box, why, raw, prompt, chosen, rejected, system, source, use, cancel)
 
 
 def _picker(name: str, several: bool = False) -> gr.Dropdown:
@@ -78,19 +67,16 @@ def _picker(name: str, several: bool = False) -> gr.Dropdown:
     )
 
 
-def ask(run: str, found: Outcome) -> Update:
-    """Return updates that ask for the columns of what was loaded, with a guess where there is one.
-
-    Args:
-        run: Id of the load.
-        found: What became of it.
-    """
+def draw(visit: Visit, given: Given) -> Update:
+    """Ask for the columns of the load that waits, with a guess where there is one; hide when none waits."""
+    found = loads.outcome(visit.run(given["held"])) if given["held"] else None
+    if found is None:
+        return {"box": gr.update(visible=False)}
     names, guess = list(found.columns), found.guess
     columns = [(name, name) for name in names]
     none = [(say("dataset.columns.none"), "")]
     return {
         "box": gr.update(visible=True),
-        "held": run,
         "why": gr.update(value=notices([found.why]) if found.why else "", visible=found.why is not None),
         "raw": gr.update(value={"headers": names, "data": _raw(found)}, column_widths=_even(len(names))),
         "prompt": gr.update(choices=columns, value=list(guess.prompts) if guess else []),
@@ -99,11 +85,6 @@ def ask(run: str, found: Outcome) -> Update:
         "system": gr.update(choices=none + columns, value=guess.system if guess else ""),
         "source": gr.update(choices=none + columns, value=guess.source if guess else ""),
     }
-
-
-def leave() -> Update:
-    """Return updates for when no source waits for its columns."""
-    return {"box": gr.update(visible=False), "held": ""}
 
 
 def _even(columns: int) -> list[str]:

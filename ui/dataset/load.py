@@ -14,12 +14,11 @@ from pipeline.dataset.loads import LoadOptions, Outcome
 from pipeline.dataset.recognise import Mapping
 from pipeline.runs.ledger import Run
 from pipeline.visit import FILES, Visit
-from ui.dataset import columns as dataset_columns
-from ui.handlers import Given, Update, prefixed, under, uploaded
+from ui.handlers import Given, Update, under, uploaded
 from ui.parts.notice import notices
 
 ROLES = ("prompt", "chosen", "rejected", "system", "source")
-STARTED = ("form.view.run", "form.problem", "form.load", "columns.box", "columns.held")  # what starting one may update
+STARTED = ("form.view.run", "form.problem", "form.load", "held")  # what starting one may update
 
 
 def load(visit: Visit, given: Given) -> Update:
@@ -82,7 +81,7 @@ def ended(visit: Visit, given: Given) -> Update:
         return free
     if found.project:
         return {**free, **_made(found)}
-    return {**free, "form.view.run": "", **prefixed("columns.", dataset_columns.ask(run.id, found))}
+    return {**free, "form.view.run": "", "held": run.id, "asking": True}
 
 
 def _made(found: Outcome) -> Update:
@@ -99,7 +98,7 @@ def use_columns(visit: Visit, given: Given) -> Update:
         if not picked["chosen"] or not picked["rejected"]:
             raise StudioError("dataset.columns.missing")
         mapping = Mapping(prompt="".join(prompts[:1]), after=tuple(prompts[1:]), **picked)
-        run = loads.go_on(visit.ledger, visit.run(given["columns.held"]), mapping)
+        run = loads.go_on(visit.ledger, visit.run(given["held"]), mapping)
     except StudioError as error:
         return {"form.problem": problem(error)}
     return {**_shown(run), **no_problem()}
@@ -119,7 +118,7 @@ def _shown(run: Run) -> Update:
 
 
 def _leave() -> Update:
-    return prefixed("columns.", dataset_columns.leave())
+    return {"held": ""}
 
 
 def problem(error: StudioError) -> Any:

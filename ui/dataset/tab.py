@@ -12,7 +12,6 @@ from ui.dataset import columns as dataset_columns
 from ui.dataset import hub as hub_dataset
 from ui.dataset import load
 from ui.dataset import preview as dataset_preview
-from ui.dataset.columns import ColumnPickers
 from ui.dataset.hub import HubForm
 from ui.dataset.load import no_problem
 from ui.dataset.preview import Preview
@@ -45,11 +44,17 @@ class SourceForm:
 
 @dataclass(frozen=True)
 class DatasetTab:
-    """Components of the Dataset tab."""
+    """Components of the Dataset tab.
+
+    Attributes:
+        held: State with the id of the load that waits for its columns; see `pipeline.dataset.loads.go_on`.
+        asking: State that says that the column pickers have been wanted.
+    """
 
     empty: gr.Markdown
     form: SourceForm
-    columns: ColumnPickers
+    held: gr.State
+    asking: gr.State
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def build() -> DatasetTab:
     """Lay out the Dataset tab."""
     empty = gr.Markdown(t("dataset.empty"), elem_id="dataset-empty", elem_classes="empty")
     form = _source_form()
-    return DatasetTab(empty, form, dataset_columns.build())
+    return DatasetTab(empty, form, gr.State(""), gr.State(False))
 
 
 def _source_form() -> SourceForm:
@@ -99,7 +104,19 @@ def wire(tab: DatasetTab, wiring: Wiring, page: Page) -> None:
     run_view.wire(tab.form.view, wiring)
     hub_dataset.wire(tab.form.hub, tab.form.kind, wiring)
     of_tab.on(page.project.change, draw, "page.project", ["empty", "form.fold", "form.load", "form.problem"])
+    later(tab.asking, of_tab, page, _pick)
     _furnish(wiring, page)
+
+
+def _pick(wiring: Wiring, page: Page) -> None:
+    """Build the column pickers, which few need, when a load waits for them."""
+    held = wiring.parts["held"]
+    columns = dataset_columns.build()
+    wiring.within(_=columns).on([held.change, *page.built], dataset_columns.draw, "held", dataset_columns.DRAWN)
+    of_both = wiring.within(columns=columns)
+    picked = ["held", *(f"columns.{name}" for name in load.ROLES)]
+    of_both.on(columns.use.click, load.use_columns, picked, load.STARTED, BUSY)
+    of_both.on(columns.cancel.click, load.cancel, (), load.STARTED)
 
 
 def _furnish(wiring: Wiring, page: Page) -> None:
@@ -122,16 +139,12 @@ def _wire_form(form: SourceForm, wiring: Wiring) -> None:
 
 
 def _wire_load(tab: DatasetTab, wiring: Wiring, page: Page) -> None:
-    form, columns = tab.form, tab.columns
+    form = tab.form
     known = ["form.kind", "form.path", "form.by_hand", "form.hub.*"]
     wiring.on([form.load.click, form.path.submit], load.load, known, ["page.project", *load.STARTED], BUSY)
     wiring.on(form.file.upload, load.upload, ["form.file", "form.by_hand"], [*load.STARTED, "form.file"], BUSY)
-    asked = [f"columns.{name}" for name in dataset_columns.ASKED]
-    ended = ["page.project", "form.view.run", "form.problem", "form.load", *asked]
+    ended = ["page.project", "form.view.run", "form.problem", "form.load", "held", "asking"]
     wiring.on(form.view.ended.change, load.ended, "form.view.ended", ended)
-    picked = ["columns.held", *(f"columns.{name}" for name in load.ROLES)]
-    wiring.on(columns.use.click, load.use_columns, picked, load.STARTED, BUSY)
-    wiring.on(columns.cancel.click, load.cancel, (), load.STARTED)
     wiring.on(page.root.load, load.resumed, (), ["form.view.run", "form.load"])
 
 

@@ -22,7 +22,7 @@ from pipeline.runs.task import Reporter
 from pipeline.studio import Studio
 from pipeline.visit import FILES, Visit
 from tests.handlers.conftest import Built, value
-from ui.dataset import load, preview, tab
+from ui.dataset import columns, load, preview, tab
 from ui.handlers import Given, prefixed
 from ui.text import speak
 
@@ -68,7 +68,9 @@ def named(built: Built, visit: Visit, path: Path | str, **more: Any) -> Given:
 
 def over(built: Built, visit: Visit, shown: Given) -> Given:
     """Return what is shown when a load has ended."""
-    return built.call(load.ended, visit, form__view__ended=shown["form.view.run"])
+    end = built.call(load.ended, visit, form__view__ended=shown["form.view.run"])
+    asked = built.call(columns.draw, visit, held=end["held"]) if "held" in end else {}
+    return {**end, **prefixed("columns.", asked)}
 
 
 def draw(built: Built, visit: Visit, project: str) -> Given:
@@ -198,7 +200,7 @@ def test_an_unknown_layout_asks_for_its_columns(built: Built, visit: Visit, carr
     assert "None of them is known to hold" in value(asked["columns.why"])
     assert asked["columns.prompt"]["choices"] == [(name, name) for name in ("ask", "good", "bad")]
     assert asked["columns.chosen"]["choices"] == ["ask", "good", "bad"]
-    held = {"columns__held": asked["columns.held"]}
+    held = {"held": asked["held"]}
     missing = built.call(load.use_columns, visit, **held, columns__chosen="good", columns__rejected=None)
     assert "not chosen yet" in value(missing["form.problem"])
     picked = {"columns__prompt": ["ask"], "columns__chosen": "good", "columns__rejected": "bad"}
@@ -221,7 +223,7 @@ def test_columns_chosen_make_prompt_and_system_turn_and_the_rest_is_named(
     ]
     asked = over(built, visit, named(built, visit, write(tmp_path / "odd.jsonl", list(lines))))
     picked = {"columns__prompt": ["lead", "ask"], "columns__chosen": "good", "columns__rejected": "bad"}
-    picked |= {"columns__system": "role_play", "columns__held": asked["columns.held"]}
+    picked |= {"columns__system": "role_play", "held": asked["held"]}
     end = over(built, visit, built.call(load.use_columns, visit, **picked))
     pair = pairs_of(visit.project(end["page.project"]))[0]
     assert [turn.content for turn in pair.prompt] == ["Be a cook.", "Story 0.\n\nQ0?"]
@@ -237,7 +239,7 @@ def test_columns_by_hand_are_asked_for_in_any_case(built: Built, visit: Visit, c
     asked = over(built, visit, built.call(load.load, visit, form__kind="sample", form__by_hand=True))
     assert asked["columns.box"]["visible"]
     left = built.call(load.cancel, visit)
-    assert left["columns.box"]["visible"] is False and left["columns.held"] == ""
+    assert left["held"] == "" and built.call(columns.draw, visit, held="")["box"]["visible"] is False
     assert visit.projects() == []
 
 
@@ -272,11 +274,13 @@ def test_what_is_foreign_is_not_found(
         more = {"page": 1} if "page" in built.of(handler).inputs else {}
         with pytest.raises(StudioError, match="There is no project"):
             built.call(handler, bob, page__project=project, **more)
-    run = over(built, visit, named(built, visit, odd(tmp_path / "odd.csv")))["columns.held"]
+    run = over(built, visit, named(built, visit, odd(tmp_path / "odd.csv")))["held"]
     with pytest.raises(StudioError, match="There is no run"):
         built.call(load.ended, bob, form__view__ended=run)
+    with pytest.raises(StudioError, match="There is no run"):
+        built.call(columns.draw, bob, held=run)
     picked = {"columns__chosen": "good", "columns__rejected": "bad", "columns__prompt": ["ask"]}
-    said = built.call(load.use_columns, bob, columns__held=run, **picked)
+    said = built.call(load.use_columns, bob, held=run, **picked)
     assert "There is no run" in value(said["form.problem"]) and bob.ledger.list() == []
     assert built.call(load.resumed, bob) == {}
     assert FILES not in bob.may
