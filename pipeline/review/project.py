@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow.parquet as pq
 from filelock import FileLock
 
 from pipeline.base.errors import StudioError
@@ -14,6 +15,7 @@ from pipeline.review import answers as answer_file
 from pipeline.review import plan as review_plan
 from pipeline.review import readback
 from pipeline.review.answers import Answer
+from pipeline.review.order import CHOSEN_FIRST, AsStored, Drawn, Meaning, Order, draw_key, kept_order
 from pipeline.review.plan import ReviewPlan
 from pipeline.review.service import Endpoint
 from pipeline.review.settle import Settled, settle
@@ -37,7 +39,7 @@ def plan_of(of: Project) -> ReviewPlan:
     """Return how the project's pairs are put before annotators: as last asked for, else a suggestion."""
     record = of.read()
     if record.review is not None:
-        return ReviewPlan.model_validate(record.review.plan)
+        return ReviewPlan.kept(record.review.plan)
     return review_plan.suggest(pairs_of(of), of.name, tokens.counter(record.base_model).unit)
 
 
@@ -56,6 +58,8 @@ def start_import(ledger: Ledger, of: Project, plan: ReviewPlan, endpoint: Endpoi
         endpoint: The review server.
         title: What people see of the run.
     """
+    if plan.order == "drawn":
+        draw_key(of)
     server, values = server_name(endpoint), plan.model_dump(mode="json")
 
     def change(record: Record) -> None:
@@ -66,6 +70,28 @@ def start_import(ledger: Ledger, of: Project, plan: ReviewPlan, endpoint: Endpoi
 
     of.update(change)
     return launch.start(ledger, "import", of.name, title, {"plan": values})
+
+
+def order_of(of: Project, plan: ReviewPlan) -> Order:
+    """Return how the answers of a project's pairs are put in order.
+
+    Raises:
+        StudioError: It was drawn with a key that is gone.
+    """
+    return kept_order(of) if plan.order == "drawn" else CHOSEN_FIRST
+
+
+def meaning_of(of: Project) -> Meaning:
+    """Return what the answers to a project's pairs mean.
+
+    Raises:
+        StudioError: Their order was drawn with a key that is gone.
+    """
+    plan = plan_of(of)
+    if plan.order != "drawn":
+        return AsStored()
+    ids = pq.read_table(of.pairs, columns=["record_id"])["record_id"].to_pylist()
+    return Drawn(kept_order(of), map(str, ids))
 
 
 def review_of(of: Project, endpoint: Endpoint) -> ReviewRecord:
@@ -98,7 +124,7 @@ def refresh_answers(of: Project, endpoint: Endpoint) -> list[Answer]:
     with FileLock(of.folder / ".answers.lock"):
         before = review_of(of, endpoint)
         known = answers_of(of) if before.cursor else []
-        found, cursor = readback.read_answers(endpoint, before.dataset_id, known, before.cursor)
+        found, cursor = readback.read_answers(endpoint, before.dataset_id, known, before.cursor, meaning_of(of))
         if cursor == before.cursor:
             return known
         # The answers first: a crash between the two makes the next reading repeat itself, not miss something.

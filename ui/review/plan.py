@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import gradio as gr
 from markupsafe import Markup
 
-from pipeline.review.plan import Metadata, ReviewPlan
+from pipeline.review.plan import ReviewPlan
 from ui.handlers import Update
 from ui.parts.forms import ParameterForm, parameter_form
-from ui.text import say, t
+from ui.text import has, say, t
 
 FIRST = ["dataset_name", "min_submitted"]
 QUESTIONS = ["relevance_title", "relevance_description", "preference_title", "preference_description"]
@@ -24,7 +22,7 @@ def build() -> ParameterForm:
     with gr.Accordion(t("review.group.questions"), open=False, elem_id="review-questions"):
         first |= parameter_form(ReviewPlan, "review", only=QUESTIONS).components
     with gr.Accordion(t("review.group.more"), open=False, elem_id="review-more"):
-        choices = {"metadata": list(get_args(Metadata))}
+        choices = {"metadata": list(ReviewPlan.model_fields["metadata"].get_default())}
         first |= parameter_form(ReviewPlan, "review", only=["metadata", "workspace"], choices=choices).components
     return ParameterForm(ReviewPlan, first)
 
@@ -32,8 +30,13 @@ def build() -> ParameterForm:
 def show(plan: ReviewPlan) -> Update:
     """Return updates that put a plan into the form, by field."""
     updates = {name: gr.update(value=getattr(plan, name)) for name in FORM}
-    choices = [(say(f"review.metadata.{name}"), name) for name in get_args(Metadata)]
+    choices = [(called(name), name) for name in dict.fromkeys(["source", *plan.lengths, *plan.metadata])]
     return {**updates, "metadata": gr.update(choices=choices, value=list(plan.metadata))}
+
+
+def called(name: str) -> str:
+    """Return what a piece of metadata is called; a column of the dataset keeps its name."""
+    return say(f"review.metadata.{name}") if has(f"review.metadata.{name}") else name
 
 
 def said(plan: ReviewPlan) -> Markup:
@@ -45,7 +48,7 @@ def said(plan: ReviewPlan) -> Markup:
         "fields": ", ".join(plan.titles.values()),
         "relevance_title": f"{plan.relevance_title} (1–5)",
         "preference_title": plan.preference_title,
-        "metadata": ", ".join(say(f"review.metadata.{name}") for name in plan.metadata),
+        "metadata": ", ".join(map(called, plan.metadata)),
         "guidelines": plan.guidelines,
     }
     row = Markup("<dt>{}</dt><dd class='kept-lines'>{}</dd>")
