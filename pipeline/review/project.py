@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pyarrow.parquet as pq
 from filelock import FileLock
 
@@ -18,9 +20,11 @@ from pipeline.review.answers import Answer
 from pipeline.review.order import CHOSEN_FIRST, AsStored, Drawn, Meaning, Order, draw_key, kept_order
 from pipeline.review.plan import ReviewPlan
 from pipeline.review.service import Endpoint
-from pipeline.review.settle import Settled, settle
+from pipeline.review.settle import NOBODY, Arbitration, Settled, Settling, Votes, count, decide
 from pipeline.runs import launch
 from pipeline.runs.ledger import Ledger, Run
+
+_ARBITRATION = "disputes.json"  # whose answer decides which pairs
 
 
 def answers_of(of: Project) -> list[Answer]:
@@ -30,9 +34,53 @@ def answers_of(of: Project) -> list[Answer]:
     return cached("answers", of.folder, version(of.answers), lambda: answer_file.open_answers(of.answers))
 
 
-def settled_of(of: Project) -> dict[str, Settled]:
-    """Return what the reviewers said of each record, settled into one."""
-    return cached("settled", of.folder, version(of.answers), lambda: settle(answers_of(of)))
+def votes_of(of: Project) -> dict[str, Votes]:
+    """Return the answers to each record, counted."""
+    arbitration = arbitration_of(of)
+    seen = (version(of.answers), arbitration)
+    return cached("votes", of.folder, seen, lambda: count(answers_of(of), arbitration))
+
+
+def arbitration_of(of: Project) -> Arbitration:
+    """Return whose answer decides which pairs of a project."""
+    file = of.folder / _ARBITRATION
+    if not file.exists():
+        return NOBODY
+    found = cached("arbitration", of.folder, version(file), lambda: json.loads(file.read_text(encoding="utf-8")))
+    return Arbitration(found["name"], frozenset(found["record_ids"]))
+
+
+def save_arbitration(of: Project, arbitration: Arbitration) -> None:
+    """Keep whose answer decides which pairs of a project."""
+    fresh = of.folder / f"{_ARBITRATION}.new"
+    fresh.write_text(json.dumps({"name": arbitration.name, "record_ids": sorted(arbitration.record_ids)}))
+    fresh.replace(of.folder / _ARBITRATION)
+
+
+def settling_of(of: Project) -> Settling:
+    """Return how a project's answers are settled: as in its last export, else as usual."""
+    return Settling.model_validate(of.read().settling or {})
+
+
+def save_settling(of: Project, settling: Settling) -> None:
+    """Make a policy the project's."""
+
+    def change(record: Record) -> None:
+        record.settling = settling.model_dump(mode="json")
+
+    of.update(change)
+
+
+def settled_of(of: Project, settling: Settling | None = None) -> dict[str, Settled]:
+    """Return what the reviewers said of each record, settled into one.
+
+    Args:
+        of: The project.
+        settling: How; None: the project's own policy.
+    """
+    policy = settling or settling_of(of)
+    seen = (version(of.answers), arbitration_of(of))
+    return cached(f"settled {policy.model_dump_json()}", of.folder, seen, lambda: decide(votes_of(of), policy))
 
 
 def plan_of(of: Project) -> ReviewPlan:
