@@ -90,6 +90,12 @@ class ReviewPlan(BaseModel, extra="forbid"):
         description="Answers a pair needs, from different annotators, to count as completed.",
         json_schema_extra={"unit": "answers"},
     )
+    pairs: int = Field(
+        0,
+        ge=0,
+        description="Pairs put before annotators, from the top; 0: all. More can be added later.",
+        json_schema_extra={"unit": "pairs"},
+    )
     questions: list[Question] = Field(default_factory=list, description="More questions, after the comparison.")
     columns: list[str] = Field(
         default_factory=list, description="Other columns of the dataset that annotators see as text."

@@ -91,6 +91,17 @@ def plan_of(of: Project) -> ReviewPlan:
     return review_plan.suggest(pairs_of(of), of.name, tokens.counter(record.base_model).unit)
 
 
+def columns(of: Project) -> dict[str, review_plan.Kept]:
+    """Return the other columns of a project's dataset, and what they are as metadata."""
+    return cached("columns", of.folder, version(of.pairs), lambda: review_plan.columns_of(pairs_of(of)))
+
+
+def reviewed_number(of: Project, plan: ReviewPlan) -> int:
+    """Return how many of a project's pairs a plan puts before annotators."""
+    whole = len(pairs_of(of))
+    return min(plan.pairs, whole) if plan.pairs else whole
+
+
 def server_name(endpoint: Endpoint) -> str:
     """Return what a project's record calls a review server: embedded, or its URL."""
     return "embedded" if endpoint.embedded else endpoint.url

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
@@ -57,6 +59,13 @@ def check_names(questions: list[Question]) -> list[Question]:
         if names.count(name) > 1:
             raise Wrong("question.name_taken", name=name)
     return questions
+
+
+def free_name(title: str, taken: list[str]) -> str:
+    """Return a name for a question that none of the others has, made of its title."""
+    base = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")[:40].strip("_") or "question"
+    names = itertools.chain([base], (f"{base}_{number}" for number in itertools.count(2)))
+    return next(name for name in names if name not in (*taken, RELEVANCE, PREFERENCE))
 
 
 def settings_of(question: Question, client: argilla.Argilla) -> Any:

@@ -27,7 +27,7 @@ class Settling(BaseModel, extra="forbid"):
         1,
         ge=1,
         le=10,
-        description="Answers a pair must have for its preference to count.",
+        description="Comparisons a pair must have for its preference to count.",
         json_schema_extra={"unit": "answers"},
     )
 
@@ -67,11 +67,13 @@ class Votes:
         answers: Number of annotators whose answer counts, at least 1.
         counts: Votes for chosen, rejected and tie, in this order.
         ratings: The ratings of those who rated, in no order.
+        decided: Whether the votes are those of whoever settled a dispute: no number of answers is asked for then.
     """
 
     answers: int
     counts: tuple[int, int, int]
     ratings: tuple[float, ...]
+    decided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +127,17 @@ def count(answers: Iterable[Answer], arbitration: Arbitration = NOBODY) -> dict[
             votes = [number if option == answer.preference else 0 for option in _OPTIONS]
         found[record_id] = votes, ratings if answer.relevance is None else [answer.relevance], number
     return {
-        record_id: Votes(number, (votes[0], votes[1], votes[2]), tuple(ratings))
+        record_id: Votes(number, (votes[0], votes[1], votes[2]), tuple(ratings), record_id in decided)
         for record_id, (votes, ratings, number) in found.items()
     }
 
 
 def decide(votes: Mapping[str, Votes], settling: Settling = USUAL) -> dict[str, Settled]:
     """Settle counted votes by a policy; by record id."""
-    verdicts: dict[tuple[int, tuple[int, int, int]], Verdict | None] = {}
+    verdicts: dict[tuple[bool, tuple[int, int, int]], Verdict | None] = {}
     found = {}
     for record_id, each in votes.items():
-        key = each.answers, each.counts
+        key = each.decided, each.counts
         if key not in verdicts:
             verdicts[key] = _preference(each, settling)
         found[record_id] = Settled(record_id, each.answers, _relevance(each.ratings, settling), verdicts[key])
@@ -169,7 +171,7 @@ def _preference(votes: Votes, settling: Settling) -> Verdict | None:
     given, most = sum(votes.counts), max(votes.counts)
     if not given:
         return None
-    if votes.answers < settling.at_least:
+    if given < settling.at_least and not votes.decided:
         return "too_few"
     wins = {
         "most": votes.counts.count(most) == 1,

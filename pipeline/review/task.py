@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from pipeline.base import install, project
@@ -48,6 +49,7 @@ def import_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     if reporter.should_stop():
         raise Cancelled
     reporter.stage("import", "argilla.stage.importing")
+    wanted = plan.pairs or len(counts)
     # Made empty first: even an import that is killed leaves the dataset's id, so that the next one goes on there.
     order, kinds = order_of(of, plan), _kinds(of, plan)
     dataset_id = importing.import_pairs(endpoint, plan, [], [], order=order, kinds=kinds).dataset_id
@@ -55,11 +57,11 @@ def import_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     imported = importing.import_pairs(
         endpoint,
         plan,
-        pairs.stream_pairs(of.pairs),  # a batch in memory at a time: there may be tens of thousands
-        counts,
+        itertools.islice(pairs.stream_pairs(of.pairs), wanted),  # a batch in memory at a time: there may be thousands
+        counts[:wanted],
         order=order,
         kinds=kinds,
-        on_progress=lambda done, _: reporter.progress("import", done, len(counts), "pairs"),
+        on_progress=lambda done, _: reporter.progress("import", done, min(wanted, len(counts)), "pairs"),
         should_stop=reporter.should_stop,
         chunk=CHUNK,
     )
