@@ -15,7 +15,7 @@ import sys
 import tempfile
 import uuid
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import mean
 
@@ -72,7 +72,8 @@ def _values(rng: random.Random) -> str:
 
 def _answer_all(database: Path) -> None:
     """Give every record an answer of each annotator."""
-    rng, now = random.Random(1), _now()
+    # An hour ago: what was written in the last minute is read again, in case it was still being written.
+    rng, now = random.Random(1), _now(timedelta(hours=1))
     with sqlite3.connect(database, timeout=60) as con:
         people = [id for (id,) in con.execute("SELECT id FROM users WHERE role='annotator'")]
         records = [id for (id,) in con.execute("SELECT id FROM records")]
@@ -100,8 +101,8 @@ def _edit_some(database: Path) -> int:
     return len(edited)
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+def _now(ago: timedelta = timedelta()) -> str:
+    return (datetime.now(UTC) - ago).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def ours(endpoint: Endpoint, of: Project, name: str) -> None:

@@ -17,7 +17,7 @@ from pipeline.base.memory import cached, version
 from pipeline.base.project import Project
 from pipeline.review.agreement import Agreement, Scale, agreement, disputed
 from pipeline.review.answers import PREFERENCE, RELEVANCE, Answer
-from pipeline.review.api import Api
+from pipeline.review.api import Api, ReviewError
 from pipeline.review.plan import ReviewPlan
 from pipeline.review.project import answers_of, arbitration_of, order_of, plan_of, review_of, save_arbitration
 from pipeline.review.service import Endpoint
@@ -130,8 +130,11 @@ def open_disputes(of: Project, endpoint: Endpoint) -> int:
         noted = before.record_ids | {record_id for name, record_id in ours.items() if name in there}
         save_arbitration(of, Arbitration(me, noted))
         for start in range(0, len(opened), _BULK):
-            items = [{"record_id": id, "status": "draft", "values": None} for id in opened[start : start + _BULK]]
-            api.send("POST", "me/responses/bulk", {"items": items})
+            # Empty and not null: of a draft without values Argilla's page shows nothing.
+            items = [{"record_id": id, "status": "draft", "values": {}} for id in opened[start : start + _BULK]]
+            for item in api.send("POST", "me/responses/bulk", {"items": items})["items"]:
+                if item["error"]:
+                    raise ReviewError("argilla.refused", detail=item["error"]["detail"])
     return len(opened) + len(waiting) - len(fresh)
 
 

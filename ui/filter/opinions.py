@@ -63,7 +63,7 @@ def settle(visit: Visit, given: Given) -> Update:
     else:
         address = annotation_link(studio.settings.argilla_api_url, review_of(of, endpoint).dataset_id, prefix="")
     anchor = Markup('<a class="link-button" href="{}" target="_blank" rel="noopener">{}</a>')
-    shown = anchor.format(f"{address}?_page=1&_status=draft", say("opinions.link", count=f"{waiting:,}"))
+    shown = anchor.format(f"{address}?page=1&status=draft", say("opinions.link", count=f"{waiting:,}"))
     return {"link": shown + line(say("opinions.link.about"))}
 
 
