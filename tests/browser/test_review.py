@@ -22,14 +22,15 @@ MEANT = [("chosen", "chosen"), ("rejected", "rejected"), ("tie", "tie"), ("chose
 ALPHA = "0.710"
 DISPUTED = 3  # the owner says: rejected
 NAMES = ("ada", "grace")
+LONG = "one two three four five six seven eight nine ten"  # the default rules keep no short answers
 
 
 def good(number: int) -> str:
-    return f"Good answer of pair {number} <b>x</b> $& done"
+    return f"Good answer of pair {number} <b>x</b> $& {LONG}"
 
 
 def bad(number: int) -> str:
-    return f"Poor answer of pair {number}, alas"
+    return f"Poor answer of pair {number}, alas {LONG}"
 
 
 @pytest.fixture(scope="module")
