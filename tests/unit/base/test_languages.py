@@ -75,6 +75,7 @@ NAMES = frozenset(
         "is",
         "m",
         "Submitted",
+        "Draft",
         "Publish",
         "My",
         "settings",
