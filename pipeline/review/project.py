@@ -188,6 +188,7 @@ def refresh_answers(of: Project, endpoint: Endpoint) -> list[Answer]:
             return known
         # The answers first: a crash between the two makes the next reading repeat itself, not miss something.
         answer_file.save(found, of.answers)
+        cached("answers", of.folder, version(of.answers), lambda: found)  # whoever settles them need not read the file
 
         def change(record: Record) -> None:
             if record.review is not None and record.review.dataset_id == before.dataset_id:
