@@ -122,6 +122,8 @@ def _provenance(
         split=record.dataset.split,
         revision=record.dataset.revision,
         limit=record.dataset.limit,
+        unused=record.dataset.unused,
+        left_out=record.dataset.bad_rows,
         recipe=recipe_of(of).model_dump(mode="json"),
         rule_effects=removed,
         settle_policy=options.settling.said_of(),
