@@ -10,6 +10,7 @@ from pipeline.base import words
 from pipeline.base.preflight import Preflight
 from pipeline.base.project import Project
 from pipeline.command import price, table
+from pipeline.command.doctor import examined
 from pipeline.command.follow import add_detach, carried
 from pipeline.command.frame import DONE, FAILED, Blocked, Call, Command, always, project_argument
 from pipeline.command.options import add_options, fill
@@ -38,6 +39,7 @@ class Numbers(BaseModel):
     prompts_cut: int = Field(description="Pairs whose prompt loses its beginning.")
     completions_cut: int = Field(description="Pairs of which a completion loses its end.")
     sequences_cut: int = Field(description="Pairs that exceed block_size even then.")
+    left_out: int = Field(description="Pairs left out by choice, because of what the doctor found.")
     unused: int = Field(description="Pairs of each pass that fill no whole step.")
     unit: str = Field(description="What lengths count: tokens, or words (estimate).")
     memory: int | None = Field(description="Estimated peak, bytes; null where it is not known.")
@@ -80,6 +82,7 @@ def train(call: Call) -> Training:
     only_check = getattr(call.given, "check", False)
     if not only_check and trainings.asked_already(ledger, project, options, params, where):
         return _started(call, project, options, params, where, None)
+    examined(call, project, options, params)
     found = check.preflight(ledger, project, options, params, where=where)
     if only_check:
         return _training(found, None)
@@ -128,6 +131,7 @@ def _show(found: Training) -> str:
         numbers = found.numbers
         facts: dict[str, object] = {
             words.say("command.fact.pairs"): numbers.pairs,
+            words.say("train.fact.left_out"): numbers.left_out or "",
             words.say("command.fact.steps"): numbers.steps,
             words.say("command.fact.longest"): f"{numbers.longest:,} {words.say(_unit(numbers.unit))}",
             words.say("command.fact.memory"): machine.size(numbers.memory) if numbers.memory else "",

@@ -1,4 +1,4 @@
-"""What a chat template and a tokenizer make of one pair, and what is wrong with it: the same in the app and in a worker.
+"""What a chat template and a tokenizer make of a pair, and what is wrong with it: the same in app and worker.
 
 Standard library alone: template and tokenizer are handed in as a `Reader`. Lengths and cuts are those of our AutoTrain
 worker and of trl 0.13: a completion keeps its beginning and the end of its turn, a prompt keeps its end, and where both
@@ -228,7 +228,7 @@ def _end_of(tail: str, answer: Turns) -> int:
 
 
 def _lost(turns: Turns, text: str) -> str:
-    """Return the beginning of a turn's text that is not in what the template wrote, "" for none; space does not count."""
+    """Return the beginning of a turn's text that the template has not written, "" for none; space does not count."""
     for turn in turns:
         content = turn["content"].strip()
         if content and content not in text:
@@ -239,7 +239,7 @@ def _lost(turns: Turns, text: str) -> str:
 
 
 def joined(prompt: Turns) -> Turns:
-    """Return a prompt whose system turns stand at the beginning of the first user's turn, for templates without them."""
+    """Return a prompt whose system turns stand at the beginning of the user's, for templates that refuse them."""
     system = [turn["content"] for turn in prompt if turn["role"] == "system"]
     rest = [dict(turn) for turn in prompt if turn["role"] != "system"]
     if not system or not rest:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import StudioError
 from pipeline.base.message import Message, Option, message
 from pipeline.base.preflight import Preflight
 from pipeline.base.project import Project
-from pipeline.export import exported
 from pipeline.hardware import machine as hardware_machine
 from pipeline.hardware import pricing
 from pipeline.hardware.machine import Hardware
@@ -24,8 +22,10 @@ from pipeline.models.tokens import PairCounts
 from pipeline.runs import events
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.runs.spec import spec_of
-from pipeline.train import job
+from pipeline.train import job, lengths
 from pipeline.train.algorithm import Algorithm, algorithm_of
+from pipeline.train.doctor import decided
+from pipeline.train.doctor import kept as doctor
 from pipeline.train.job import JobPlan
 from pipeline.train.options import TrainOptions
 from pipeline.train.params import TrainParams, cuts, steps_per_epoch
@@ -42,9 +42,6 @@ _PACE = (
     "gradient_accumulation",
     "mixed_precision",
 )
-
-_KEPT = 4  # splits whose lengths are remembered
-_counted: dict[tuple[Path, int, int, str], list[PairCounts]] = {}
 
 
 @dataclass(frozen=True)
@@ -65,6 +62,7 @@ class TrainNumbers:
         seconds: Time by the pace of the last finished run on the same hardware with the same data, model and settings
             of size; None without one.
         job: What the run is going to be on a Job; None on this machine, or where it cannot be told.
+        left_out: Pairs of the train split that are left out by choice, because of what the doctor found.
     """
 
     pairs: int
@@ -79,6 +77,7 @@ class TrainNumbers:
     memory: int | None
     seconds: float | None
     job: JobPlan | None = None
+    left_out: int = 0
 
 
 def spec(
@@ -94,6 +93,8 @@ def spec(
     """
     algorithm = algorithm_of(options.algorithm)
     who = "" if planned else _reader(options)
+    report = doctor.report(project, options, params, most=0)
+    params = decided.adjusted(params, report, options)
     return {
         "base_model": reference.path_for_worker(options.base_model),
         "project_name": options.project_name,
@@ -104,8 +105,9 @@ def spec(
         "data_dir": str(project.exports / options.dataset),
         "output_dir": str(project.models),
         "params": params.model_dump(mode="json"),
+        **decided.told(report, options),
         **({"user": who} if who else {}),
-        **(job.spec(planned, options, params) if planned else {}),
+        **(job.spec(planned, options, params, report) if planned else {}),
     }
 
 
@@ -140,10 +142,15 @@ def preflight(
     machine = machine or hardware_machine.this_machine()
     shape = reference.shape(options.base_model)
     counter = tokens.counter(options.base_model)
-    counts, dataset_problem = _counts(project, options, counter)
+    counts, dataset_problem = lengths.of_export(project, options, counter)
+    asked, report = params, None if dataset_problem else doctor.report(project, options, params)
+    params = decided.adjusted(params, report, options)
+    gone = decided.gone(report, options)
+    counts = [count for number, count in enumerate(counts, 1) if number not in gone] if gone else counts
     numbers = _numbers(counts, counter.unit, params, shape, algorithm_of(options.algorithm))
-    seconds = _former_pace(ledger, project, options, params, numbers.steps, where)
-    numbers = replace(numbers, seconds=seconds)
+    seconds = _former_pace(ledger, project, options, asked, numbers.steps, where)
+    numbers = replace(numbers, seconds=seconds, left_out=len(gone))
+    stops, says = ([], []) if dataset_problem else decided.notices(report, options, where.remote)
     blockers: list[Message | None] = [
         dataset_problem,
         reference.problem(options.base_model),
@@ -151,8 +158,9 @@ def preflight(
         _name_in_use(ledger, project, options, where),
         _too_few(numbers, params),
         _context_problem(options, params),
+        *stops,
     ]
-    warnings: list[Message | None] = [*_cut_warnings(numbers, params), _idle_settings(params)]
+    warnings: list[Message | None] = [*_cut_warnings(numbers, params), _idle_settings(params), *says]
     if where.remote:
         estimate = Estimate(seconds, "former") if seconds else None
         numbers, found = _on_job(project, options, params, numbers, where, shape, counts, estimate)
@@ -189,37 +197,6 @@ def _on_job(
         None, job.blockers(planned, options, wanted), job.warnings(planned, params, numbers.memory)
     )
     return replace(numbers, job=planned), found
-
-
-def lengths(file: Path, counter: tokens.TokenCounter) -> list[PairCounts]:
-    """Return the lengths of a split's pairs, without what a chat template adds; counted once per file and counter.
-
-    Args:
-        file: The split's JSONL.
-        counter: Counts.
-    """
-    status = file.stat()
-    key = (file, status.st_mtime_ns, status.st_size, counter.name)
-    if key not in _counted:
-        if len(_counted) >= _KEPT:
-            _counted.pop(next(iter(_counted)), None)
-        _counted[key] = tokens.pair_counts(exported.read_pairs(file), counter)
-    return _counted[key]
-
-
-def _counts(
-    project: Project, options: TrainOptions, counter: tokens.TokenCounter
-) -> tuple[Sequence[PairCounts], Message | None]:
-    """Return the lengths of the export's train split, and what is wrong with it."""
-    if not options.dataset:
-        return [], message("training.no_dataset")
-    file = exported.split_file(project, options.dataset, "train")
-    if file is None:
-        return [], message("training.no_export", export=options.dataset)
-    try:
-        return lengths(file, counter), None
-    except StudioError as error:
-        return [], error.message
 
 
 def _numbers(

@@ -17,6 +17,7 @@ from pipeline.models import reference
 from pipeline.models.shape import ModelShape
 from pipeline.train import card
 from pipeline.train.algorithm import algorithm_of
+from pipeline.train.doctor.finding import Report
 from pipeline.train.options import TrainOptions
 from pipeline.train.params import TrainParams
 
@@ -139,19 +140,20 @@ def warnings(planned: JobPlan, params: TrainParams, memory: int | None) -> list[
     return [notice for notice in found if notice]
 
 
-def spec(planned: JobPlan, options: TrainOptions, params: TrainParams) -> dict[str, Any]:
+def spec(planned: JobPlan, options: TrainOptions, params: TrainParams, report: Report | None = None) -> dict[str, Any]:
     """Return what a run's spec says of its Job, see the notes of `pipeline/carriers/job.py`.
 
     Args:
         planned: What was agreed to, with destination and data.
         options: What is trained on what.
         params: The hyperparameters.
+        report: What the doctor found in the pairs.
     """
     who, algorithm = account.require_jobs(), algorithm_of(options.algorithm)
     assert planned.destination is not None
     repository = planned.destination.repository
     origin = card.Origin(planned.dataset, planned.revision, planned.base_revision, planned.public)
-    text = card.render(options, params, repository, origin)
+    text = card.render(options, params, repository, origin, report=report)
     return {
         **pricing.placed(planned.offer, who),
         "remote": {

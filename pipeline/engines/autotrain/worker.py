@@ -11,6 +11,7 @@ the studio's. The spec:
     output_dir   folder in which <project_name>/ is made
     events       file of events, or "-": lines on stdout that begin with @@EVT
     stop_file    its existence asks to stop after the current step and save
+    doctor       what was chosen about the doctor's findings, see `pipeline/train/doctor/decided.py`; may be missing
     params       the hyperparameters by name, as `pipeline/train/algorithms/` declares them
 
 AutoTrain 0.8.36 accepts parameters that its ORPO trainer then ignores. They act here: `seed`, `lora_dropout` (trl
@@ -34,6 +35,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import protocol  # type: ignore[import-not-found]
+from chosen import choose, look, set_template  # type: ignore[import-not-found]
 from pairs import Messages, fit_rows, read_pairs  # type: ignore[import-not-found]
 from problems import explain  # type: ignore[import-not-found]
 from protocol import Problem, Reporter
@@ -65,7 +67,7 @@ def run(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         Cancelled: A signal arrived, or a stop was asked for before the first step.
     """
     job = read_spec(spec)
-    rows = read_pairs(job.data_dir / "train.jsonl")
+    rows = choose(read_pairs(job.data_dir / "train.jsonl"), spec, reporter)
     check_sizes(job, len(rows))
     state = State(pairs=len(rows))
     reporter.stage("starting", "engines.starting", engine="AutoTrain")
@@ -84,7 +86,7 @@ def run(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     job.folder.mkdir(parents=True, exist_ok=True)
     os.chdir(job.output_dir)  # AutoTrain makes the folder named project_name in the current one
     try:
-        tokenizer, config = prepare(job, state, rows, reporter)
+        tokenizer, config = prepare(job, state, rows, reporter, spec)
         with replaced(hooks(job, state, tokenizer, reporter)):
             train_clm_orpo.train(config)
         save(job, state, tokenizer, config)
@@ -100,7 +102,9 @@ def run(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     return done
 
 
-def prepare(job: Job, state: State, rows: list[dict[str, Messages]], reporter: Reporter) -> tuple[Any, Any]:
+def prepare(
+    job: Job, state: State, rows: list[dict[str, Messages]], reporter: Reporter, spec: dict[str, Any]
+) -> tuple[Any, Any]:
     """Load tokenizer and model configuration, cut what is too long and hand the data to AutoTrain.
 
     Returns:
@@ -124,6 +128,8 @@ def prepare(job: Job, state: State, rows: list[dict[str, Messages]], reporter: R
     if tokenizer.eos_token_id is None:
         raise Problem("engines.no_end_token")
     state.chat_template_added = base_tokenizer.chat_template is None
+    set_template(tokenizer, spec)
+    look(rows, tokenizer, job.params, spec, reporter)
 
     reporter.stage("preparing", "engines.measuring", pairs=len(rows))
     fit_rows(rows, tokenizer, job, state, reporter)

@@ -1,4 +1,4 @@
-"""Examine pairs by all checks: notes of each pair in two processes where there are many, then what they make together."""
+"""Examine pairs by all checks: notes of each, in several processes where there are many, then all together."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _examiner: Examiner | None = None
 
 def _take(subject: Subject) -> None:
     """Keep what a process examines with, once for all its chunks."""
-    global _subject, _examiner  # noqa: PLW0603
+    global _subject, _examiner
     reader = template.ModelReader(subject.files)
     limits = subject.limits if reader.tokenizer else Limits(_ENDLESS, _ENDLESS, 2 * _ENDLESS)
     _subject, _examiner = subject, Examiner(reader, limits)

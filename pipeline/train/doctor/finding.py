@@ -44,13 +44,22 @@ class Finding(BaseModel):
         values = {**self.values, "count": self.count, "pairs": self.of, "share": share, "code": self.code}
         return Message(f"doctor.{self.code}" if words.has(f"doctor.{self.code}") else "doctor.other", values)
 
+    def title(self) -> str:
+        """Return a few words that name it."""
+        return title(self.code)
+
+
+def title(code: str) -> str:
+    """Return a few words that name a check's finding; its code where nobody has given it words."""
+    return words.say(f"doctor.name.{code}") if words.has(f"doctor.name.{code}") else code.replace("_", " ")
+
 
 class Report(BaseModel):
     """What one examination found."""
 
     pairs: int = Field(description="Pairs examined.")
     seconds: float = Field(description="How long it took.")
-    tokenizer: bool = Field(description="Whether the base model's own tokenizer was at hand; without, cuts are not seen.")
+    tokenizer: bool = Field(description="Whether there was a tokenizer; without one cuts are not seen.")
     findings: list[Finding] = Field(description="Those that stop a run first.")
     checks: list[str] = Field(description="The checks that were made.")
 

@@ -1,7 +1,7 @@
 """Prompts that are questions of TruthfulQA, and sources made for it: an evaluation on it would say nothing.
 
-`truthfulqa.npz` holds no text: numbers of the runs of 8 words of its questions (Lin, Hilton, Evans 2021, Apache-2.0), of
-5 to 7 where a question has no more, and of whole questions that are shorter still. `python -m bench.overlap` makes it.
+`truthfulqa.npz` holds no text: numbers of the runs of 8 words of its questions (Lin, Hilton, Evans 2021, Apache-2.0),
+of 5 to 7 where a question has no more, and of whole questions still shorter. `python -m bench.overlap` makes it.
 """
 
 from __future__ import annotations

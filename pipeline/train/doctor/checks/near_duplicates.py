@@ -1,8 +1,8 @@
-"""Pairs that are nearly there more than once, by MinHash and locality-sensitive hashing (Broder 1997; Leskovec et al.).
+"""Pairs that are nearly there more than once, by MinHash and locality-sensitive hashing (Broder 1997).
 
-A pair is the set of its runs of three words, those of prompt, chosen and rejected apart. 128 permutations in 32 bands of
-4 find two pairs of Jaccard similarity 0.85 but for 6 in 10^11, and of 0.7 but for 1.5 in 10^4; what they find is then
-computed exactly where the estimate is not clear. Two pairs are near from 0.7 on.
+A pair is the set of its runs of three words, those of prompt, chosen and rejected apart. 128 permutations in 32 bands
+of 4 find two pairs of Jaccard similarity 0.85 but for 6 in 10^11, and of 0.7 but for 1.5 in 10^4; what they find is
+then computed exactly where the estimate is not clear. Two pairs are near from 0.7 on.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def similarity(one: Pair, other: Pair) -> float:
     for pair in (one, other):
         texts = [text_of(part) for part in (pair.prompt, pair.chosen, pair.rejected)]
         sets.append(np.unique(_runs(words_of(texts), 1)[0]))
-    shared = len(np.intersect1d(*sets, assume_unique=True))
+    shared = len(np.intersect1d(sets[0], sets[1], assume_unique=True))
     return shared / max(1, len(sets[0]) + len(sets[1]) - shared)
 
 
@@ -117,9 +117,10 @@ def _judge(subject: Subject, notes: Sequence[bytes]) -> Found | None:
 
 def _same(subject: Subject, one: int, other: int) -> bool:
     """Return whether two pairs are exact duplicates, which another check names."""
-    parts = [[text_of(part).split() for part in (pair.prompt, pair.chosen, pair.rejected)] for pair in (
-        subject.pairs[one], subject.pairs[other]
-    )]
+    parts = [
+        [text_of(part).split() for part in (pair.prompt, pair.chosen, pair.rejected)]
+        for pair in (subject.pairs[one], subject.pairs[other])
+    ]
     return parts[0] == parts[1]
 
 

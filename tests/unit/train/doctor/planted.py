@@ -26,15 +26,15 @@ _NOUNS = (
     "river garden teacher kitchen window forest letter bridge market engine village morning doctor winter story harbour "
     "painter theatre valley island soldier library castle merchant orchard blanket shepherd compass lantern violin "
     "harvest chimney railway captain thunder meadow cathedral puzzle mountain bakery sculptor telescope dictionary"
-).split()
+)
 _VERBS = (
     "crosses follows repairs describes protects surprises carries remembers measures visits examines borrows explains "
     "decorates reaches imagines guards collects praises supports questions welcomes observes replaces admires sketches"
-).split()
+)
 _ADJECTIVES = (
     "quiet ancient bright careful distant gentle hollow modern narrow patient rapid silent tidy unusual wooden yellow "
     "friendly curious broken frozen golden humble lonely massive nervous polite rusty shallow steep tender"
-).split()
+)
 _FRAMES = (
     "The {a} {n} {v} the {b} {m} because nobody in the {o} is watching.",
     "Every {n} that {v} a {m} needs a {a} {o}, and for that there are {b} reasons.",
@@ -90,8 +90,8 @@ class Writer:
     def sentence(self) -> str:
         """Return one sentence."""
         pick = self.chance.choice
-        words = {"a": pick(_ADJECTIVES), "b": pick(_ADJECTIVES), "v": pick(_VERBS)}
-        return pick(_FRAMES).format(**words, n=pick(_NOUNS), m=pick(_NOUNS), o=pick(_NOUNS))
+        words = {"a": pick(_ADJECTIVES.split()), "b": pick(_ADJECTIVES.split()), "v": pick(_VERBS.split())}
+        return pick(_FRAMES).format(**words, n=pick(_NOUNS.split()), m=pick(_NOUNS.split()), o=pick(_NOUNS.split()))
 
     def text(self, least: int, most: int) -> str:
         """Return some sentences."""
@@ -108,7 +108,7 @@ class Writer:
             words = text.split()
             count = max(1, round(share * len(words)))
             for at in self.chance.sample(range(len(words)), min(count, len(words))):
-                words[at] = self.chance.choice(_NOUNS) + str(self.chance.randrange(10**6))
+                words[at] = self.chance.choice(_NOUNS.split()) + str(self.chance.randrange(10**6))
             return " ".join(words)
 
         return make(*(changed(part[-1].content) for part in parts(pair)))
