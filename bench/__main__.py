@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import argilla_import, evaluation, hub, page, training_start, watching
+from bench import argilla_import, doctor, evaluation, hub, page, training_start, watching
 
 ALL = {
     "page": page,
@@ -13,6 +13,7 @@ ALL = {
     "training": training_start,
     "evaluation": evaluation,
     "hub": hub,
+    "doctor": doctor,
 }
 
 

@@ -178,5 +178,6 @@ def _examples(finding: Finding) -> Markup:
         row.format(Markup("").join(cell.format(text) for text in (f"{each.number:,}", each.prompt, each.shown)))
         for each in finding.examples
     ]
-    table = Markup('<table class="doctor-examples"><tr>{}</tr>{}</table>').format(names, Markup("").join(rows))
-    return Markup("<details><summary>{}</summary>{}</details>").format(say("doctor.examples"), table)
+    table = Markup('<table class="plain-table"><tr>{}</tr>{}</table>').format(names, Markup("").join(rows))
+    folded = Markup('<details><summary>{}</summary><div class="table-box">{}</div></details>')
+    return folded.format(say("doctor.examples"), table)

@@ -12,6 +12,8 @@ from pipeline.base.pair import Pair, text_of
 from pipeline.engines.examined import Limits, Seen
 from pipeline.models.template import Files
 
+_ROUND, _MOST = 64, 131072  # tokens: what is proposed is a multiple of the one, and at most the other
+
 # What can be done about a finding: leave the pairs out, cut or render otherwise, keep them knowingly.
 Remedy = Literal["leave_out", "otherwise", "keep"]
 # blocker: the run would fail; warning: the model learns something else than was meant; note: worth knowing.
@@ -27,12 +29,14 @@ class Subject:
         files: Its template and tokenizer.
         limits: Lengths to which pairs are cut.
         pairs: All pairs; empty in the processes that note.
+        context: Longest sequence that the model reads, tokens; None where it is not known.
     """
 
     base_model: str
     files: Files
     limits: Limits
     pairs: Sequence[Pair] = ()
+    context: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,12 +120,13 @@ def flagged(subject: Subject, notes: Sequence[tuple[str, int] | None]) -> Found 
     return Found(list(shown), shown) if shown else None
 
 
-def raised(name: str, most: int = 131072) -> Callable[[Subject, Sequence[tuple[str, int] | None]], Found | None]:
+def raised(name: str) -> Callable[[Subject, Sequence[tuple[str, int] | None]], Found | None]:
     """Return what judges as `flagged` does, and says to which value a length limit would have to be raised.
 
+    Nothing is proposed that the model cannot read.
+
     Args:
-        name: The hyperparameter.
-        most: A limit beyond which nothing is proposed.
+        name: The hyperparameter: block_size, max_prompt_length or max_completion_length.
     """
 
     def judge(subject: Subject, notes: Sequence[tuple[str, int] | None]) -> Found | None:
@@ -129,7 +134,10 @@ def raised(name: str, most: int = 131072) -> Callable[[Subject, Sequence[tuple[s
         if found is None:
             return None
         need = max(note[1] for note in notes if note is not None)
-        value = 1 << (need - 1).bit_length() if need > 1 else 0
-        return Found(found.pairs, found.shown, settings={name: value} if 1 < value <= most else {})
+        value = -(-need // _ROUND) * _ROUND if need > 1 else 0
+        limits = subject.limits
+        beside = {"max_prompt_length": limits.completion, "max_completion_length": limits.prompt}.get(name, 0)
+        possible = 1 < value and value + beside <= min(subject.context or _MOST, _MOST)
+        return Found(found.pairs, found.shown, settings={name: value} if possible else {})
 
     return judge

@@ -73,7 +73,12 @@ def _cores() -> int:
 
 
 def examine(
-    pairs: Sequence[Pair], base_model: str, files: template.Files, limits: Limits, told: Progress | None = None
+    pairs: Sequence[Pair],
+    base_model: str,
+    files: template.Files,
+    limits: Limits,
+    told: Progress | None = None,
+    context: int | None = None,
 ) -> Report:
     """Examine pairs as they would be trained on.
 
@@ -83,9 +88,10 @@ def examine(
         files: What its files say of its text.
         limits: Lengths to which pairs are cut, tokens.
         told: Called with pairs noted so far and in all; what it raises ends the examination.
+        context: Longest sequence that the model reads, tokens; None where it is not known.
     """
     began = time.monotonic()
-    subject = Subject(base_model, files, limits, pairs)
+    subject = Subject(base_model, files, limits, pairs, context)
     notes: Notes = {}
     done = 0
     for part in _chunks(subject):

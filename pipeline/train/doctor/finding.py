@@ -73,7 +73,7 @@ def undecided(report: Report, remedies: Remedies) -> list[Finding]:
 
 
 def left_out(report: Report, remedies: Remedies) -> dict[str, list[int]]:
-    """Return the numbers of the pairs that a choice leaves out, by finding; a pair that several name is in the first."""
+    """Return the numbers of the pairs that choices leave out, by finding; one that several name is in the first."""
     taken: set[int] = set()
     gone: dict[str, list[int]] = {}
     for found in report.findings:

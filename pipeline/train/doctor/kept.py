@@ -11,7 +11,7 @@ from pipeline.base.pair import Pair
 from pipeline.base.project import Project
 from pipeline.engines.examined import Limits
 from pipeline.export import exported
-from pipeline.models import template
+from pipeline.models import reference, template
 from pipeline.train.doctor.check import checks
 from pipeline.train.doctor.examine import Progress, examine
 from pipeline.train.doctor.finding import Report
@@ -65,7 +65,8 @@ def made(project: Project, options: TrainOptions, params: TrainParams, told: Pro
         return None
     of = template.files(options.base_model)
     place = _place(project, file, of, params)
-    found = examine(_pairs(file), options.base_model, of, limits(params), told)
+    context = reference.context(options.base_model)
+    found = examine(_pairs(file), options.base_model, of, limits(params), told, context)
     _write(place, found)
     return found
 

@@ -114,6 +114,7 @@ def test_options_default_to_the_tutorials_model_and_name() -> None:
         "project_name": "my-autotrain-llm",
         "dataset": "",
         "algorithm": "orpo",
+        "remedies": [],
     }
 
 

@@ -5,6 +5,7 @@ Length bias in preference data: Singhal et al. 2023 (arXiv 2310.03716), Park et 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pipeline.train.doctor.check import Check, Found, Sample, Subject
@@ -24,7 +25,7 @@ def _judge(subject: Subject, notes: Sequence[tuple[int, int]]) -> Found | None:
     if len(longer) + shorter < _FEWEST or share <= USUAL:
         return None
     # Left out: the most lopsided, until the share is the usual one.
-    surplus = int(len(longer) - USUAL / (1 - USUAL) * shorter)
+    surplus = math.ceil(len(longer) - USUAL / (1 - USUAL) * shorter)
 
     def ratio(number: int) -> float:
         chosen, rejected = notes[number - 1]
