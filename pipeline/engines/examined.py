@@ -23,9 +23,12 @@ _FOREIGN = re.compile(
     r"<\|(?:im_start|im_end|im_sep|system|user|assistant|end|endoftext|eot_id|eom_id|begin_of_text|end_of_text"
     r"|start_header_id|end_header_id|start_of_role|end_of_role|start|message|channel|return|return_id|eot|observation)\|>"
     r"|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|<｜[^｜\n]{1,30}｜>"
-    r"|^### ?(?:Instruction|Response|Human|Assistant|User):|^(?:GPT4 Correct )?(?:USER|ASSISTANT|Human|Assistant):\s",
+)
+_SPEAKER = re.compile(
+    r"^### ?(?:Instruction|Response|Human|Assistant|User):|^(?:GPT4 Correct )?(?:USER|ASSISTANT|Human|Assistant):\s",
     re.MULTILINE,
 )
+_SPEAKERS = ("###", "USER:", "ASSISTANT:", "Human:", "Assistant:")  # quicker to look for than lines that begin so
 _SPACE = re.compile(r"\s+")
 _BYTES = 4  # of a character at most, in UTF-8: a text of n characters has at most 4 n tokens
 
@@ -90,6 +93,7 @@ class Examiner:
         self._tails: dict[str, int] = {}
         own = sorted((re.escape(token) for token in reader.special if len(token) > 2), key=len, reverse=True)
         self._own = re.compile("|".join(own)) if own else None
+        self._firsts = {token[0] for token in reader.special if len(token) > 2}
 
     def examine(self, prompt: Turns, chosen: Turns, rejected: Turns) -> Seen:
         """Return what is wrong with a pair.
@@ -125,7 +129,13 @@ class Examiner:
         """Return the first chat markup or special token in a pair's own text, "" for none."""
         for turn in (turn for part in parts for turn in part):
             text = turn["content"]
-            found = (self._own.search(text) if self._own else None) or _FOREIGN.search(text)
+            found = None
+            if self._own and any(first in text for first in self._firsts):
+                found = self._own.search(text)
+            if not found and ("<" in text or "[" in text):
+                found = _FOREIGN.search(text)
+            if not found and any(speaker in text for speaker in _SPEAKERS):
+                found = _SPEAKER.search(text)
             if found:
                 return found.group().strip()
         return ""

@@ -11,6 +11,7 @@ from pipeline.base.members import members
 from pipeline.base.pair import Pair, text_of
 from pipeline.engines.examined import Limits, Seen
 from pipeline.models.template import Files
+from pipeline.train.doctor.words import digest
 
 _ROUND, _MOST = 64, 131072  # tokens: what is proposed is a multiple of the one, and at most the other
 
@@ -50,6 +51,12 @@ class Sample:
     def texts(self) -> tuple[str, str, str]:
         """Prompt, chosen and rejected: the contents of their turns."""
         return text_of(self.pair.prompt), text_of(self.pair.chosen), text_of(self.pair.rejected)
+
+    @cached_property
+    def digests(self) -> tuple[int, int, int]:
+        """A number for each of the texts; space does not count."""
+        prompt, chosen, rejected = self.texts
+        return digest(prompt), digest(chosen), digest(rejected)
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,7 @@ def raised(name: str) -> Callable[[Subject, Sequence[tuple[str, int] | None]], F
         value = -(-need // _ROUND) * _ROUND if need > 1 else 0
         limits = subject.limits
         beside = {"max_prompt_length": limits.completion, "max_completion_length": limits.prompt}.get(name, 0)
-        possible = 1 < value and value + beside <= min(subject.context or _MOST, _MOST)
+        possible = value > 1 and value + beside <= min(subject.context or _MOST, _MOST)
         return Found(found.pairs, found.shown, settings={name: value} if possible else {})
 
     return judge

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.train.doctor.check import Check, Found, Sample, Subject
-from pipeline.train.doctor.words import digest
 
 
 def _note(subject: Subject, samples: Sequence[Sample]) -> Sequence[tuple[int, int, int]]:
-    texts = (sample.texts for sample in samples)
-    return [(digest(prompt), digest(chosen), digest(rejected)) for prompt, chosen, rejected in texts]
+    return [sample.digests for sample in samples]
 
 
 def _judge(subject: Subject, notes: Sequence[tuple[int, int, int]]) -> Found | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.train.doctor.check import Check, Found, Sample, Subject
 
-_READ = 240  # characters of a text
+_READ = 160  # characters of a text
 _LETTERS = 24  # of an alphabet that a text needs for its language to be told; 8 where each is a syllable or a word
 _SURE = 0.95
 _NO_LETTER = re.compile(r"[\d\W_]+")
