@@ -52,7 +52,14 @@ def build() -> tuple[Doctor, RunView]:
         for check in checks():
             place = f"train-doctor-{check.code.replace('_', '-')}"
             boxes[check.code] = gr.HTML(visible=False, elem_id=place, padding=False)
-            choices[check.code] = gr.Radio([], label=t("doctor.choice"), visible=False, elem_id=f"{place}-choice")
+            choices[check.code] = gr.Radio(
+                [],
+                label=t("doctor.choice"),
+                show_label=False,
+                container=False,
+                visible=False,
+                elem_id=f"{place}-choice",
+            )
     return Doctor(box, summary, examine, gr.State(""), boxes, choices), view
 
 
@@ -73,16 +80,18 @@ def hidden() -> Update:
     return {"box": gr.update(visible=False)}
 
 
-def draw(report: Report | None, pairs: int, options: TrainOptions, params: TrainParams, running: bool) -> Update:
+def draw(report: Report | None, pairs: int, options: TrainOptions, given: Given, running: bool) -> Update:
     """Return updates for the section, by its names.
 
     Args:
         report: What was found; None: nothing was examined yet.
         pairs: Pairs there are.
         options: With the choices made.
-        params: The hyperparameters, for what would be raised.
+        given: What the section holds: choices stay as they are while they are for the same export and base model.
         running: Whether an examination is under way.
     """
+    # A choice is never sent back to the page: somebody may have made the next one meanwhile.
+    fresh = {} if given["doctor.key"] == key(options) else {"value": None}
     here = {finding.code: finding for finding in report.findings} if report else {}
     updates: Update = {
         "box": gr.update(visible=pairs > 0),
@@ -94,15 +103,11 @@ def draw(report: Report | None, pairs: int, options: TrainOptions, params: Train
         finding, code = here.get(check.code), check.code
         if finding is None:
             updates[f"boxes.{code}"] = gr.update(visible=False)
-            # A choice stays while nothing is known: the lengths were changed and the pairs are examined again.
-            kept = options.chosen.get(code) if report is None else None
-            updates[f"choices.{code}"] = gr.update(visible=False, choices=_labels(check.remedies), value=kept)
+            updates[f"choices.{code}"] = gr.update(visible=False, choices=_labels(check.remedies), **fresh)
             continue
         updates[f"boxes.{code}"] = gr.update(visible=True, value=_finding(finding, options.chosen))
-        made = options.chosen.get(code)
         labels = [(_label(finding, remedy), remedy) for remedy in finding.remedies]
-        value = made if made in finding.remedies else None
-        updates[f"choices.{code}"] = gr.update(visible=True, choices=labels, value=value)
+        updates[f"choices.{code}"] = gr.update(visible=True, choices=labels, **fresh)
     return updates
 
 
@@ -154,17 +159,8 @@ def _finding(finding: Finding, made: Remedies) -> Markup:
     undecided = made.get(finding.code) not in finding.remedies
     style = "notice bad" if finding.severity == "blocker" and undecided else "notice"
     style = style if undecided and finding.severity != "note" else "notice good"
-    head = Markup("<b>{}</b> · {} · {}").format(
-        finding.title(),
-        say(f"doctor.severity.{finding.severity}"),
-        say("doctor.count", count=f"{finding.count:,}", pairs=f"{finding.of:,}", share=_share(finding)),
-    )
-    text = " ".join(part for part in (said.what, said.why, said.next) if part)
-    return Markup('<div class="{}">{}<br>{}{}</div>').format(style, head, text, _examples(finding))
-
-
-def _share(finding: Finding) -> str:
-    return f"{finding.count / max(1, finding.of):.1%}"
+    head = Markup("<b>{}</b> · {}").format(finding.title(), say(f"doctor.severity.{finding.severity}"))
+    return Markup('<div class="{}">{}<br>{}{}</div>').format(style, head, said.said(), _examples(finding))
 
 
 def _examples(finding: Finding) -> Markup:

@@ -218,7 +218,7 @@ def checked(visit: Visit, given: Given) -> Update:
     fitting = places.show(given, job.need(params, found.numbers.memory))
     pairs = found.numbers.pairs + found.numbers.left_out
     report = kept.report(project, options, params) if pairs else None
-    examined = train_doctor.draw(report, pairs, options, params, bool(_examining(visit, project)))
+    examined = train_doctor.draw(report, pairs, options, given, bool(_examining(visit, project)))
     shown = {"check": train_check.summary(found, params), **prefixed("doctor.", examined)}
     return {**updates, **shown, "start": button, **fitting}
 
