@@ -15,12 +15,12 @@ from tests.browser.test_publish import sign_in
 from tests.browser.test_train_job import make_it_quick, name_it, open_train, published_project
 from tests.doubles.hub import HubDouble
 
-pytestmark = pytest.mark.serial
-
 USER = "lotta"
 LIVE_MS = 240_000  # the Job builds its engine, then trains, on a machine that others use too
 
 
+# In every run, without a browser: hub/test_job_run.py adopts a Job on a new disk.
+@pytest.mark.matrix
 def test_a_job_outlives_its_studio_and_its_disk(
     page: Page, app_server: Callable[..., App], hub: HubDouble, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from pipeline.base.message import Message
 from pipeline.base.preflight import Preflight
 from pipeline.hardware import machine as hardware_machine
 from pipeline.hardware.pricing import money
+from pipeline.models.tokens import unit_of
 from pipeline.train.check import TrainNumbers
 from pipeline.train.params import TrainParams
 from ui.parts.notice import facts, line, notices
@@ -32,7 +33,6 @@ def summary(found: Preflight[TrainNumbers], params: TrainParams) -> Markup:
         params: The hyperparameters checked.
     """
     numbers = found.numbers
-    unit = say(f"train.unit.{'tokens' if numbers.unit == 'tokens' else 'words'}")
     step = params.batch_size * params.gradient_accumulation
     cuts = [
         say(f"train.cut.{name}", count=count, share=f"{count / numbers.pairs:.0%}")
@@ -44,7 +44,8 @@ def summary(found: Preflight[TrainNumbers], params: TrainParams) -> Markup:
         **({"left_out": f"{numbers.left_out:,}"} if numbers.left_out else {}),
         "steps": say("train.steps.of", steps=f"{numbers.steps:,}", pairs=step, epochs=params.epochs)
         + (say("train.steps.unused", count=numbers.unused) if numbers.unused else ""),
-        "longest": f"{numbers.longest:,} {unit}",
+        "longest": f"{numbers.longest:,} {unit_of(numbers.unit)}"
+        + ("" if numbers.unit == "tokens" else say("train.estimated")),
         "cuts": say("train.comma").join(cuts) or say("train.cut.none"),
         "memory": _memory(numbers),
         "seconds": _time(numbers),
