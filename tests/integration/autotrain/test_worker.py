@@ -96,6 +96,22 @@ def test_the_prompt_is_in_the_batch_and_masked(runs: Runs, bench: Bench) -> None
             assert tokenizer.decode(answer, skip_special_tokens=False) == expected[head][side]
 
 
+def test_what_the_doctor_found_is_left_out_or_rendered_otherwise(runs: Runs, bench: Bench) -> None:
+    refused = runs[0]["undecided"]
+    assert refused.code == 1 and refused.one("error")["code"] == "engines.template_refuses"
+    named = [(event["code"], event["values"]["finding"]["code"]) for event in refused.all("warning")]
+    assert ("engines.doctor", "doctor.name.opening") in named
+    run = runs[0]["decided"]
+    assert run.code == 0, run.events[-1]
+    (warning,) = run.all("warning")
+    assert (warning["code"], warning["values"]["count"]) == ("engines.left_out", 2)
+    assert run.one("ready")["pairs"] == 10
+    first = make_pairs(12)[1]  # the first pair that is not left out
+    assert run.one("ready")["example"]["prompt"] == chatml(first["prompt"]) + "<|im_start|>assistant\n"
+    saved = json.loads((run.folder / "tokenizer_config.json").read_text())["chat_template"]
+    assert "removesuffix" in saved and saved == run.one("ready")["chat_template"]
+
+
 def test_seed_decides_the_losses(lora: Result, runs: Runs) -> None:
     assert runs[0]["same"].losses == lora.losses
     assert runs[0]["seed"].losses != lora.losses
