@@ -29,6 +29,7 @@ NAMES = frozenset(
         "Job",
         "Jobs",
         "lighteval",
+        "MinHash",
         "Python",
         "PyTorch",
         "TruthfulQA",

@@ -12,6 +12,7 @@ from pipeline.train.doctor.check import Check, Found, Sample, Subject
 
 USUAL = 0.65  # public preference data has 55 to 62 %
 _FEWEST = 20  # pairs of unequal length, for a share to say anything
+_SURE = 1.64  # standard errors: a share beyond the usual one by chance alone is no finding, 19 times of 20
 
 
 def _note(subject: Subject, samples: Sequence[Sample]) -> Sequence[tuple[int, int]]:
@@ -22,7 +23,8 @@ def _judge(subject: Subject, notes: Sequence[tuple[int, int]]) -> Found | None:
     longer = [number for number, (chosen, rejected) in enumerate(notes, 1) if chosen > rejected]
     shorter = sum(chosen < rejected for chosen, rejected in notes)
     share = len(longer) / max(1, len(longer) + shorter)
-    if len(longer) + shorter < _FEWEST or share <= USUAL:
+    chance = _SURE * math.sqrt(USUAL * (1 - USUAL) / max(1, len(longer) + shorter))
+    if len(longer) + shorter < _FEWEST or share - chance <= USUAL:
         return None
     # Left out: the most lopsided, until the share is the usual one.
     surplus = math.ceil(len(longer) - USUAL / (1 - USUAL) * shorter)

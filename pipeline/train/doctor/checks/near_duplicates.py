@@ -1,7 +1,7 @@
 """Pairs that are nearly there more than once, by MinHash and locality-sensitive hashing (Broder 1997).
 
-A pair is the set of its runs of three words, those of prompt, chosen and rejected apart. 128 permutations in 32 bands
-of 4 find two pairs of Jaccard similarity 0.85 but for 6 in 10^11, and of 0.7 but for 1.5 in 10^4; what they find is
+A pair is the set of its runs of three words, those of prompt, chosen and rejected apart. 96 permutations in 24 bands
+of 4 find two pairs of Jaccard similarity 0.85 but for 2 in 10^8, and of 0.7 but for 1.4 in 10^3; what they find is
 then computed exactly where the estimate is not clear. Two pairs are near from 0.7 on.
 """
 
@@ -18,8 +18,8 @@ from pipeline.train.doctor.check import Check, Found, Sample, Subject
 from pipeline.train.doctor.words import Words, words_of
 
 NEAR = 0.7
-_SIZE, _PERMUTATIONS, _BANDS, _SEED = 3, 128, 32, 42
-_UNCLEAR = (0.55, 0.9)  # estimates between these are computed exactly: five standard errors around NEAR, and more
+_SIZE, _PERMUTATIONS, _BANDS, _SEED = 3, 96, 24, 42
+_UNCLEAR = (0.55, 0.9)  # estimates between these are computed exactly: three standard errors around NEAR and more
 _LEADERS = 300  # of one bucket that the others are compared with
 Signatures = NDArray[np.uint32]
 

@@ -42,6 +42,7 @@ _FRAMES = (
     "It is the {b} {o} and not the {n} that {v} this {a} {m}.",
     "You are looking for a {n} in the {a} {o}, where the {b} {m} {v} it to the end.",
 )
+_NOUNS_LIST, _VERBS_LIST, _ADJECTIVES_LIST = (words.split() for words in (_NOUNS, _VERBS, _ADJECTIVES))
 _OTHERS = (
     "Der Fluss fließt im Winter langsamer, weil das Wasser am Ufer zu Eis gefriert und die Strömung bremst.",
     "La rivière coule plus lentement en hiver parce que la glace se forme le long des rives pendant la nuit.",
@@ -90,8 +91,8 @@ class Writer:
     def sentence(self) -> str:
         """Return one sentence."""
         pick = self.chance.choice
-        words = {"a": pick(_ADJECTIVES.split()), "b": pick(_ADJECTIVES.split()), "v": pick(_VERBS.split())}
-        return pick(_FRAMES).format(**words, n=pick(_NOUNS.split()), m=pick(_NOUNS.split()), o=pick(_NOUNS.split()))
+        words = {"a": pick(_ADJECTIVES_LIST), "b": pick(_ADJECTIVES_LIST), "v": pick(_VERBS_LIST)}
+        return pick(_FRAMES).format(**words, n=pick(_NOUNS_LIST), m=pick(_NOUNS_LIST), o=pick(_NOUNS_LIST))
 
     def text(self, least: int, most: int) -> str:
         """Return some sentences."""
@@ -108,7 +109,7 @@ class Writer:
             words = text.split()
             count = max(1, round(share * len(words)))
             for at in self.chance.sample(range(len(words)), min(count, len(words))):
-                words[at] = self.chance.choice(_NOUNS.split()) + str(self.chance.randrange(10**6))
+                words[at] = self.chance.choice(_NOUNS_LIST) + str(self.chance.randrange(10**6))
             return " ".join(words)
 
         return make(*(changed(part[-1].content) for part in parts(pair)))

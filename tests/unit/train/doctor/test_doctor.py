@@ -257,3 +257,18 @@ def test_a_line_that_is_no_pair_is_named(model: Path, of: Project) -> None:
         file.write('{"prompt": 1}\n')
     with pytest.raises(StudioError, match="4"):
         kept.report(of, TrainOptions(base_model=str(model), dataset="pairs"), OrpoParams())
+
+
+def test_a_check_is_one_file(
+    model: Path, of: Project, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "add-a-check.md").read_text(encoding="utf-8")
+    (tmp_path / "extensions").mkdir()
+    (tmp_path / "extensions" / "broken.py").write_text(page.partition("```python\n")[2].partition("```")[0])
+    monkeypatch.setenv("ALIGN_STUDIO_EXTENSIONS", str(tmp_path / "extensions"))
+    write(of, "pairs", [*sound(20), make("Why is that?", "Because of the", "No.")])
+    options = TrainOptions(base_model=str(model), dataset="pairs", remedies=["broken_off=leave_out"])
+    found = kept.report(of, options, OrpoParams())
+    assert found is not None and [(each.code, each.pairs) for each in found.findings] == [("broken_off", [21])]
+    assert "broken_off: 1 of 21" in found.findings[0].message().said()
+    assert check.preflight(ledger, of, options, OrpoParams(), MACHINE).numbers.left_out == 1
