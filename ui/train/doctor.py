@@ -9,10 +9,12 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
+from pipeline.base.project import Project
 from pipeline.train.doctor.check import checks
 from pipeline.train.doctor.finding import Finding, Remedies, Report
 from pipeline.train.options import TrainOptions
 from pipeline.train.params import TrainParams
+from pipeline.visit import Visit
 from ui.handlers import Given, Update, under
 from ui.parts import run_view
 from ui.parts.notice import line
@@ -20,6 +22,7 @@ from ui.parts.run_view import RunView
 from ui.text import has, say, t
 
 PER_SECOND = 3000  # pairs, about, on two cores
+LENGTHS = ("block_size", "max_prompt_length", "max_completion_length")
 KEPT = ("doctor.key", "doctor.choices.*")  # what the section holds of choices
 
 
@@ -66,6 +69,12 @@ def build() -> tuple[Doctor, RunView]:
 def key(options: TrainOptions) -> str:
     """Return what choices are made for; the lengths do not count."""
     return f"{options.dataset} {options.base_model}"
+
+
+def under_way(visit: Visit, project: Project | None) -> str:
+    """Return the id of the examination under way in a project, "" for none."""
+    latest = visit.ledger.latest(project.name, "doctor") if project else None
+    return latest.id if latest and latest.active else ""
 
 
 def chosen(given: Given, options: TrainOptions) -> list[str]:

@@ -44,7 +44,6 @@ from ui.train.result import Trained
 
 ADAPTER = ("lora_r", "lora_alpha", "lora_dropout", "merge_adapter")
 INPUTS = ("page.project", "options.*", "form.*", *places.INPUTS, *train_doctor.KEPT)  # what a run is made of
-LENGTHS = ("block_size", "max_prompt_length", "max_completion_length")
 CHOICES = ("empty", "go", "body", "newest", "options.dataset", "options.base_model", "based", *train_history.DRAWN)
 
 
@@ -161,7 +160,7 @@ def _wire_doctor(tab: TrainTab, wiring: Wiring) -> None:
     run_view.wire(tab.examining, wiring)
     wiring.on(tab.doctor.examine.click, examine, INPUTS, ["examining.run", "doctor.examine"])
     picks = [choice.input for choice in tab.doctor.choices.values()]
-    wiring.on(picks, cut_otherwise, INPUTS, ["doctor.choices.*", *(f"form.{name}" for name in LENGTHS)])
+    wiring.on(picks, cut_otherwise, INPUTS, ["doctor.choices.*", *(f"form.{name}" for name in train_doctor.LENGTHS)])
 
 
 def opened(visit: Visit, given: Given) -> Update:
@@ -173,7 +172,7 @@ def opened(visit: Visit, given: Given) -> Update:
         **_chosen(visit, project, base=base),
         "options.project_name": _free_name(visit, project),
         "view.run": latest.id if latest else "",
-        "examining.run": _examining(visit, project),
+        "examining.run": train_doctor.under_way(visit, project),
     }
 
 
@@ -222,7 +221,7 @@ def checked(visit: Visit, given: Given) -> Update:
     fitting = places.show(given, job.need(params, found.numbers.memory))
     pairs = found.numbers.pairs + found.numbers.left_out
     report = kept.report(project, options, params) if pairs else None
-    examined = train_doctor.draw(report, pairs, options, given, bool(_examining(visit, project)))
+    examined = train_doctor.draw(report, pairs, options, given, bool(train_doctor.under_way(visit, project)))
     shown = {"check": train_check.summary(found, params), **prefixed("doctor.", examined)}
     return {**updates, **shown, "start": button, **fitting}
 
@@ -242,16 +241,10 @@ def cut_otherwise(visit: Visit, given: Given) -> Update:
     values, taken_back = train_doctor.raised(kept.report(project, options, params), given)
     if not values:
         return {}
-    together = {name: values.get(name, getattr(params, name)) for name in LENGTHS}
+    together = {name: values.get(name, getattr(params, name)) for name in train_doctor.LENGTHS}
     longest = together["max_prompt_length"] + together["max_completion_length"]
     together["block_size"] = max(together["block_size"], longest)
     return {**taken_back, **prefixed("form.", together)}
-
-
-def _examining(visit: Visit, project: Project | None) -> str:
-    """Return the id of the examination under way in a project, "" for none."""
-    latest = visit.ledger.latest(project.name, "doctor") if project else None
-    return latest.id if latest and latest.active else ""
 
 
 def pressed(visit: Visit, given: Given) -> Update:
