@@ -39,7 +39,9 @@ def summary(found: Preflight[TrainNumbers], params: TrainParams) -> Markup:
     lines = {
         "pairs": f"{numbers.pairs:,}",
         "steps": say("train.steps.of", steps=f"{numbers.steps:,}", pairs=step, epochs=params.epochs)
-        + (say("train.steps.unused", count=numbers.unused) if numbers.unused else ""),
+        + (say("train.steps.last", count=numbers.last_step) if numbers.last_step else ""),
+        "reports": _reports(numbers, params),
+        "format": say(f"train.mixed_precision.{numbers.number_format}"),
         "longest": f"{numbers.longest:,} {unit}",
         "cuts": say("train.comma").join(cuts) or say("train.cut.none"),
         "memory": _memory(numbers),
@@ -51,6 +53,13 @@ def summary(found: Preflight[TrainNumbers], params: TrainParams) -> Markup:
         )
     shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()}) if numbers.pairs else Markup("")
     return notices(found.blockers, bad=True) + shown + notices(found.warnings)
+
+
+def _reports(numbers: TrainNumbers, params: TrainParams) -> str:
+    """Return how often the loss is reported, and that it is more often than was asked for."""
+    every = say("train.reports.every", steps=numbers.logging_interval)
+    shorter = numbers.logging_interval < params.logging_steps
+    return every + (say("train.reports.shorter", asked=params.logging_steps) if shorter else "")
 
 
 def _memory(numbers: TrainNumbers) -> str:

@@ -42,6 +42,25 @@ def read_newer_configs() -> None:
     PretrainedConfig.get_config_dict = classmethod(translated)
 
 
+def watch_weights(found: dict[str, list[str]]) -> dict[tuple[Any, str], Any]:
+    """Return what replaces transformers' loading of weights, so that what it leaves out is known.
+
+    Args:
+        found: Gets the names of `missing` and `unused` weights of each model that is loaded.
+    """
+    from transformers import PreTrainedModel
+
+    original = PreTrainedModel._load_pretrained_model.__func__
+
+    def watched(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        loaded = original(cls, *args, **kwargs)
+        _, missing, unused, *_ = loaded
+        found.update(missing=sorted(missing), unused=sorted(unused))
+        return loaded
+
+    return {(PreTrainedModel, "_load_pretrained_model"): classmethod(watched)}
+
+
 class BaseTokenizer:
     """Where a base model's tokenizer is loaded from, for as long as that is needed.
 

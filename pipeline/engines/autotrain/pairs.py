@@ -15,6 +15,10 @@ Messages = list[dict[str, str]]
 UNMASKED = -100  # the label trl gives to tokens that are not the answer's
 
 
+class Rewrites(Exception):
+    """A chat template opens an answer, by what this says, otherwise than it writes one."""
+
+
 def read_pairs(path: Path) -> list[dict[str, Messages]]:
     """Return the pairs of a JSONL file, their three columns only.
 
@@ -56,9 +60,11 @@ def fit_rows(rows: list[dict[str, Messages]], tokenizer: Any, job: Job, state: S
                 answer = fit_answer(tokenizer, row["prompt"], head, row[side], params.max_completion_length)
                 state.completions_cut += answer is not row[side]
                 row[side] = answer
-        except Problem as problem:
-            about = {"model": job.base_model, "pair": number}
-            raise Problem(problem.code, **{**about, **problem.values}) from problem
+        except Problem:
+            raise
+        except Rewrites as error:
+            opening = str(error)[:200]
+            raise Problem("engines.template_rewrites", model=job.base_model, pair=number, opening=opening) from error
         except Exception as error:  # a template is a program of the model's author: any error is possible
             raise Problem("engines.template_refuses", model=job.base_model, pair=number, detail=error) from error
         reporter.progress("preparing", number, len(rows), "pairs")
@@ -104,9 +110,7 @@ def answer_tokens(tokenizer: Any, prompt: Messages, head: str, answer: Messages)
     """Return the length of an answer as it is trained on: tokenized after the prompt, with one end token."""
     whole = tokenizer.apply_chat_template(prompt + answer, tokenize=False)
     if not whole.startswith(head):
-        bare = tokenizer.apply_chat_template(prompt, tokenize=False)
-        opening = head.removeprefix(bare)
-        raise Problem("engines.template_rewrites", opening=opening[:200])
+        raise Rewrites(head.removeprefix(tokenizer.apply_chat_template(prompt, tokenize=False)))
     head_ids, ids = _ids(tokenizer, head), _ids(tokenizer, whole)
     start = len(head_ids)
     if head_ids != ids[:start]:

@@ -139,7 +139,7 @@ def trainer_class(job: Job, state: State, reporter: Reporter) -> type:
             return batch["chosen_attention_mask"][:, 1:].sum(-1)
 
         def concatenated_forward(self, model: Any, batch: dict[str, Any]) -> tuple[Any, ...]:
-            """Return trl's results, the language-model term as the batch's part of the step's, per share of its pairs."""
+            """Return trl's results, the language-model term as the batch's part of the step's."""
             chosen, rejected, chosen_logits, rejected_logits, nll, *more = super().concatenated_forward(model, batch)
             counts = self.counted(batch)
             if job.params.nll == "answer":  # the log-probabilities are means per answer token

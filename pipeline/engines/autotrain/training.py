@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from base import watch_weights  # type: ignore[import-not-found]
 from pairs import UNMASKED  # type: ignore[import-not-found]
 from protocol import SIGNALS, Cancelled, Problem, Reporter  # type: ignore[import-not-found]
 from specification import Job, logging_interval, total_steps  # type: ignore[import-not-found]
@@ -101,7 +102,8 @@ def hooks(job: Job, state: State, tokenizer: Any, reporter: Reporter) -> dict[tu
 @contextmanager
 def replaced(values: dict[tuple[Any, str], Any]) -> Iterator[None]:
     """Put values in place of modules' names, and the old ones back."""
-    old = {(module, name): getattr(module, name) for module, name in values}
+    # As they are kept: a class gives its class methods bound.
+    old = {(module, name): vars(module)[name] for module, name in values}
     try:
         for (module, name), value in values.items():
             setattr(module, name, value)
@@ -121,7 +123,13 @@ def load_model(get_model: Callable[..., Any], config: Any, tokenizer: Any, repor
     # make peft 0.14 store both embedding matrices in the adapter). It takes no more than a length from its second
     # argument, so that the model's own size is kept unless the tokenizer outgrew it.
     vocabulary = getattr(AutoConfig.from_pretrained(config.model, trust_remote_code=False), "vocab_size", 0)
-    model = get_model(config, range(max(len(tokenizer), vocabulary)))
+    weights: dict[str, list[str]] = {"missing": [], "unused": []}
+    with replaced(watch_weights(weights)):
+        model = get_model(config, range(max(len(tokenizer), vocabulary)))
+    if weights["missing"]:
+        raise Problem("engines.weights_missing", count=len(weights["missing"]), first=weights["missing"][0])
+    if weights["unused"]:
+        reporter.warning("engines.weights_unused", count=len(weights["unused"]), first=weights["unused"][0])
     # What trl's disable_dropout does, before LoRA's layers are added, so that theirs stays.
     disable_dropout_in_model(model)
     with warnings.catch_warnings(record=True) as complaints:

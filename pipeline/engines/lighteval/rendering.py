@@ -5,8 +5,8 @@ generation prompt; an answer is what the template adds when the answer's turns f
 
 Tokens (`ORPOTrainer.build_tokenized_answer` and `tokenize_row`): prompt and answer are tokenized together without
 special tokens and split where the prompt alone ends; then one BOS is put in front and one EOS behind, each only if the
-tokenizer has one and it is not there yet. A template that writes BOS itself therefore never gets a second one. An answer
-ends after its first end token, as our training worker has it (`ending.py`).
+tokenizer has one and it is not there yet. A template that writes BOS itself therefore never gets a second one. An
+answer ends after its first end token, as our training worker has it (`ending.py`).
 
 Imports nothing but the standard library: the tokenizer is handed in.
 """

@@ -17,7 +17,7 @@ Runs = tuple[dict[str, Result], dict[str, dict[str, Any]]]
 @pytest.mark.parametrize(
     ("name", "changes", "kind", "said", "advice"),
     [
-        ("few", {"pairs": 7, "gradient_accumulation": 4}, "too_few_pairs", "2 x 4 = 8", "batch size"),
+        ("nll", {"nll": "prompt"}, "parameter_type", "nll", ""),
         ("no-folder", {"base_model": "/nowhere/model"}, "no_folder", "/nowhere/model", "Hub id"),
         ("bad_name", {}, "bad_name", "bad_name", "hyphens"),
         ("no-data", {"data_dir": "/nowhere/data"}, "no_data", "train.jsonl", "Export"),
@@ -108,7 +108,7 @@ def test_a_parameter_that_autotrain_does_not_know_is_named(runs: Runs) -> None:
 
 
 def test_events_on_stdout_are_prefixed_lines(bench: Bench) -> None:
-    spec = bench.spec("stdout", pairs=7, gradient_accumulation=4, events="-")
+    spec = bench.spec("stdout", seed="7", events="-")
     assert bench.start(spec).wait(timeout=60) == 1
     lines = [line for line in bench.log("stdout").splitlines() if line.startswith("@@EVT ")]
     events = [json.loads(line.removeprefix("@@EVT ")) for line in lines]
