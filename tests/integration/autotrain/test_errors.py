@@ -70,7 +70,7 @@ def test_an_existing_model_is_not_overwritten(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "said", "advice"),
     [
-        ("diverges", "not_finite", "step", "learning rate"),
+        ("diverges", "gradient_not_finite", "step", "learning rate"),
         ("too-long", "beyond_context", "1024", "Set the block size to 1024"),
         ("tiny-answers", "no_room_for_text", "chat template", "Raise"),
         ("missing", "model_not_found", "nobody/nothing", "model's id"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -19,10 +20,11 @@ from pipeline.train.params import last_step, number_format, steps_per_epoch
 from tests.integration.autotrain.conftest import WORKER, Bench, Result
 from tests.tiny_model import make_tiny_model, write_safetensors
 
-SIZES = (1, 17, 150, 151, 1000)
+SIZES, MORE_SIZES = (1, 17, 151), (150, 1000)
 BATCHES = ((4, 4), (16, 3), (64, 1))
 EPOCHS = 2
 CASES = [(pairs, batch, accumulation) for pairs in SIZES for batch, accumulation in BATCHES]
+MORE_CASES = [(pairs, batch, accumulation) for pairs in MORE_SIZES for batch, accumulation in BATCHES]
 QUICK: dict[str, Any] = {"lora": False, "epochs": EPOCHS, "block_size": 64, "max_prompt_length": 32}
 GRADIENTS = {
     "gradient-21": {"pairs": 21, "batch_size": 4, "gradient_accumulation": 4},
@@ -84,29 +86,47 @@ def chain(folder: Path, *, unused_is_nan: bool = False) -> Path:
     return folder
 
 
+def spec(bench: Bench, work: Path, name: str, pairs: int, **changes: Any) -> Path:
+    changes.setdefault("data_dir", short_pairs(work / f"data-{pairs}", pairs))
+    return bench.spec(name, **{**QUICK, **changes})
+
+
+def cases(bench: Bench, work: Path, which: list[tuple[int, int, int]]) -> list[Path]:
+    return [
+        spec(bench, work, name_of(*case), case[0], batch_size=case[1], gradient_accumulation=case[2]) for case in which
+    ]
+
+
+@pytest.fixture(scope="module")
+def more(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    work = tmp_path_factory.mktemp("more-passes")
+    return watch(bench, work, cases(bench, work, MORE_CASES), [])
+
+
 @pytest.fixture(scope="module")
 def watched(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     work = tmp_path_factory.mktemp("passes")
-
-    def spec(name: str, pairs: int, **changes: Any) -> Path:
-        return bench.spec(name, data_dir=short_pairs(work / f"data-{pairs}", pairs), **{**QUICK, **changes})
-
+    one = functools.partial(spec, bench, work)
     certain = work / "certain"
     certain.mkdir()
     turns = {"prompt": "Well?", "chosen": "yes", "rejected": "no"}
     row = {side: [{"role": "user" if side == "prompt" else "assistant", "content": turns[side]}] for side in turns}
     (certain / "train.jsonl").write_text(json.dumps(row) + "\n")
     specs = [
-        *(spec(name_of(*case), case[0], batch_size=case[1], gradient_accumulation=case[2]) for case in CASES),
-        *(spec(name, **changes) for name, changes in GRADIENTS.items()),
-        spec("curve", 17, batch_size=4, gradient_accumulation=4, epochs=3, logging_steps=1),
-        spec("one-step", 3, batch_size=4, epochs=1),
-        spec("automatic", 3, batch_size=4, mixed_precision="auto"),
-        spec("certain", 1, base_model=str(chain(work / "chain")), data_dir=str(certain)),
-        spec("hidden-nan", 3, base_model=str(chain(work / "nan", unused_is_nan=True))),
-        spec("empty", 0),
+        *cases(bench, work, CASES),
+        *(one(name, **changes) for name, changes in GRADIENTS.items()),
+        one("curve", 17, batch_size=4, gradient_accumulation=4, epochs=3, learning_rate=1e-5),
+        one("one-step", 3, batch_size=4, epochs=1),
+        one("automatic", 3, batch_size=4, mixed_precision="auto"),
+        one("certain", 1, base_model=str(chain(work / "chain")), data_dir=str(certain)),
+        one("hidden-nan", 3, base_model=str(chain(work / "nan", unused_is_nan=True))),
+        one("empty", 0),
     ]
-    broken = [spec("broken", 3)]
+    return watch(bench, work, specs, [one("broken", 3)])
+
+
+def watch(bench: Bench, work: Path, specs: list[Path], broken: list[Path]) -> Seen:
+    """Train all specs in one process."""
     order, results = work / "order.json", work / "results.json"
     told = {"specs": list(map(str, specs)), "broken": list(map(str, broken)), "results": str(results)}
     order.write_text(json.dumps(told))
@@ -129,6 +149,16 @@ def name_of(pairs: int, batch: int, accumulation: int) -> str:
 
 @pytest.mark.parametrize(("pairs", "batch", "accumulation"), CASES)
 def test_every_pair_is_seen_in_every_pass(pairs: int, batch: int, accumulation: int, watched: Seen) -> None:
+    check_passes(pairs, batch, accumulation, watched)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(("pairs", "batch", "accumulation"), MORE_CASES)
+def test_every_pair_of_more_is_seen_in_every_pass(pairs: int, batch: int, accumulation: int, more: Seen) -> None:
+    check_passes(pairs, batch, accumulation, more)
+
+
+def check_passes(pairs: int, batch: int, accumulation: int, watched: Seen) -> None:
     name = name_of(pairs, batch, accumulation)
     run, seen = watched.runs[name], watched.seen[name]
     assert run.code == 0, run.events[-1]
@@ -163,7 +193,7 @@ def test_a_curve_does_not_dip_at_the_end_of_a_pass(watched: Seen) -> None:
 def test_no_step_has_a_learning_rate_of_0_and_each_log_has_its_steps(watched: Seen) -> None:
     for name in ("curve", "one-step", name_of(17, 4, 4)):
         run, rates = watched.runs[name], watched.seen[name]["rates"]
-        assert all(rate > 0 for rate in rates) and max(rates) == 2e-3
+        assert all(rate > 0 for rate in rates) and max(rates) == run.one("ready")["params"]["learning_rate"]
         assert {log["step"]: log["learning_rate"] for log in run.all("log")}.items() <= dict(
             enumerate(rates, 1)
         ).items()
@@ -174,10 +204,12 @@ def test_the_odds_ratio_is_that_of_float64(watched: Seen) -> None:
     assert len(watched.losses) > 50
     for place in watched.losses:
         ours, exact = place["torch.float32"], place["torch.float64"]
-        # float32 knows a log-probability of -1e-5 to no more than a relative 1e-7 of itself, and 1 - p so.
-        assert ours == pytest.approx(exact, rel=2e-4, abs=2e-6), place
-    known = next(place for place in watched.losses if (place["chosen"], place["rejected"]) == (-1e-8, -2e-7))
-    assert all(map(math.isfinite, known["torch.float32"]))
+        assert all(map(math.isfinite, ours)), place
+        if place["chosen"] < -1e-7:
+            assert ours == pytest.approx(exact, rel=2e-4, abs=2e-6), place
+        elif place["rejected"] <= -1e-3:  # beyond what float32 resolves the gradient is its limit for p → 1
+            assert ours[0] == pytest.approx(exact[0], abs=2e-5), place
+            assert ours[1] == pytest.approx(exact[1], rel=1e-3), place
 
 
 def test_a_model_certain_of_its_answer_stays_whole(watched: Seen) -> None:

@@ -96,12 +96,12 @@ def losses(trainer: Any) -> list[dict[str, float]]:
         for rejected in places:
             values = {}
             for kind in (torch.float32, torch.float64):
-                c, r = (torch.tensor(value, dtype=kind, requires_grad=True) for value in (chosen, rejected))
+                given = (chosen if kind is torch.float32 else min(chosen, -1e-12), rejected)
+                c, r = (torch.tensor(value, dtype=kind, requires_grad=True) for value in given)
                 if kind is torch.float32:
                     odds = trainer.log_odds(c, r)
                 else:
-                    exact = c.clamp(max=-1e-12)
-                    odds = (exact - r) - (torch.log(-torch.expm1(exact)) - torch.log(-torch.expm1(r)))
+                    odds = (c - r) - (torch.log(-torch.expm1(c)) - torch.log(-torch.expm1(r)))
                 loss = -0.1 * torch.nn.functional.logsigmoid(odds)
                 loss.backward()
                 values[str(kind)] = [loss.item(), c.grad.item(), r.grad.item()]

@@ -28,7 +28,7 @@ def write(folder: Path, base: str, order: dict[str, Any]) -> dict[str, Any]:
                 if weight.ndim == 2:
                     weight.mul_(6)
         model.to(torch.bfloat16 if name == "llama" else torch.float32).save_pretrained(folder / name)
-        found["logits"][name] = forms.logits(model)
+        found["logits"][name] = forms.logits(AutoModelForCausalLM.from_pretrained(folder / name, dtype=torch.float32))
     for name, more in {"backend": {}, "list": {"extra_special_tokens": ["<|im_start|>", "<|new|>"]}}.items():
         tokenizer = AutoTokenizer.from_pretrained(base, **more)
         tokenizer.save_pretrained(folder / name)
