@@ -4,26 +4,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/python -m uv
 UV_VERSION := 0.13.9
-# A process per core (each has an app, an Argilla and a browser of its own), the longest files first (tests/conftest.py).
-SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Each process has an app, an Argilla and a browser of its own; how many, and which files begin: tests/conftest.py.
+SIDE_BY_SIDE := --maxprocesses 5 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-full check unit engines bench picture lock clean
+.PHONY: run test test-full check unit coverage engines bench picture lock clean
 
 run: $(VENV)/.app
 	$(BIN)/python app.py $(ARGS)
 
 test: $(VENV)/.dev check
 	$(BIN)/python -m tests.prepare
-	$(BIN)/python -m pytest -m "not matrix and not serial" $(SIDE_BY_SIDE)
-	$(BIN)/python -m pytest -m "not matrix and serial"
+	$(BIN)/python -m pytest -m "not matrix" --numprocesses auto $(SIDE_BY_SIDE)
 
 test-full: $(VENV)/.dev check
 	$(BIN)/python -m tests.prepare
-	$(BIN)/python -m pytest -m "not serial" $(SIDE_BY_SIDE)
-	$(BIN)/python -m pytest -m serial
+	$(BIN)/python -m pytest --numprocesses auto $(SIDE_BY_SIDE)
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/handlers
+	$(BIN)/python -m pytest --numprocesses logical $(SIDE_BY_SIDE) tests/unit tests/handlers
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -31,6 +29,16 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/mypy app.py
 	$(BIN)/lint-imports
+
+# Without a browser: most of what ui/ does is said by handlers, which are functions.
+coverage: $(VENV)/.dev
+	$(BIN)/python -m tests.prepare
+	rm -rf .coverage
+	-$(BIN)/python -m coverage run -m pytest -m "not matrix" --numprocesses auto $(SIDE_BY_SIDE) \
+		tests/unit tests/handlers tests/integration
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --include "pipeline/*" | tail -1
+	$(BIN)/python -m coverage report --include "ui/*" | tail -1
 
 engines: $(VENV)/.app
 	$(BIN)/python -m pipeline.base.install

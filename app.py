@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from pipeline.base import words
 from pipeline.base.errors import StudioError
 from pipeline.base.options import readable
 from pipeline.base.settings import Settings
+from pipeline.command.arguments import Parser, arguments_speak
+from pipeline.command.frame import MISUSED, Misuse
+from pipeline.command.options import add_options
 from pipeline.web.annotate import parse_listener
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from pipeline.studio import Studio
+
+OPTIONS = {"home", "host", "port", "annotators"}  # the settings that are options too
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -24,12 +34,16 @@ def arguments(argv: Sequence[str] | None = None) -> Settings:
 
     Args:
         argv: Command line; that of the process by default.
+
+    Raises:
+        Misuse: It cannot be used.
+        ValidationError: A setting is out of bounds.
     """
-    parser = argparse.ArgumentParser(prog="python app.py", description="Align Studio: from preferences to a model.")
-    for name in ("home", "host", "port", "annotators"):
-        field = Settings.model_fields[name]
-        parser.add_argument(f"--{name}", help=f"{field.description} Default: {field.default!s}".replace("%", "%%"))
-    given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    parser = Parser(prog="python app.py", description=words.say("app.about"))
+    parser.add_argument("-h", "--help", action="help", help=words.say("command.option.help"))
+    add_options(parser, Settings, "app", skip=Settings.model_fields.keys() - OPTIONS)
+    with arguments_speak():
+        given = vars(parser.parse_args(argv))
     settings = Settings(**given)
     # Supervisors and workers are other processes: they read the same settings from their environment.
     os.environ["ALIGN_STUDIO_HOME"] = str(settings.home)
@@ -63,7 +77,6 @@ def _free(host: str, port: int, option: str) -> None:
 
 def serve(settings: Settings) -> None:
     """Build the application and serve it until it is stopped."""
-    import gradio as gr  # noqa: PLC0415 - seconds; the addresses are checked before
     import uvicorn  # noqa: PLC0415
     from fastapi import FastAPI  # noqa: PLC0415
 
@@ -71,9 +84,7 @@ def serve(settings: Settings) -> None:
     from pipeline.web.annotate import build_annotators_app, serve_annotators  # noqa: PLC0415
     from pipeline.web.guard import LocalOnly  # noqa: PLC0415
     from pipeline.web.proxy import ServiceProxy  # noqa: PLC0415
-    from ui import assets, layout  # noqa: PLC0415
-    from ui.text import translations  # noqa: PLC0415
-    from ui.theme import CSS, THEME  # noqa: PLC0415
+    from ui import assets  # noqa: PLC0415 - seconds; the addresses are checked before
     from ui.topics import stream_of  # noqa: PLC0415
 
     studio = Studio(settings)
@@ -101,10 +112,30 @@ def serve(settings: Settings) -> None:
     app.add_middleware(LocalOnly, port=settings.port)
     # Before the page, which answers every other path.
     app.router.routes.extend([*proxy.routes(), *stream.routes(), assets.route()])
-    page = layout.build(studio)
-    gr.mount_gradio_app(
+    _mount(app, studio)
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            stream.close()  # open pages would keep the server waiting: their streams end only when told
+            await super().shutdown(sockets)
+
+    served = uvicorn.Config(
+        app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2
+    )
+    Server(served).run()
+
+
+def _mount(app: FastAPI, studio: Studio) -> None:
+    """Put the page at the root of the application."""
+    from gradio import mount_gradio_app  # noqa: PLC0415 - after `ui`, which imports it without its stubs
+
+    from ui import layout  # noqa: PLC0415
+    from ui.text import translations  # noqa: PLC0415
+    from ui.theme import CSS, THEME  # noqa: PLC0415
+
+    mount_gradio_app(
         app,
-        page,
+        layout.build(studio),
         path="/",
         theme=THEME,
         css=CSS,
@@ -119,34 +150,32 @@ def serve(settings: Settings) -> None:
         pwa=False,
     )
 
-    class Server(uvicorn.Server):
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            stream.close()  # open pages would keep the server waiting: their streams end only when told
-            await super().shutdown(sockets)
-
-    served = uvicorn.Config(
-        app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2
-    )
-    Server(served).run()
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the studio from the command line."""
+    """Run the studio from the command line; what goes wrong is said in the terminal's language."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "0")
     try:
-        settings = arguments(argv)
+        with _in_the_terminal():
+            settings = arguments(argv)
         check(settings)
         serve(settings)
     except ValidationError as error:
-        return _told(readable(error))
+        return _told(readable(error, "app"))
+    except Misuse as error:
+        return _told(error, MISUSED)
     except StudioError as error:
         return _told(error)
     return 0
 
 
-def _told(error: StudioError) -> int:
-    print("\n".join(part for part in (error.what, error.why, error.next) if part), file=sys.stderr)
-    return 1
+def _in_the_terminal() -> contextlib.AbstractContextManager[None]:
+    return words.speaking(words.of_the_terminal(), flags=True)
+
+
+def _told(error: StudioError, code: int = 1) -> int:
+    with _in_the_terminal():
+        print("\n".join(part for part in (error.what, error.why, error.next) if part), file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

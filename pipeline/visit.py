@@ -11,6 +11,7 @@ from pipeline.base import project as projects
 from pipeline.base import words
 from pipeline.base.errors import StudioError
 from pipeline.base.home import LOCAL, Home
+from pipeline.base.message import Message, message
 from pipeline.base.project import Project
 from pipeline.hub.account import SignInStatus
 from pipeline.runs.ledger import Ledger, Run
@@ -123,14 +124,18 @@ class Visit:
         """Return whether a resolved path lies in their own folder."""
         return any(path.is_relative_to(folder.resolve()) for folder in (self.home.projects, self.home.uploads))
 
+    def refusal(self, what: str) -> Message | None:
+        """Return why they may not do something, to be said before they try; None where they may."""
+        return None if what in self.may else message("visit.may_not")
+
     def require(self, what: str) -> None:
         """Refuse what they may not do.
 
         Raises:
             StudioError: They may not.
         """
-        if what not in self.may:
-            raise StudioError("visit.may_not")
+        if refusal := self.refusal(what):
+            raise StudioError(refusal)
 
 
 def visit_of(studio: Studio, headers: Mapping[str, str]) -> Visit:

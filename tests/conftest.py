@@ -34,12 +34,16 @@ HF_HOME = tempfile.mkdtemp(prefix="align-studio-hf-")
 for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACEHUB_API_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE"):
     os.environ.pop(variable, None)
 os.environ.update(HF_ENDPOINT=f"http://{HOST}:{HUB_PORT}", HF_HOME=HF_HOME, HF_HUB_DISABLE_TELEMETRY="1")
+# Two threads that wait for each other on a busy machine make a tiny model ten times slower.
+os.environ["OMP_NUM_THREADS"] = "1"
 atexit.register(shutil.rmtree, HF_HOME, ignore_errors=True)
 
 # Files that take minutes, the longest first: they begin first, so that all processes end together.
 LONGEST = (
     "browser/test_hub_journey.py",
     "browser/test_journey.py",
+    "browser/test_survival.py",
+    "integration/test_command_line.py",
     "browser/test_chinese.py",
     "integration/hub/test_evaluate_job.py",
     "integration/hub/test_job_run.py",
@@ -49,13 +53,18 @@ LONGEST = (
     "integration/autotrain/test_worker.py",
     "integration/autotrain/test_errors.py",
     "integration/test_recorded.py",
-    "integration/test_command_line.py",
+    "browser/test_lost_disk.py",
     "integration/test_full_disk.py",
     "integration/argilla/test_service.py",
     "integration/hub/test_publish.py",
     "browser/",
     "integration/",
 )
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One process more than cores where real processes are waited for half of the time, one per core for unit tests."""
+    return (os.cpu_count() or 1) + 1 if config.option.numprocesses == "auto" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,6 +22,7 @@ from ui.export import tab as export
 from ui.filter import tab as filter
 from ui.handlers import Given, Update, Wiring
 from ui.page import Page, later
+from ui.parts import more_runs
 from ui.text import t
 from ui.train import tab as train
 
@@ -57,7 +58,7 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
             with items[name]:
                 _furnish(name, wiring, page if name == FIRST else owns[name])
         _pass_on(wiring, page, [owns[name] for name in STEPS if name != FIRST])
-        above.on(demo.load, arrived, (), ["page.project", "page.tabs", "bar.items", "bar.project"])
+        above.on(demo.load, arrived, (), ["page.project", "page.tabs", "bar.items", "bar.account", "bar.project"])
     demo.queue(default_concurrency_limit=8)
     # Gradio 6.31 looks for events a thousand times a second, and a hundred times for progress, which alone takes 4 % of
     # a core; twenty times, as on Windows, a person does not notice, and nothing here uses its progress.
@@ -83,7 +84,9 @@ def _furnish(name: str, wiring: Wiring, page: Page) -> None:
     step, wiring = STEPS[name], wiring.within(page=page)
 
     def inside(wiring: Wiring, page: Page) -> None:
-        step.wire(step.build(), wiring, page)
+        tab, more = step.build(), more_runs.build(name)
+        step.wire(tab, wiring, page)
+        more_runs.wire(more, wiring, page, name)
 
     if name == FIRST:
         inside(wiring, page)
@@ -116,7 +119,12 @@ def arrived(visit: Visit, given: Given) -> Update:
     name, step = asked_for(visit, given["asked"].query)
     tab = {"page.tabs": gr.Tabs(selected=step)} if step else {}
     choices = gr.update(choices=visit.projects(), value=name or None)
-    return {"page.project": name, "bar.items": status_bar.items(visit), "bar.project": choices, **tab}
+    bar = {
+        "bar.items": status_bar.items(visit),
+        "bar.account": status_bar.account_button(visit),
+        "bar.project": choices,
+    }
+    return {"page.project": name, **bar, **tab}
 
 
 def asked_for(visit: Visit, query: Mapping[str, str]) -> tuple[str, str]:

@@ -223,7 +223,9 @@ def _step(engine: Engine, step: str, arguments: list[str], on_line: Lines, check
             process.kill()
             raise
     if process.returncode:
-        raise StudioError("install.failed", engine=engine.title, step=step, output="\n".join(tail))
+        raise StudioError(
+            "install.failed", engine=engine.title, step=message(f"install.step.{step}"), output="\n".join(tail)
+        )
 
 
 def _lines(process: subprocess.Popen[str], check: Check) -> Iterator[str]:

@@ -15,26 +15,28 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from pipeline.base.settings import extensions
+from pipeline.base.extensions import extensions
 
 T = TypeVar("T")
 _PREFIX = "align_studio_extension_"
 
 
-def members(kind: type[T], package: str, module: str = "*") -> list[T]:
+def members(kind: type[T], package: str, module: str = "*", *, extended: bool = True) -> list[T]:
     """Return the members of an extension point, those of this program first.
 
     Args:
         kind: Type of the members.
         package: Package whose modules hold them.
         module: Name of the one module in each folder of the package that holds them; "*": every module of the package.
+        extended: Whether those of extensions are wanted too.
 
     Raises:
         ImportError: A file of the extensions' folder cannot be loaded.
     """
     names = _modules(package) if module == "*" else _modules_named(package, module)
     found: dict[int, T] = {}
-    for loaded in (*(importlib.import_module(name) for name in names), *_extensions(extensions())):
+    modules = [importlib.import_module(name) for name in names]
+    for loaded in (*modules, *(_extensions(extensions()) if extended else ())):
         for value in vars(loaded).values():
             for each in value if isinstance(value, tuple) else (value,):
                 if isinstance(each, kind):

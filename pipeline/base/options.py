@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -86,7 +88,7 @@ def table(model: type[BaseModel]) -> str:
     """
     rows = ["| Option | Default | Allowed | Unit | Meaning |", "|---|---|---|---|---|"]
     for name, info in model.model_fields.items():
-        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        extra = extras(info)
         cells = [f"`{name}`", _default(info), allowed(info), str(extra.get("unit", "")), info.description or ""]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows)
@@ -103,11 +105,33 @@ def _default(info: FieldInfo) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else f"{value}"
 
 
+def extras(info: FieldInfo) -> JsonDict:
+    """Return what a field's declaration says besides: group, unit, choices."""
+    extra = info.json_schema_extra or {}
+    if not callable(extra):
+        return extra
+    found: JsonDict = {}
+    extra(found)
+    return found
+
+
+def choices(names: Callable[[], Iterable[str]]) -> Callable[[JsonDict], None]:
+    """Return the `json_schema_extra` of a field whose choices are known only once extensions are loaded.
+
+    Args:
+        names: Returns them.
+    """
+
+    def fill(extra: JsonDict) -> None:
+        extra["choices"] = list(names())
+
+    return fill
+
+
 def allowed(info: FieldInfo) -> str:
     """Return a field's bounds or choices in words, "" where there are none."""
-    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    if isinstance(choices := extra.get("choices"), list):
-        return ", ".join(map(str, choices))
+    if isinstance(names := extras(info).get("choices"), list):
+        return ", ".join(map(str, names))
     for annotation in (info.annotation, *get_args(info.annotation)):
         if get_origin(annotation) is Literal:
             return ", ".join(map(str, get_args(annotation)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -45,12 +44,6 @@ class Settings(BaseSettings):
     def engines_folder(self) -> Path:
         """Folder that holds the engines' environments."""
         return self.engines or self.home / "engines"
-
-
-def extensions() -> Path | None:
-    """Return the folder of extensions; asked also where another setting is wrong and has to be said so."""
-    named = os.environ.get("ALIGN_STUDIO_EXTENSIONS")
-    return Path(named) if named else None
 
 
 def table() -> str:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import string
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from pipeline.base.settings import extensions
+from pipeline.base.extensions import extensions
 
 LOCALE = Path(__file__).resolve().parents[2] / "ui" / "locale"
 ENGLISH = "en"
@@ -106,6 +107,12 @@ def spoken() -> str:
 def flags() -> bool:
     """Return whether options are called as on the command line."""
     return _as_flags.get()
+
+
+def of_the_terminal() -> str:
+    """Return the language that the terminal's environment names, as a browser would say it; "" where it names none."""
+    named = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return next((name for name in named if name), "").partition(".")[0].replace("_", "-")
 
 
 def closest(wanted: str) -> str:

@@ -16,7 +16,6 @@ from pipeline import engines
 from pipeline.base import install
 from pipeline.base.errors import disk_full, no_space
 from pipeline.base.message import Message, message
-from pipeline.base.settings import Settings
 from pipeline.runs import events, launch
 from pipeline.runs.kinds import kind_of
 from pipeline.runs.ledger import Ledger, Run, State
@@ -51,7 +50,6 @@ class _Carried:
     def __init__(self, ledger: Ledger, run: Run) -> None:
         self.ledger = ledger
         self.run = run
-        self.settings = Settings()
         self.peak = 0
 
     def _build_line(self, line: Message) -> None:
@@ -60,7 +58,7 @@ class _Carried:
     def start_and_watch(self) -> None:
         """Start the worker and stay with it to its end."""
         self.ledger.set_state(self.run.id, State.STARTING)
-        program = command(self.run, self.settings, self._build_line, self._check_stop)
+        program = command(self.run, self._build_line, self._check_stop)
         self._check_stop()
         ooms = oom_kills()
         process = start_detached(
@@ -120,12 +118,11 @@ class _Carried:
         self.ledger.end(self.run.id, state, problem=problem, result=result)
 
 
-def command(run: Run, settings: Settings, on_line: install.Lines, check: install.Check) -> list[str]:
+def command(run: Run, on_line: install.Lines, check: install.Check) -> list[str]:
     """Return the program that carries a run, building its engine first when needed.
 
     Args:
         run: The run.
-        settings: Names the engines' folder.
         on_line: Called with each line of an engine's build.
         check: Called about every second of it; what it raises ends the build.
 
@@ -135,7 +132,9 @@ def command(run: Run, settings: Settings, on_line: install.Lines, check: install
     engine = kind_of(run.kind).engine and str(spec_of(run).get("engine") or kind_of(run.kind).engine)
     if not engine:
         return [sys.executable, "-m", "pipeline.runs.task", str(run.spec)]
-    python = install.ensure(engine, settings.engines_folder, on_line, check)
+    from pipeline.base.settings import Settings  # noqa: PLC0415 - a third of a second for runs without an engine
+
+    python = install.ensure(engine, Settings().engines_folder, on_line, check)
     return [str(python), str(Path(engines.__file__).parent / engine / "worker.py"), str(run.spec)]
 
 

@@ -141,10 +141,10 @@ def _line(seen: View) -> str:
     elif run.active:
         parts.append(str(folded.message))
     if run.active and folded.progress:
-        parts.append(f"{folded.progress.done:,}/{folded.progress.total:,}")
+        parts.append(folded.progress.amount)
         if folded.progress.left is not None:
             parts.append(words.say("run.left", time=f"{folded.progress.left:.0f} s"))
     loss = folded.metrics[-1].get("loss") if folded.metrics else None
     if run.active and isinstance(loss, int | float):
-        parts.append(f"loss {loss:.4g}")
+        parts.append(f"{words.say('train.curve.loss')} {loss:.4g}")
     return " · ".join("".join(sign if sign.isprintable() else " " for sign in part) for part in parts if part)

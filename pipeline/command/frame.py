@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from pipeline.base import words
 from pipeline.base.errors import StudioError
-from pipeline.base.message import Message
+from pipeline.base.message import Message, message, verbatim
 from pipeline.base.preflight import Preflight
 from pipeline.base.project import Project
 from pipeline.visit import Visit
@@ -124,5 +124,6 @@ class Command(Generic[Output]):
 
     @property
     def about(self) -> Message:
-        """What it does, one sentence."""
-        return Message(f"command.{self.name.replace(' ', '.')}")
+        """What it does, one sentence; of an extension without words, what its function says of itself."""
+        code = f"command.{self.name.replace(' ', '.')}"
+        return message(code) if words.has(code) else verbatim((self.run.__doc__ or "").strip().partition("\n")[0])

@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -16,6 +16,7 @@ from pipeline.base import words
 from pipeline.base.errors import StudioError
 from pipeline.base.members import members
 from pipeline.command import results
+from pipeline.command.arguments import Parser, arguments_speak
 from pipeline.command.follow import Left
 from pipeline.command.frame import CANCELLED, DONE, FAILED, MISUSED, Command, Misuse
 from pipeline.command.session import session
@@ -23,28 +24,6 @@ from pipeline.command.session import session
 PROGRAM = "python -m pipeline"
 # In the order of the work.
 STEPS = ("dataset", "review", "filter", "export", "publish", "train", "evaluate", "answer", "runs", "schema")
-
-
-class _Formatter(argparse.HelpFormatter):
-    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
-        super().add_usage(usage, actions, groups, words.say("command.usage") if prefix is None else prefix)
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that raises what argparse would print, so that a program gets it as JSON."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(formatter_class=_Formatter, allow_abbrev=False, add_help=False, **options)
-        self._positionals.title = words.say("command.arguments")
-        self._optionals.title = words.say("command.options")
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what is wrong with the command line.
-
-        Raises:
-            Misuse: Always.
-        """
-        raise Misuse("command.misused", detail=message, usage=" ".join(self.format_usage().split()))
 
 
 def commands() -> list[Command[Any]]:
@@ -66,7 +45,7 @@ def build() -> argparse.ArgumentParser:
         options: dict[str, Any] = {"parents": [shared], "argument_default": argparse.SUPPRESS}
         if rest:
             if step not in within:
-                text = words.say(f"command.{step}")
+                text = words.say(f"command.{step}") if words.has(f"command.{step}") else ""
                 own = steps.add_parser(step, help=text, description=text, **options)
                 within[step] = own.add_subparsers(title=words.say("command.commands"), metavar="COMMAND", required=True)
             steps_of, name = within[step], rest
@@ -103,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     early.add_argument("--lang", nargs="?")
     early.add_argument("--json", action="store_true")
     known, _ = early.parse_known_args(given)
-    with words.speaking(known.lang or _of_the_terminal(), flags=True):
+    with words.speaking(known.lang or words.of_the_terminal(), flags=True):
         try:
             return _perform(given, known.json)
         except BrokenPipeError:  # whoever read the output has gone, e.g. head
@@ -111,15 +90,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return FAILED
 
 
-def _of_the_terminal() -> str:
-    """Return the language that the terminal's environment names, as a browser would say it."""
-    named = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
-    return next((name for name in named if name), "").partition(".")[0].replace("_", "-")
-
-
 def _perform(arguments: list[str], as_json: bool) -> int:
     try:
-        given = build().parse_args(arguments)
+        with arguments_speak():
+            given = build().parse_args(arguments)
         command: Command[Any] = given.command
         with session(given, hub=command.hub(given)) as call:
             found = command.run(call)

@@ -36,13 +36,13 @@ class RunReport(BaseModel):
     """A run, as the ledger has it."""
 
     id: str
-    kind: str = Field(description="import, export, publish, train, evaluate or answer.")
+    kind: str = Field(description="load, import, export, publish, train, evaluate, answer, or one of an extension.")
     project: str
     title: str
     state: str = Field(
         description="queued, waiting for sign-in, starting, running, stopping, succeeded, failed, cancelled or lost."
     )
-    place: str = Field(description="local, or job for a Hugging Face Job.")
+    place: str = Field(description="local, job for a Hugging Face Job, or the name of an extension's carrier.")
     created: datetime
     started: datetime | None
     ended: datetime | None

@@ -19,6 +19,7 @@ from pipeline.command.runs import show_run
 from pipeline.export import exported
 from pipeline.hardware import machine
 from pipeline.hardware.pricing import JobOptions
+from pipeline.models.tokens import unit_of
 from pipeline.train import check, trainings
 from pipeline.train.algorithm import algorithm_of, algorithms
 from pipeline.train.check import TrainNumbers
@@ -131,7 +132,7 @@ def _show(found: Training) -> str:
         facts: dict[str, object] = {
             words.say("command.fact.pairs"): numbers.pairs,
             words.say("command.fact.steps"): numbers.steps,
-            words.say("command.fact.longest"): f"{numbers.longest:,} {words.say(_unit(numbers.unit))}",
+            words.say("command.fact.longest"): f"{numbers.longest:,} {unit_of(numbers.unit)}",
             words.say("command.fact.memory"): machine.size(numbers.memory) if numbers.memory else "",
             words.say("command.fact.time"): minutes(numbers.seconds) if numbers.seconds else "",
         }
@@ -142,10 +143,6 @@ def _show(found: Training) -> str:
     if found.model:
         parts.append(table.pairs({words.say("command.fact.model"): found.model}))
     return "\n".join(parts)
-
-
-def _unit(name: str) -> str:
-    return "command.unit.tokens" if name == "tokens" else "command.unit.words"
 
 
 def _code(found: Training) -> int:

@@ -67,10 +67,11 @@ def _read(wanted: LoadOptions, home: Home, folder: Path, reporter: Reporter) -> 
         reporter.progress("reading", done, total or 0, "rows")
 
     if wanted.kind == "hub":
-        reporter.stage("asking", "load.stage.asking")
-        chosen = hub.choose(wanted.name, wanted.config, wanted.split, wanted.revision, wanted.limit)
-        reporter.stage("reading", "load.stage.reading")
-        return sources.hub(chosen, count), None
+        with reporter.interruptible():  # a Hub that does not answer is not waited for
+            reporter.stage("asking", "load.stage.asking")
+            chosen = hub.choose(wanted.name, wanted.config, wanted.split, wanted.revision, wanted.limit)
+            reporter.stage("reading", "load.stage.reading")
+            return sources.hub(chosen, count), None
     reporter.stage("reading", "load.stage.reading")
     if wanted.kind == "sample":
         return sources.sample(), reading.SAMPLE

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, field_validator
 from pydantic.config import JsonDict
 
 from pipeline.base.errors import Wrong
+from pipeline.base.options import choices
 from pipeline.base.project import DEFAULT_BASE_MODEL
 from pipeline.evaluate.comparison import BASE, FURTHER, TUNED
 from pipeline.evaluate.task import tasks
@@ -39,6 +40,7 @@ class EvaluateOptions(BaseModel, extra="forbid", validate_assignment=True):
             "truthfulqa:mc: TruthfulQA's multiple choice, as lighteval has it; reviewed_pairs: does the model prefer "
             "what the reviewers preferred, on the export's test split."
         ),
+        json_schema_extra=choices(tasks),
     )
     dataset: str = Field(
         "", pattern=r"^[A-Za-z0-9_-]*$", description="The export whose test split reviewed_pairs scores."

@@ -11,13 +11,14 @@ from pydantic import BaseModel, Field, field_validator
 
 from pipeline.base.errors import StudioError, Wrong
 from pipeline.base.message import Message, message
+from pipeline.base.options import choices
 from pipeline.carriers import bundle
 from pipeline.hardware import flavors
 from pipeline.hardware.flavors import Flavor, Listing, Misfit, Need
 from pipeline.hub import account
 from pipeline.hub.account import Account
 from pipeline.runs.ledger import Run
-from pipeline.runs.places import LOCAL, carriers
+from pipeline.runs.places import LOCAL, carrier_of, carriers
 
 LONGEST_S = 24 * 3600  # no run may go on for longer, however cheap its hardware
 SHORTEST_S = 10 * 60  # less is over before a Job has installed what it needs
@@ -30,7 +31,7 @@ class JobOptions(BaseModel, extra="forbid", validate_assignment=True):
     where: str = Field(
         LOCAL,
         description="local: this machine; job: a Hugging Face Job, rented by the minute.",
-        json_schema_extra={"choices": [LOCAL, "job"]},
+        json_schema_extra=choices(carriers),
     )
     flavor: str = Field(
         flavors.DEFAULT, pattern=r"^[a-z0-9][a-z0-9.-]{0,39}$", description="Hardware of the Job, as the Hub names it."
@@ -54,6 +55,11 @@ class JobOptions(BaseModel, extra="forbid", validate_assignment=True):
     def place(self) -> dict[str, str]:
         """What a run's spec says of a place that needs no offer: of a Job more is said, see `placed`."""
         return {} if self.where == LOCAL or self.remote else {"place": self.where}
+
+    @property
+    def here(self) -> bool:
+        """Whether the run uses this machine's processors."""
+        return carrier_of(self.where).here
 
     @property
     def remote(self) -> bool:

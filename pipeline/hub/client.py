@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
-from huggingface_hub import HfApi
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 # Environment variables from which Hugging Face's libraries take a token; children get only what their run needs.
 TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACEHUB_API_TOKEN")
@@ -39,4 +41,6 @@ def token() -> str | None:
 
 def api() -> HfApi:
     """Return the Hub's client for the present token; without one it is anonymous, whatever the machine has stored."""
+    from huggingface_hub import HfApi  # noqa: PLC0415 - half a second, which supervisors and tasks need not pay
+
     return HfApi(token=token() or False)

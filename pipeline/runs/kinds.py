@@ -35,6 +35,12 @@ def kinds() -> dict[str, RunKind]:
     return {kind.name: kind for kind in members(RunKind, "pipeline", "kind")}
 
 
+def added() -> dict[str, RunKind]:
+    """Return the kinds by name that extensions add to those of this program."""
+    own = {kind.name for kind in members(RunKind, "pipeline", "kind", extended=False)}
+    return {name: kind for name, kind in kinds().items() if name not in own}
+
+
 def kind_of(name: str) -> RunKind:
     """Return a kind; one that this program does not know (any more) is only shown, on the first tab."""
     return kinds().get(name) or RunKind(name, "dataset")

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from pipeline.base.errors import StudioError
 from pipeline.base.home import Home
 from pipeline.base.message import Message
-from pipeline.hub import account, client
+from pipeline.hub import client
 from pipeline.runs.ledger import Ledger, Run, Spec, State
 from pipeline.runs.places import carrier_of
 from pipeline.runs.process import start_detached
@@ -88,6 +88,8 @@ def _is_users(run: Run) -> bool | None:
         return False
     if time.monotonic() - _doubts.get(run.id, float("-inf")) < DOUBT:
         return None
+    from pipeline.hub import account  # noqa: PLC0415 - half a second of the Hub's client for runs that need none
+
     try:
         asking = account.current()
     except StudioError:

@@ -54,8 +54,9 @@ class Carrier:
 
 @functools.cache
 def carriers() -> dict[str, Carrier]:
-    """Return all carriers by name."""
-    return {carrier.name: carrier for carrier in members(Carrier, "pipeline.carriers.places")}
+    """Return all carriers by name, this machine first."""
+    found = sorted(members(Carrier, "pipeline.carriers.places"), key=lambda carrier: carrier.name != LOCAL)
+    return {carrier.name: carrier for carrier in found}
 
 
 def carrier_of(place: str) -> Carrier:

@@ -5,10 +5,12 @@ It speaks the workers' protocol (`pipeline/engines/protocol.py`) for functions o
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from pipeline.runs import events
 from pipeline.runs.kinds import kind_of
 
 Cancelled = protocol.Cancelled
+LOOK_S = 0.5  # seconds between two looks whether to stop, where nothing else looks
 
 
 class Reporter:
@@ -48,6 +51,26 @@ class Reporter:
     def should_stop(self) -> bool:
         """Return whether the user asked for a stop."""
         return self._stop.exists()
+
+    @contextlib.contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let a stop end what is being done, even what waits for an answer that does not come.
+
+        Raises:
+            Cancelled: A stop is asked for; anywhere inside, so nothing in there may be half done.
+        """
+
+        def look(number: int, frame: object) -> None:
+            if self.should_stop():
+                raise Cancelled
+
+        before = signal.signal(signal.SIGALRM, look)
+        signal.setitimer(signal.ITIMER_REAL, LOOK_S, LOOK_S)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
 
 
 Task = Callable[[dict[str, Any], Reporter], dict[str, Any]]

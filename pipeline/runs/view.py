@@ -25,8 +25,8 @@ class Progress:
 
     Attributes:
         done: Units done.
-        total: Units in all.
-        unit: What is counted; `counted` has words for it.
+        total: Units in all; 0 while nobody knows.
+        unit: What is counted; `counted` has words for it, `amount` says how much of it is done.
         rate: Units per second over the last seconds; None while unknown.
         left: Seconds left at that rate; None while unknown.
     """
@@ -41,6 +41,11 @@ class Progress:
     def counted(self) -> str:
         """What is counted, in the present language."""
         return words.say(f"unit.{self.unit}") if words.has(f"unit.{self.unit}") else self.unit
+
+    @property
+    def amount(self) -> str:
+        """How much is done, of how much where that is known, in the present language."""
+        return f"{self.done:,}{f' / {self.total:,}' if self.total else ''} {self.counted}".rstrip()
 
     @property
     def share(self) -> float:
@@ -103,7 +108,7 @@ class Folded:
         self.marks = [mark for mark in self.marks if at - mark[0] <= RATE_WINDOW] + [(at, done)]
         (first, before), seconds = self.marks[0], at - self.marks[0][0]
         rate = (done - before) / seconds if seconds > 0 and done > before and at > first else None
-        self.progress = Progress(done, total, unit, rate, (total - done) / rate if rate else None)
+        self.progress = Progress(done, total, unit, rate, (total - done) / rate if rate and total else None)
 
 
 @dataclass(frozen=True)

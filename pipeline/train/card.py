@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base import words
+from pipeline.base.options import extras
 from pipeline.train.algorithm import algorithm_of
 from pipeline.train.options import TrainOptions
 from pipeline.train.params import TrainParams
@@ -94,7 +95,7 @@ def parameters(params: TrainParams) -> str:
     for name, info in type(params).model_fields.items():
         if name.startswith("lora_") and not params.lora:
             continue
-        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        extra = extras(info)
         unit, meaning = str(extra.get("unit", "")), info.description or ""
         if words.spoken() != words.ENGLISH and words.has(f"train.{name}.help"):
             unit, meaning = "", words.say(f"train.{name}.help")  # with its unit

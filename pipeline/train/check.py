@@ -23,7 +23,7 @@ from pipeline.hardware.pricing import Estimate, JobOptions
 from pipeline.hub import look
 from pipeline.models import reference, tokens
 from pipeline.models.shape import ModelShape
-from pipeline.models.tokens import PairCounts
+from pipeline.models.tokens import PairCounts, unit_of
 from pipeline.runs import events
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.runs.spec import spec_of
@@ -165,7 +165,7 @@ def preflight(
         estimate = Estimate(seconds, "former") if seconds else None
         numbers, found = _on_job(project, options, params, numbers, where, shape, counts, estimate)
         blockers, warnings = [*blockers, *found.blockers], [*warnings, *found.warnings]
-    else:
+    elif where.here:
         blockers.append(_precision_problem(params, machine))
         warnings += [_slow_format(params, machine), _memory_warning(numbers, machine), _disk_warning(project, shape)]
     return Preflight(numbers, [notice for notice in blockers if notice], [notice for notice in warnings if notice])
@@ -377,7 +377,7 @@ def _template_added(options: TrainOptions) -> Message | None:
 
 def _cut_warnings(numbers: TrainNumbers, params: TrainParams) -> list[Message]:
     """Say what is cut, in the unit that was counted."""
-    unit = message("training.unit.tokens" if numbers.unit == "tokens" else "training.unit.words")
+    unit = unit_of(numbers.unit)
     cut = {
         "max_prompt_length": ("training.prompts_cut", numbers.prompts_cut),
         "max_completion_length": ("training.completions_cut", numbers.completions_cut),

@@ -7,6 +7,7 @@ import re
 from pydantic import BaseModel, Field, field_validator
 
 from pipeline.base.errors import Wrong
+from pipeline.base.options import choices
 from pipeline.base.project import DEFAULT_BASE_MODEL
 from pipeline.train.algorithm import algorithms
 
@@ -23,7 +24,7 @@ class TrainOptions(BaseModel, extra="forbid", validate_assignment=True):
     )
     dataset: str = Field("", pattern=r"^[A-Za-z0-9_-]*$", description="The export whose train split is trained on.")
     algorithm: str = Field(
-        "orpo", description="How the model learns the preference: a name from the list of algorithms."
+        "orpo", description="How the model learns the preference.", json_schema_extra=choices(algorithms)
     )
 
     @field_validator("base_model")

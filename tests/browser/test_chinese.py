@@ -18,7 +18,9 @@ from pipeline.runs.ledger import Ledger
 from tests import projects
 from tests.browser import steps
 from tests.browser.conftest import ROOT, App
+from tests.browser.test_publish import sign_in
 from tests.doubles import recorded
+from tests.doubles.hub import HubDouble
 from tests.projects import evaluated, trained
 from tests.tiny_model import make_tiny_model
 
@@ -32,9 +34,25 @@ TRADE = (
     *("Align Studio", "Hugging Face", "Hub", "Argilla", "AutoTrain", "lighteval", "TruthfulQA", "LoRA", "ORPO", "DPO"),
     *("UltraFeedback", "ShareGPT", "HH-RLHF", "Parquet", "JSON Lines", "JSONL", "JSON", "CSV", "Markdown", "Python"),
     *("token", "tokens", "mc1", "mc2", "nats", "GiB", "MiB", "GB", "MB", "kB", "bf16", "fp16", "int4", "int8", "CPU"),
-    *("Job", "Space", "GPU", "Gradio", "chosen", "rejected", "prompt", "train", "test", "API", "URL", "ID", "OAuth"),
+    *(
+        "Job",
+        "Space",
+        "GPU",
+        "Nvidia",
+        "Gradio",
+        "chosen",
+        "rejected",
+        "prompt",
+        "train",
+        "test",
+        "API",
+        "URL",
+        "ID",
+        "OAuth",
+    ),
 )
-THEIRS = ("Click to upload or drop files",)  # Gradio 6.31's own label, in no other language
+# Gradio 6.31's own label, and what uv prints while a Job builds its environment, in no other language.
+THEIRS = ("Click to upload or drop files", "Creating virtual environment at", "environment at: environment")
 WORD = r"[A-Za-z][A-Za-z’']*"
 OF_THE_TRADE = re.compile(r"\b(?:" + "|".join(map(re.escape, (*THEIRS, *TRADE))) + r")\b")
 SENTENCE = re.compile(rf"{WORD}(?:[ ,;:]+{WORD}){{2,}}")
@@ -130,6 +148,7 @@ def test_the_journey_ends_without_an_english_sentence(
     filter_and_export(reader)
     reader.tab("evaluate", "evaluate, blocked: no model")
     train(reader, make_tiny_model(tmp_path / "tiny"))
+    evaluate(reader)
     assert reader.found == {}
 
 
@@ -185,6 +204,25 @@ def train(reader: Reader, base: Path) -> None:
     reader.read("train, finished")
 
 
+def evaluate(reader: Reader) -> None:
+    """Score both models and ask them something: before, while it runs, and when it has ended."""
+    page = reader.page
+    page.locator("#train-evaluate").click()
+    page.locator("#evaluate-source input[value=bundled]").check()
+    expect(page.locator("#evaluate-start")).to_be_enabled()
+    reader.read("evaluate, ready")
+    page.locator("#evaluate-start").click()
+    expect(page.locator("#evaluate-card .state")).to_have_text("运行中")
+    reader.read("evaluate, running")
+    expect(page.locator("#evaluate-table tbody tr").first).to_be_visible()
+    expect(page.locator("#evaluate-card .state")).to_have_text("已完成")
+    page.locator("#answer-prompt textarea").fill("河水为什么冷？")
+    page.locator("#answer-ask").click()
+    reader.read("evaluate, scores and a question")
+    expect(page.locator("#answer-card .state")).to_have_text("已完成")
+    reader.read("evaluate, answers")
+
+
 def test_scores_account_and_a_toast_are_chinese(
     reader: Reader, app_server: Callable[..., App], shared_argilla: dict[str, str], tmp_path: Path
 ) -> None:
@@ -219,3 +257,69 @@ def test_a_failed_training_says_so_in_chinese(
     expect(page.locator("#train-card .state")).to_have_text("失败")
     reader.read("train, failed")
     assert reader.found == {}
+
+
+def test_what_goes_to_the_hub_and_what_is_paid_there_is_chinese(
+    reader: Reader, hub_app: App, hub: HubDouble, tmp_path: Path
+) -> None:
+    page, home = reader.page, open_home(hub_app.home.resolve())
+    project = projects.make_project(home, "wen-pairs", tmp_path, pairs=32)
+    hub.add_repo("model", "wen/tiny", {file.name: file for file in (tmp_path / "tiny-base").iterdir()})
+    project.update(lambda record: setattr(record, "base_model", "wen/tiny"))
+    page.goto(f"{hub_app.url}/?project={project.name}")
+    expect(page.locator("#status-project input")).to_have_value(project.name)
+    reader.tab("export", "export, not signed in")
+    sign_in(page, hub.add_user("wen"), "wen")
+    page.locator("#status-account").click()
+    reader.read("account panel, signed in")
+    page.locator("#account-close").click()
+    publish(reader)
+    job(reader, hub)
+    assert reader.found == {}
+
+
+def publish(reader: Reader) -> None:
+    """Compare, publish, and find nothing to change."""
+    page = reader.page
+    page.locator("#publish-look:not([disabled])").click()
+    expect(page.locator("#publish-confirm")).to_be_visible()
+    reader.read("publish, asked")
+    page.locator("#publish-go").click()
+    expect(page.locator("#publish-card .state")).to_be_visible()
+    reader.read("publish, running")
+    expect(page.locator("#publish-where")).to_contain_text("wen/pairs")
+    reader.read("published")
+    page.locator("#publish-look").click()
+    expect(page.locator("#publish-note")).to_contain_text("无需更改")
+    reader.read("publish, nothing to change")
+
+
+def job(reader: Reader, hub: HubDouble) -> None:
+    """Say what a Job costs, start it, look at it while it bills, and stop it."""
+    page = reader.page
+    start = reader.tab("train", "train, not on a Job yet")
+    page.locator("#train-where input[value=job]").check()
+    expect(page.locator("#train-prices")).to_be_visible()
+    expect(start).to_be_enabled()
+    page.locator("#train-unfit summary").click()
+    reader.read("hardware")
+    start.click()
+    expect(page.locator("#train-confirm")).to_be_visible()
+    reader.read("a Job's price")
+    page.locator("#train-pay").click()
+    expect(page.locator("#train-card .state")).to_be_visible()
+    reader.read("Job asked for")
+    steps.until(lambda: any(each.stage == "RUNNING" and each.namespace == "wen" for each in hub.jobs()), "the Job runs")
+    expect(page.locator("#train-note")).to_contain_text("L40S")
+    expect(page.locator("#spend-item")).to_contain_text("L40S")
+    reader.read("Job running")
+    page.locator("#spend-stop").click()
+    reader.read("everything can be stopped")
+    page.locator("#spend-end").click()
+    expect(page.locator("#train-card .state")).to_have_text(re.compile("失败|已停止"))
+    reader.read("Job ended")
+    page.locator("#spend-keep").click()
+    reader.tab("evaluate", "evaluate on this machine")
+    page.locator("#evaluate-where input[value=job]").check()
+    expect(page.locator("#evaluate-prices")).to_be_visible()
+    reader.read("evaluate on a Job")

@@ -100,6 +100,7 @@ def test_an_upload_shows_hostile_text_as_text(page: Page, studio: App, studio_ur
     expect(page.locator("#dataset-load")).to_be_hidden()
     page.locator("#dataset-file input[type=file]").set_input_files(file)
     expect(page.locator("#dataset-facts")).to_contain_text("3 of 5 rows", timeout=LOAD_MS)
+    expect(page.locator("#dataset-pair-prompt")).to_contain_text("Question 0?")  # the first pair is shown last
     cell(page, "dataset-table", 2, 2).click()
     chosen = page.locator("#dataset-pair-chosen .md")
     expect(chosen).to_have_text(f"{HOSTILE}\n    indented", use_inner_text=True)

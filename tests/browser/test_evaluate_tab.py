@@ -35,7 +35,9 @@ def test_two_models_are_scored_and_asked(page: Page, studio: App, tmp_path: Path
     table = page.locator("#evaluate-table tbody")
     expect(table.locator("tr")).to_have_count(5)  # three measures of the pairs, two of the questions
     expect(table).to_contain_text("Small bundled sample (not TruthfulQA)")
+    expect(table).to_contain_text("12 of 14")
     expect(table).to_contain_text("±")
+    expect(page.locator("#evaluate-banner")).to_contain_text("Partial: 12 of 14 samples of Reviewed pairs were scored.")
     expect(page.locator("#evaluate-counts")).to_contain_text("Ties: 0 (base), 0 (trained)")
     expect(page.locator("#evaluate-plot svg, #evaluate-plot canvas").first).to_be_visible()
     page.get_by_text("Equivalent command line").click()
@@ -44,10 +46,12 @@ def test_two_models_are_scored_and_asked(page: Page, studio: App, tmp_path: Path
 
     hostile = "<img src=x onerror=alert(1)> Why is the river cold?"
     page.locator("#answer-prompt textarea").fill(hostile)
+    steps.unfold(page, "Length and randomness")
+    steps.set_number(page, "answer-max-new-tokens", 8)
     page.locator("#answer-ask").click()
     expect(page.locator("#answer-card .state")).to_have_text("Finished", timeout=RUN_MS)
     expect(page.locator("#answer-asked textarea")).to_have_value(hostile)
-    for role, name in (("base", "Base model: tiny-base (24 tokens"), ("tuned", "Trained model: tiny-tuned (16 tokens")):
+    for role, name in (("base", "Base model: tiny-base (8 tokens"), ("tuned", "Trained model: tiny-tuned (8 tokens")):
         expect(page.locator(f"#answer-{role}")).to_contain_text(name)
         expect(page.locator(f"#answer-{role} textarea")).not_to_have_value("…")
     expect(page.locator("#answer-run img[src=x]")).to_have_count(0)

@@ -93,10 +93,8 @@ def test_a_load_shows_its_progress_and_is_stopped(form: Page, hub: HubDouble, hu
     expect(form.locator("#load-card")).to_contain_text("0 / 400 rows", timeout=60_000)
     expect(form.locator("#dataset-load")).to_be_disabled()
     hub.until(lambda: slow.hits)
-    form.locator("#load-stop").click()
-    expect(form.locator("#load-stop")).to_contain_text("Stop now")  # it waits for the Hub's answer
-    form.locator("#load-stop").click()
-    expect(form.locator("#load-card")).to_contain_text("Stopped", timeout=60_000)
+    form.locator("#load-stop").click()  # once, though the Hub does not answer
+    expect(form.locator("#load-card")).to_contain_text("Stopped", timeout=15_000)
     expect(form.locator("#dataset-load")).to_be_enabled()
     hub.calm()
     assert sorted(path.name for path in Path(hub_app.home / "projects").iterdir()) == projects

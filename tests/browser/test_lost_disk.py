@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import steps
@@ -14,8 +13,6 @@ from tests.browser.conftest import App
 from tests.browser.test_publish import sign_in
 from tests.browser.test_train_job import make_it_quick, name_it, open_train, published_project
 from tests.doubles.hub import HubDouble
-
-pytestmark = pytest.mark.serial
 
 USER = "lotta"
 LIVE_MS = 240_000  # the Job builds its engine, then trains, on a machine that others use too

@@ -25,8 +25,6 @@ from tests.browser.conftest import App
 from tests.projects import make_project
 from tests.tiny_model import make_tiny_model
 
-pytestmark = pytest.mark.serial
-
 MANY = 3000  # pairs: an import of ten seconds and more
 SOME = 2000
 READ = 1000  # records that Argilla's API returns at once
@@ -158,7 +156,7 @@ def test_trainings_go_on_and_the_queue_moves_while_the_app_is_dead(
 ) -> None:
     steps.watch(studio, project)
     one_step = {"gradient_accumulation": 1, "logging_steps": 1}
-    steps.fill_training(studio, base, batch_size=8, epochs=3, **one_step)
+    steps.fill_training(studio, base, batch_size=8, epochs=2, **one_step)
     steps.start_training(studio, "first")
     first = steps.latest(app, "train", project)
     steps.fill_training(studio, base, batch_size=32, epochs=1, **one_step)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import pytest
 
 from pipeline.base.settings import Settings
@@ -52,8 +51,10 @@ class Built:
 
 def initial(part: Any) -> Any:
     """Return what a part holds when the page is opened."""
+    from gradio import Textbox  # after `ui`, which imports it without its stubs
+
     value = getattr(part, "value", None)
-    return "" if value is None and isinstance(part, gr.Textbox) else value
+    return "" if value is None and isinstance(part, Textbox) else value
 
 
 def value(update: Any) -> Any:

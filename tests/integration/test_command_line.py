@@ -26,7 +26,7 @@ class Terminal:
 
     def __init__(self, home: Path, engines: Path) -> None:
         folders = {"ALIGN_STUDIO_HOME": str(home), "ALIGN_STUDIO_ENGINES": str(engines)}
-        self.environment = os.environ | folders | {"OMP_NUM_THREADS": "1"}  # more only wait for each other here
+        self.environment = os.environ | folders
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "pipeline", *map(str, arguments)]

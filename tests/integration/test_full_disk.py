@@ -157,7 +157,6 @@ class Studio:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ALIGN_STUDIO_HOME", str(folder / "home"))
         monkeypatch.setenv("ALIGN_STUDIO_ENGINES", str(ENGINES))
-        monkeypatch.setenv("OMP_NUM_THREADS", "1")
         self.home = open_home(folder / "home")
         self.ledger = Ledger(self.home)
 

@@ -21,6 +21,18 @@ def test_only_loopback_is_listened_on() -> None:
         app.check(Settings(host="0.0.0.0"))
 
 
+def test_the_terminals_language_is_spoken(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert app.main(["--bogus"]) == 2
+    assert app.main(["--port", "0"]) == 1
+    with pytest.raises(SystemExit):
+        app.main(["--help"])
+    said = capsys.readouterr()
+    assert "无法识别的参数：--bogus" in said.err
+    assert "--port不得小于 1" in said.err
+    assert "第二个监听" in said.out and "listen" not in said.out
+
+
 @pytest.mark.parametrize("address", ["7861", "0.0.0.0:notaport", "0.0.0.0:99999"])
 def test_a_malformed_listener_is_an_error(address: str) -> None:
     with socket.socket() as probe:

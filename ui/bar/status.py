@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from pipeline.visit import ARGILLA, Visit
+from pipeline.visit import ACCOUNT, ARGILLA, Visit
 from ui.bar import account, spend
 from ui.handlers import Given, Update, Wiring
 from ui.parts import topic
@@ -33,7 +33,7 @@ class StatusBar:
     hear: gr.Button
 
 
-DRAWN = ("bar.items", "bar.retry", "bar.stop", *account.DRAWN)
+DRAWN = ("bar.items", "bar.retry", "bar.account", "bar.stop", *account.DRAWN)
 
 
 def build() -> StatusBar:
@@ -66,7 +66,8 @@ def wire(wiring: Wiring) -> None:
 def redrawn(visit: Visit, given: Given) -> Update:
     """Draw everything the bar and the account's panel tell."""
     stop = gr.update(visible=spend.can_stop(visit))
-    return {"bar.items": items(visit), "bar.retry": _retry(visit), "bar.stop": stop, **account.draw(visit)}
+    shown = {"bar.items": items(visit), "bar.retry": _retry(visit), "bar.account": account_button(visit)}
+    return {**shown, "bar.stop": stop, **account.draw(visit)}
 
 
 def argilla_again(visit: Visit, given: Given) -> Update:
@@ -84,6 +85,11 @@ def offered(visit: Visit, given: Given) -> Update:
 def chosen(visit: Visit, given: Given) -> Update:
     """Show the project that was chosen."""
     return {"page.project": given["bar.project"] or ""}
+
+
+def account_button(visit: Visit) -> Any:
+    """Return the update of the button that opens the account's panel: it is there for whose account it is."""
+    return gr.update(visible=ACCOUNT in visit.may)
 
 
 def _retry(visit: Visit) -> Any:
@@ -128,7 +134,7 @@ def inside(visit: Visit) -> Markup:
     titles = ", ".join(run.title for run in active)
     running = say("status.running", count=len(active), titles=titles) if active else say("status.idle")
     shown = [
-        account.item(visit),
+        *([account.item(visit)] if ACCOUNT in visit.may else []),
         (dots.get(argilla.state, "busy"), words),
         ("busy" if active else "idle", running),
     ]

@@ -23,7 +23,7 @@ from ui.parts.shown import loaded
 from ui.text import say, t
 
 PAGE = 10  # pairs of one page of the table
-PAGED = ("page", "table", "before", "pager", "after", "pair.*")  # what turning a page updates
+PAGED = ("page", "table", "before", "pager", "after", "at", "pair.*")  # what turning a page updates
 DRAWN = ("box", "facts", "bad_fold", "bad", *PAGED)  # what `draw` may update
 WIDTHS: list[str | int] = ["6%", "12%", "25%", "25%", "20%", "12%"]
 BAD_SHOWN = 500  # rows that are no pairs, in their table
@@ -35,6 +35,7 @@ class Preview:
 
     Attributes:
         page: State with the number of the table's page, from 1.
+        at: State with the index of the pair that is shown.
     """
 
     box: gr.Column
@@ -42,6 +43,7 @@ class Preview:
     bad_fold: gr.Accordion
     bad: gr.Dataframe
     page: gr.State
+    at: gr.State
     table: gr.Dataframe
     before: gr.Button
     pager: gr.HTML
@@ -55,7 +57,7 @@ def build() -> Preview:
         facts = gr.HTML(elem_id="dataset-facts", padding=False)
         with gr.Accordion(t("dataset.bad"), open=False, elem_id="dataset-bad-rows") as bad_fold:
             bad = table("dataset-bad-table", None, column_widths=["12%", "88%"])
-        page = gr.State(1)
+        page, at = gr.State(1), gr.State(0)
         gr.Markdown(t("dataset.pairs.about"))
         pairs = table("dataset-table", None, column_widths=WIDTHS)
         with gr.Row(elem_classes="pager", equal_height=True):
@@ -63,7 +65,7 @@ def build() -> Preview:
             pager = gr.HTML(elem_id="dataset-pager", min_width=120)
             after = gr.Button(t("dataset.after"), size="sm", min_width=80, elem_id="dataset-after")
         pair = pair_view.build("dataset")
-    return Preview(box, facts, bad_fold, bad, page, pairs, before, pager, after, pair)
+    return Preview(box, facts, bad_fold, bad, page, at, pairs, before, pager, after, pair)
 
 
 def table(elem_id: str, label: Any, column_widths: list[str | int] | None = None) -> gr.Dataframe:
@@ -96,10 +98,10 @@ def wire(shown: Preview, wiring: Wiring, page: Page) -> None:
     # Counting tokens can take seconds (a tokenizer from the Hub, many pairs): the preview does not wait for it. What is
     # drawn then is the project and page that are shown by then.
     done = wiring.on(drawn, count, "page.project")
-    wiring.on(done, counted, paged, ["facts", *PAGED[1:]])
+    wiring.on(done, counted, [*paged, "at"], ["facts", *PAGED[1:]])
     wiring.on(shown.before.click, back, paged, PAGED)
     wiring.on(shown.after.click, forth, paged, PAGED)
-    wiring.on(shown.table.select, select, "page.project", "pair.*", event=gr.SelectData)
+    wiring.on(shown.table.select, select, "page.project", ["at", "pair.*"], event=gr.SelectData)
 
 
 def draw(visit: Visit, given: Given) -> Update:
@@ -136,7 +138,7 @@ def counted(visit: Visit, given: Given) -> Update:
     number = min(given["page"], _pages(len(pairs_of(of))))
     lengths = dataset_facts.lengths(counts_of(of), lengths_of(of))
     facts = dataset_facts.facts(record, summary_of(of), lengths)
-    return {"facts": facts, **_page(of, number), **_pair(of, (number - 1) * PAGE)}
+    return {"facts": facts, **_page(of, number), **_pair(of, given["at"])}  # a row may have been selected meanwhile
 
 
 def back(visit: Visit, given: Given) -> Update:
@@ -178,7 +180,7 @@ def _pair(of: Project, index: int, *, counted: bool = True) -> Update:
         return {}
     counts = counts_of(of) if counted else None
     lengths, unit = (counts.counts[index], counts.unit) if counts else (None, "")
-    return prefixed("pair.", pair_view.draw(pairs[index], lengths, unit, index + 1))
+    return {"at": index, **prefixed("pair.", pair_view.draw(pairs[index], lengths, unit, index + 1))}
 
 
 def _pages(pairs: int) -> int:

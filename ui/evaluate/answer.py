@@ -81,7 +81,7 @@ def wire(box: AnswerBox, wiring: Wiring, page: Page) -> None:
     """
     inputs = ["page.project", "answer.prompt", "models.base", "models.tuned", "answer.form.*"]
     wiring.on(box.ask.click, asked, inputs, "answer.view.run", BUSY)
-    wiring.on(page.shows(), opened, "page.project", "answer.view.run")
+    wiring.on(page.shows(), opened, "page.project", ["answer.view.run", "answer.prompt", "answer.ask"])
     run_view.wire(box.view, wiring)
     wiring.on(box.view.drawn.change, drawn, "answer.view.run", ["answer.asked", "answer.answers.*"])
 
@@ -101,7 +101,11 @@ def opened(visit: Visit, given: Given) -> Update:
     """Show a project's latest answers."""
     project = visit.project_or_none(given["page.project"])
     latest = visit.ledger.latest(project.name, "answer") if project else None
-    return {"answer.view.run": latest.id if latest else ""}
+    shown = {"answer.view.run": latest.id if latest else ""}
+    refusal = visit.refusal(COMPUTE)
+    if refusal is None:
+        return shown
+    return {**shown, "answer.prompt": gr.update(info=str(refusal)), "answer.ask": gr.update(interactive=False)}
 
 
 def drawn(visit: Visit, given: Given) -> Update:

@@ -270,6 +270,9 @@ def checked(visit: Visit, given: Given) -> Update:
         return {**idle, "check": wrong_values(error, "evaluate")}
     except StudioError as error:
         return {**idle, "check": notices([error.message], bad=True)}
+    refusal = None if place.remote else visit.refusal(COMPUTE)
+    if refusal is not None:
+        return {**idle, "check": notices([refusal], bad=True)}
     found = evaluate_check.preflight(visit.ledger, project, options, where=place)
     queued = bool(visit.ledger.list(project=project.name, kind="evaluate", active=True))
     latest = visit.ledger.latest(project.name, "evaluate")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -21,7 +23,22 @@ from ui.text import say
 SOURCES = 12  # bars of the plot of sources; the rest share one
 COLOURS = ("#0d9488", "#94a3b8")  # kept, removed: told apart in light and dark
 
-Effect = tuple[str, int, list[str]]  # label of a rule, pairs it removes alone, ids of a few of them
+
+@dataclass(frozen=True)
+class Effect:
+    """What one rule removes, as a row of the table.
+
+    Attributes:
+        label: What the rule is called, in the visitor's language.
+        alone: Pairs that it would remove alone.
+        after: Pairs that it removes after the rules before it.
+        examples: Ids of a few of the former.
+    """
+
+    label: str
+    alone: int
+    after: int
+    examples: list[str]
 
 
 def source_name(name: str) -> str:
@@ -44,15 +61,18 @@ def saved(project: Project, recipe: Recipe) -> Markup:
     return line(say("filter.state.saved" if project.read().recipe is not None else "filter.state.default"))
 
 
-def rules(outcome: Filtered) -> tuple[dict[str, Any], list[Effect]]:
-    """Return what each rule removes, as the value of a table and as the effects its rows stand for."""
-    effects = [(effect.label.said(), effect.removes_alone, effect.examples) for effect in outcome.removed]
-    rows = [
-        [label, f"{alone:,}", f"{effect.removes_first:,}"]
-        for (label, alone, _), effect in zip(effects, outcome.removed, strict=True)
+def effects(outcome: Filtered) -> list[Effect]:
+    """Return what each rule removes."""
+    return [
+        Effect(each.label.said(), each.removes_alone, each.removes_first, each.examples) for each in outcome.removed
     ]
+
+
+def table(removed: Sequence[Effect]) -> dict[str, Any]:
+    """Return the value of the table whose rows are effects."""
+    rows = [[each.label, f"{each.alone:,}", f"{each.after:,}"] for each in removed]
     headers = [say(f"filter.column.{name}") for name in ("rule", "alone", "after")]
-    return {"headers": headers, "data": rows or [[say("filter.no_rule"), "0", "0"]]}, effects
+    return {"headers": headers, "data": rows or [[say("filter.no_rule"), "0", "0"]]}
 
 
 def plots(project: Project, outcome: Filtered, part: str, unit: str) -> Update:

@@ -64,13 +64,16 @@ def wire(removed: Removed, wiring: Wiring, rules: gr.Dataframe, effects: gr.Stat
 def choose(visit: Visit, given: Given) -> Update:
     """Show the first pair that the rule of a row removes."""
     effects, row = given["rules.effects"], given["event"].index[0]  # as the table was sent: sorting does not alter it
-    if row >= len(effects) or not effects[row][2]:
+    if row >= len(effects) or not effects[row].examples:
         return {"box": gr.update(visible=False), "row": -1}
-    label, count, examples = effects[row]
+    effect = effects[row]
+    examples = effect.examples
     choices = [(str(number), number) for number in range(1, len(examples) + 1)]
     return {
         "box": gr.update(visible=True),
-        "title": Markup("<h3>{}</h3>").format(say("filter.removed.title", label=label, count=f"{count:,}")),
+        "title": Markup("<h3>{}</h3>").format(
+            say("filter.removed.title", label=effect.label, count=f"{effect.alone:,}")
+        ),
         "which": gr.update(choices=choices, value=1, visible=len(choices) > 1),
         "row": row,
         **outcome.example(visit.project(given["page.project"]), examples[0]),
@@ -80,9 +83,9 @@ def choose(visit: Visit, given: Given) -> Update:
 def turn(visit: Visit, given: Given) -> Update:
     """Show another pair that the rule removes."""
     effects, row, number = given["rules.effects"], given["row"], given["which"]
-    if not number or not 0 <= row < len(effects) or number > len(effects[row][2]):
+    if not number or not 0 <= row < len(effects) or number > len(effects[row].examples):
         return {}
-    return outcome.example(visit.project(given["page.project"]), effects[row][2][number - 1])
+    return outcome.example(visit.project(given["page.project"]), effects[row].examples[number - 1])
 
 
 def close(visit: Visit, given: Given) -> Update:

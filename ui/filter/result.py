@@ -24,7 +24,7 @@ class Results:
     """What the rules do.
 
     Attributes:
-        effects: State with label, number and example ids of each rule in the table.
+        effects: State with what each row of the table stands for, `ui.filter.outcome.Effect`.
         removed: What the rule chosen in the table removes.
     """
 
@@ -98,13 +98,13 @@ def draw(project: Project, recipe: Recipe, part: str) -> Update:
         part: The part of a pair whose lengths are plotted.
     """
     found, unit = filtered(project, recipe), counts_of(project).unit
-    table, effects = outcome.rules(found)
+    effects = outcome.effects(found)
     return {
         "count": outcome.count(found),
         "problem": gr.update(value=notice(say("filter.nothing")), visible=not found.kept),
         "saved": outcome.saved(project, recipe),
         "save": gr.update(interactive=bool(found.kept)),
-        "rules": gr.update(value=table),
+        "rules": gr.update(value=outcome.table(effects)),
         "effects": effects,
         "removed.box": gr.update(visible=False),
         "removed.row": -1,

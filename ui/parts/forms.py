@@ -11,6 +11,7 @@ from gradio.components import Component
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from pipeline.base.options import extras
 from ui.text import has, t
 
 
@@ -114,8 +115,7 @@ def _help(info: FieldInfo) -> str:
 
 
 def _extra(info: FieldInfo, key: str) -> str:
-    extra = info.json_schema_extra
-    return str(extra.get(key, "")) if isinstance(extra, dict) else ""
+    return str(extras(info).get(key, ""))
 
 
 def _kind(annotation: Any) -> Any:

@@ -138,8 +138,8 @@ def _line(seen: View) -> str:
 
 
 def counted(progress: Progress) -> str:
-    """Return progress in words: done of total, rate, time left."""
-    parts = [f"{progress.done:,} / {progress.total:,} {progress.counted}"]
+    """Return progress in words: how much is done, rate, time left."""
+    parts = [progress.amount]
     if progress.rate:
         slow = progress.rate < 1
         rate = (

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from pipeline.base.preflight import Preflight
 from pipeline.hardware import machine as hardware_machine
 from pipeline.hardware.pricing import money
+from pipeline.models.tokens import unit_of
 from pipeline.train.check import TrainNumbers
 from pipeline.train.params import TrainParams
 from ui.parts.notice import facts, line, notices
@@ -29,7 +30,6 @@ def summary(found: Preflight[TrainNumbers], params: TrainParams) -> Markup:
         params: The hyperparameters checked.
     """
     numbers = found.numbers
-    unit = say(f"train.unit.{'tokens' if numbers.unit == 'tokens' else 'words'}")
     step = params.batch_size * params.gradient_accumulation
     cuts = [
         say(f"train.cut.{name}", count=count, share=f"{count / numbers.pairs:.0%}")
@@ -42,7 +42,8 @@ def summary(found: Preflight[TrainNumbers], params: TrainParams) -> Markup:
         + (say("train.steps.last", count=numbers.last_step) if numbers.last_step else ""),
         "reports": _reports(numbers, params),
         "format": say(f"train.mixed_precision.{numbers.number_format}"),
-        "longest": f"{numbers.longest:,} {unit}",
+        "longest": f"{numbers.longest:,} {unit_of(numbers.unit)}"
+        + ("" if numbers.unit == "tokens" else say("train.estimated")),
         "cuts": say("train.comma").join(cuts) or say("train.cut.none"),
         "memory": _memory(numbers),
         "seconds": _time(numbers),

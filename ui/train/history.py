@@ -10,6 +10,7 @@ import gradio as gr
 from pipeline.base.errors import StudioError
 from pipeline.base.project import Project
 from pipeline.runs.ledger import Run
+from pipeline.runs.places import carrier_of
 from pipeline.runs.spec import spec_of
 from pipeline.runs.view import fold
 from pipeline.visit import Visit
@@ -93,7 +94,9 @@ def _line(run: Run) -> list[str]:
         time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created)),
         str(asked.get("project_name", "")),
         str(asked.get("dataset", "")),
-        named(str((asked.get("job") or {}).get("flavor") or "–")) if run.place == "job" else say("train.here"),
+        named(str((asked.get("job") or {}).get("flavor") or "–"))
+        if run.place == "job"
+        else str(carrier_of(run.place).called),
         say("train.state.stopped") if result.get("stopped") else state,
         str(result.get("steps") or (metrics[-1]["step"] if metrics else "–")),
         f"{loss:.4g}" if loss is not None else "–",

@@ -16,6 +16,7 @@ from pipeline.export import exported
 from pipeline.hardware.flavors import Need
 from pipeline.hardware.pricing import JobOptions
 from pipeline.runs.ledger import State
+from pipeline.runs.places import carrier_of
 from pipeline.runs.spec import spec_of
 from pipeline.runs.view import look
 from pipeline.train import check, job, trainings
@@ -176,7 +177,7 @@ def left(visit: Visit, given: Given) -> Update:
 
 def checked(visit: Visit, given: Given) -> Update:
     """Say what would happen, whether it can be started, and which hardware fits."""
-    updates = {"machine": gr.update(value=train_check.machine_line(), visible=given["hardware.where"] != "job")}
+    updates = {"machine": gr.update(value=train_check.machine_line(), visible=carrier_of(given["hardware.where"]).here)}
     idle = {**updates, "start": gr.update(interactive=False), **places.show(given, Need())}
     project = visit.project_or_none(given["page.project"])
     if project is None:
@@ -187,6 +188,9 @@ def checked(visit: Visit, given: Given) -> Update:
         return {**idle, "check": wrong_values(error, "train")}
     except StudioError as error:
         return {**idle, "check": notices([error.message], bad=True)}
+    refusal = None if where.remote else visit.refusal(COMPUTE)
+    if refusal is not None:
+        return {**idle, "check": notices([refusal], bad=True)}
     found = check.preflight(visit.ledger, project, options, params, where=where)
     latest = visit.ledger.latest(project.name, "train")
     queued = latest is not None and latest.active and not where.remote

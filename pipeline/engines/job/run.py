@@ -245,10 +245,11 @@ class Job:
         for text in self.output_of(process):
             tail.append(text)
             if not text.lstrip().startswith(("+", "-", "~")):
-                self.relay.stage("install", "engines.building_line", step=step, line=text)
+                self.relay.stage("install", f"install.{step}", line=text)
         self.check()
         if process.returncode:
-            raise Problem("engines.not_built", step=step, detail="\n".join(tail))
+            named = {"@": "message", "code": f"install.step.{step}", "values": {}}
+            raise Problem("engines.not_built", step=named, detail="\n".join(tail))
 
     def start(self, command: list[str], more: dict[str, str]) -> subprocess.Popen[bytes]:
         """Start a program in a session of its own; `watch` ends it when it must."""

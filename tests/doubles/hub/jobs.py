@@ -32,7 +32,9 @@ OUT_OF_CREDIT = "Job stopped: insufficient credit"
 
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,100}")
 # What a Job needs of this machine to install packages at all; a real one has the internet instead.
-_PASSED = re.compile(r"(UV|PIP|SSL|REQUESTS_CA|CURL_CA|LC)_\w+|LANG|TMPDIR|(http|https|no)_proxy", re.IGNORECASE)
+_PASSED = re.compile(
+    r"(UV|PIP|SSL|REQUESTS_CA|CURL_CA|LC)_\w+|LANG|TMPDIR|OMP_NUM_THREADS|(http|https|no)_proxy", re.IGNORECASE
+)
 
 
 @dataclass

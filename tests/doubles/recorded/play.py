@@ -98,7 +98,8 @@ def _evaluate(spec: dict[str, Any], reporter: Reporter, folder: Path) -> dict[st
             if event.get("task", next(iter(tasks))) not in tasks:
                 continue
             if event["event"] == "result":
-                event = {**event, "role": model["role"], "name": model["name"], "settings": _settings(spec, event)}
+                about = {"role": model["role"], "name": model["name"], "settings": _settings(spec, event)}
+                event = {**event, **about, "samples": _at_most(event["samples"], spec.get("max_samples"))}
                 results.append({name: value for name, value in event.items() if name != "event"})
                 _emit(reporter, event)
             else:
@@ -106,6 +107,11 @@ def _evaluate(spec: dict[str, Any], reporter: Reporter, folder: Path) -> dict[st
                 _emit(reporter, event, model=model["role"], **({"values": values} if values else {}))
     (output / "results.json").write_text(json.dumps({"results": results}), "utf-8")
     return {**done, "results": results}
+
+
+def _at_most(recorded: int, asked: int | None) -> int:
+    """Return a count as a run of fewer samples or shorter answers than the recorded one would have had."""
+    return recorded if asked is None else min(recorded, asked)
 
 
 def _settings(spec: dict[str, Any], event: Event) -> dict[str, Any]:
@@ -131,7 +137,8 @@ def _answer(spec: dict[str, Any], reporter: Reporter, folder: Path) -> dict[str,
         if event["event"] == "done" or (recorded and recorded not in names):
             continue
         if event["event"] == "result":
-            event = {**event, "role": names[recorded]["role"], "name": names[recorded]["name"]}
+            about = {"role": names[recorded]["role"], "name": names[recorded]["name"]}
+            event = {**event, **about, "tokens": _at_most(event["tokens"], spec["max_new_tokens"])}
             results.append({name: value for name, value in event.items() if name != "event"})
         elif "values" in event and recorded:
             event = {**event, "values": {**event["values"], "model": names[recorded]["name"]}}

@@ -14,6 +14,9 @@ def test_runs_account_and_bill_are_shown_to_whom_they_belong(studio: Studio) -> 
     ada, bob = (Visit(studio, name, may=frozenset()) for name in ("ada", "bob"))
     ada.ledger.add("train", "", "Hers", {})
     assert "Hers" in status.inside(ada) and "Hers" not in status.inside(bob)
+    assert "Not signed in" in status.inside(Visit(studio)) and "Not signed in" not in status.inside(bob)
+    button = [status.redrawn(visit, {})["bar.account"]["visible"] for visit in (Visit(studio), bob)]
+    assert button == [True, False]
     assert "spend-item" in status.inside(Visit(studio)) and "spend-item" not in status.inside(bob)
 
 

@@ -124,6 +124,8 @@ def test_pages_are_turned_and_rows_chosen(built: Built, visit: Visit) -> None:
     assert built.call(preview.back, visit, **known, page=1)["page"] == 1
     chosen = built.call(preview.select, visit, **known, event=SimpleNamespace(row_value=["13", "", ""]))
     assert "Pair 13" in chosen["pair.head"]
+    late = built.call(preview.counted, visit, **known, page=2, at=chosen["at"])
+    assert "Pair 13" in late["pair.head"], "what is counted late takes no reader back to the first pair"
     prompt = pairs_of(visit.project(project))[12].prompt[-1].content
     assert prompt.split()[0] in str(value(chosen["pair.prompt"]))
     assert built.call(preview.select, visit, **known, event=SimpleNamespace(row_value=["9,999"])) == {}

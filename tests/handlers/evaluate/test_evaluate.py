@@ -194,6 +194,16 @@ def test_a_file_or_folder_of_this_machine_is_for_those_who_may_read_it(
     assert "There is no file hostname of yours" in file["check"]
 
 
+def test_who_may_not_compute_here_is_told_before(built: Built, studio: Studio, tmp_path: Path) -> None:
+    guest = Visit(studio, "ada", may=frozenset({ARGILLA}))
+    project = make_project(guest.home, "ready", tmp_path / "ready", pairs=64)
+    own = str(make_tiny_model(project.models / "own"))
+    told = built.call(tab.checked, guest, **form(project, own, models__base=own))
+    assert "for the studio&#39;s owner" in told["check"] and not told["start"]["interactive"]
+    shown = built.call(answer.opened, guest, page__project=project.name)
+    assert "for the studio's owner" in shown["answer.prompt"]["info"] and not shown["answer.ask"]["interactive"]
+
+
 def test_what_is_anothers_is_not_found(built: Built, studio: Studio, tmp_path: Path) -> None:
     ada, bob = Visit(studio, "ada"), Visit(studio, "bob")
     project = make_project(ada.home, "hers", tmp_path, pairs=64)

@@ -133,6 +133,8 @@ def test_who_may_not_compute_here_starts_nothing(
 ) -> None:
     guest = Visit(studio, "ada", may=frozenset({ARGILLA}))
     project = make_project(guest.home, "ready", tmp_path / "ready", pairs=64)
+    told = built.call(tab.checked, guest, **form(project, options__base_model="HuggingFaceTB/SmolLM2-135M"))
+    assert "for the studio&#39;s owner" in told["check"] and not told["start"]["interactive"]
     with pytest.raises(StudioError, match="for the studio's owner"):
         built.call(tab.pressed, guest, **form(project, options__base_model="HuggingFaceTB/SmolLM2-135M"))
     assert guest.ledger.list() == [] and started == []

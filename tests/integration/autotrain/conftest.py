@@ -127,10 +127,8 @@ class Bench:
             )
 
     def _environment(self, more: dict[str, str]) -> dict[str, str]:
-        # One thread: two that wait for each other on a busy machine make a tiny model ten times slower.
         return {
             **os.environ,
-            "OMP_NUM_THREADS": "1",
             "HF_HOME": str(self.folder / "hf"),
             "HF_ENDPOINT": self.hub,
             **more,

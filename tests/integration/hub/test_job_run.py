@@ -115,7 +115,6 @@ def test_nothing_of_this_machine_and_no_token_is_sent_or_kept(trained: Trained) 
 
 @pytest.fixture
 def world(hub: HubDouble, tmp_path: Path) -> Iterator[World]:
-    hub.job_environment["OMP_NUM_THREADS"] = "1"
     with a_world(hub, f"user-{secrets.token_hex(4)}", tmp_path) as made:
         yield made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,11 +67,13 @@ def test_a_private_dataset_is_read_with_its_users_token_and_waits_for_its_column
 
 def test_a_load_is_stopped_and_leaves_nothing(hub: HubDouble, unique: str, home: Home, ledger: Ledger) -> None:
     hub.add_repo("dataset", f"{unique}/slow", {"train.jsonl": lines(12, "prompt", "chosen", "rejected")})
-    slow = hub.fault("*", r"train\.jsonl|cdn", delay=3, times=None)
+    slow = hub.fault("*", r"train\.jsonl|cdn", delay=20, times=None)
     run = loads.start(ledger, LoadOptions(kind="hub", name=f"{unique}/slow"))
     ended(hub, ledger, run, lambda: bool(slow.hits))
-    launch.stop(ledger.get(run.id))
+    asked = time.monotonic()
+    launch.stop(ledger.get(run.id))  # once: what the Hub does not answer is not waited for
     assert ended(hub, ledger, run).state is State.CANCELLED
+    assert time.monotonic() - asked < 10
     assert project.names(home) == [] and not kept.there(run.folder)
 
 

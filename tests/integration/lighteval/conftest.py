@@ -19,6 +19,15 @@ from tests.tiny_model import CHATML, make_pairs, make_tiny_model
 WORKER = Path(__file__).parents[3] / "pipeline/engines/lighteval/worker.py"
 Spec = dict[str, Any]
 
+# Several specs in one process: what the worker imports takes many times longer than what it does for a test.
+DRIVE = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, str(Path(sys.argv[1]).parent))
+import worker
+print(json.dumps([worker.main(["", path]) for path in sys.argv[2:]]))
+"""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -43,12 +52,9 @@ def worker(lighteval_python: Path) -> Any:
     """Return a function that starts the worker on a spec and its folder."""
 
     def start(spec: Spec, folder: Path, **environment: str) -> subprocess.Popen[bytes]:
-        folder.mkdir(parents=True, exist_ok=True)
-        spec = {"output_dir": str(folder), "stop_file": str(folder / "stop"), "dtype": "float32", **spec}
-        spec["events"] = str(folder / "events.jsonl")
-        (folder / "spec.json").write_text(json.dumps(spec), "utf-8")
+        write_spec(spec, folder)
         log = (folder / "log.txt").open("wb")
-        environment = {**os.environ, "HF_HOME": str(folder / "hf-home"), "OMP_NUM_THREADS": "1", **environment}
+        environment = {**os.environ, "HF_HOME": str(folder / "hf-home"), **environment}
         return subprocess.Popen(
             [lighteval_python, WORKER, folder / "spec.json"], stdout=log, stderr=log, cwd=folder, env=environment
         )
@@ -65,6 +71,38 @@ def run(worker: Any) -> Any:
         return Run(code, read(folder / "events.jsonl").events, folder, (folder / "log.txt").read_text("utf-8"))
 
     return finish
+
+
+@pytest.fixture(scope="session")
+def run_all(lighteval_python: Path) -> Any:
+    """Return a function that lets one process run many specs, by their folders, and returns the runs in order."""
+
+    def finish(specs: dict[Path, Spec]) -> list[Run]:
+        paths = [write_spec(spec, folder) for folder, spec in specs.items()]
+        done = subprocess.run(
+            [lighteval_python, "-c", DRIVE, WORKER, *paths],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+            env={**os.environ, "HF_HOME": str(paths[0].parent / "hf-home")},
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        codes = json.loads(done.stdout.splitlines()[-1])
+        pairs = zip(codes, specs, strict=True)
+        return [Run(code, read(folder / "events.jsonl").events, folder, done.stderr) for code, folder in pairs]
+
+    return finish
+
+
+def write_spec(spec: Spec, folder: Path) -> Path:
+    """Write a spec whose run keeps everything in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    spec = {"output_dir": str(folder), "stop_file": str(folder / "stop"), "dtype": "float32", **spec}
+    spec["events"] = str(folder / "events.jsonl")
+    path = folder / "spec.json"
+    path.write_text(json.dumps(spec), "utf-8")
+    return path
 
 
 @pytest.fixture(scope="session")

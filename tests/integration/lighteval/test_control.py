@@ -17,7 +17,7 @@ import pytest
 from pipeline.base.message import Message
 from pipeline.engines.task_data import read as read_data
 from pipeline.runs.events import read
-from tests.integration.lighteval.conftest import pairs_task, reviewed, spec_of, truthful, write_jsonl
+from tests.integration.lighteval.conftest import Run, pairs_task, reviewed, spec_of, truthful, write_jsonl
 from tests.tiny_model import CHATML
 
 GENERATE = """
@@ -55,8 +55,37 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_jsonl(tmp_path_factory.mktemp("pairs") / "test.jsonl", reviewed(400))
 
 
+@pytest.fixture(scope="module")
+def finished(
+    run_all: Any,
+    models: dict[str, Path],
+    questions: Path,
+    pairs: Path,
+    ask: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Run]:
+    """Runs that need the engine's imports, by name."""
+    refuses = "{{ raise_exception('no such roles') }}"
+    unknown = [{"name": "truthfulqa:mc", "data": str(questions)}, {"name": "truthfulqa:nonsense", "data": None}]
+    twice = {"first": models["base"], "second": models["base"]}
+    specs = {
+        "unknown": spec_of(models, unknown),
+        "refused": spec_of(models, [pairs_task(pairs, refuses)]),
+        "greedy": spec_of(models, []) | ask,
+        "sampled": spec_of(twice, []) | ask | {"temperature": 1.5, "chat_template": CHATML},
+        "stopped": spec_of(models, []) | ask,
+    }
+    root = tmp_path_factory.mktemp("finished")
+    (root / "stopped").mkdir()
+    (root / "stopped" / "stop").touch()
+    return dict(zip(specs, run_all({root / name: spec for name, spec in specs.items()}), strict=True))
+
+
 def _error(run: Any, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
-    finished = run(spec, folder)
+    return _end(run(spec, folder))
+
+
+def _end(finished: Run) -> dict[str, Any]:
     assert finished.code == 1
     end = finished.events[-1]
     assert end["event"] == "error" and end["traceback"]
@@ -64,9 +93,8 @@ def _error(run: Any, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     return end
 
 
-def test_unknown_task(run: Any, models: dict[str, Path], questions: Path, tmp_path: Path) -> None:
-    tasks = [{"name": "truthfulqa:mc", "data": str(questions)}, {"name": "truthfulqa:nonsense", "data": None}]
-    end = _error(run, spec_of(models, tasks), tmp_path)
+def test_unknown_task(finished: dict[str, Run]) -> None:
+    end = _end(finished["unknown"])
     assert (end["code"], end["values"]) == ("engines.task_unknown", {"names": ["truthfulqa:nonsense"]})
 
 
@@ -99,9 +127,8 @@ def test_malformed_pair_is_named(run: Any, models: dict[str, Path], tmp_path: Pa
     assert end["code"] == "engines.pair_no_chat" and "row 2: chosen" in Message.from_dict(end).what
 
 
-def test_every_pair_dropped_is_an_error(run: Any, models: dict[str, Path], pairs: Path, tmp_path: Path) -> None:
-    refuses = "{{ raise_exception('no such roles') }}"
-    end = _error(run, spec_of(models, [pairs_task(pairs, refuses)]), tmp_path / "run")
+def test_every_pair_dropped_is_an_error(finished: dict[str, Run]) -> None:
+    end = _end(finished["refused"])
     assert (
         end["code"] == "engines.no_pairs" and "400 that the chat template cannot write" in Message.from_dict(end).what
     )
@@ -168,34 +195,29 @@ def ask() -> dict[str, Any]:
 
 
 def test_greedy_answers_equal_transformers(
-    run: Any, in_engine: Any, models: dict[str, Path], ask: dict[str, Any], tmp_path: Path
+    finished: dict[str, Run], in_engine: Any, models: dict[str, Path], ask: dict[str, Any]
 ) -> None:
-    finished = run(spec_of(models, []) | ask, tmp_path)
-    assert finished.code == 0, finished.log[-3000:]
-    results = [event for event in finished.events if event["event"] == "result"]
+    greedy = finished["greedy"]
+    assert greedy.code == 0, greedy.log[-3000:]
+    results = [event for event in greedy.events if event["event"] == "result"]
     expected = in_engine(GENERATE, json.dumps(ask["messages"]), *models.values())
     assert [[result["text"], result["tokens"]] for result in results] == expected
     assert expected[0] != expected[1]
     assert [(result["role"], result["name"]) for result in results] == [("base", "tiny base"), ("tuned", "tiny tuned")]
-    progress = [event for event in finished.events if event["event"] == "progress"]
+    progress = [event for event in greedy.events if event["event"] == "progress"]
     assert {event["model"] for event in progress} <= {"base", "tuned"} and progress[-1]["total"] == 24
-    assert [result["text"] for result in finished.events[-1]["results"]] == [text for text, _ in expected]
+    assert [result["text"] for result in greedy.events[-1]["results"]] == [text for text, _ in expected]
 
 
-def test_sampled_answers_repeat_with_the_seed(
-    run: Any, models: dict[str, Path], ask: dict[str, Any], tmp_path: Path
-) -> None:
-    twice = {"first": models["base"], "second": models["base"]}
-    finished = run(spec_of(twice, []) | ask | {"temperature": 1.5, "chat_template": CHATML}, tmp_path)
-    first, second = (event["text"] for event in finished.events if event["event"] == "result")
+def test_sampled_answers_repeat_with_the_seed(finished: dict[str, Run]) -> None:
+    first, second = (event["text"] for event in finished["sampled"].events if event["event"] == "result")
     assert first == second and first
 
 
-def test_stop_file_ends_an_answer(run: Any, models: dict[str, Path], ask: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "stop").touch()
-    finished = run(spec_of(models, []) | ask, tmp_path)
-    assert finished.code == 130 and finished.events[-1]["event"] == "cancelled"
-    assert not any(event["event"] == "result" for event in finished.events)
+def test_stop_file_ends_an_answer(finished: dict[str, Run]) -> None:
+    stopped = finished["stopped"]
+    assert stopped.code == 130 and stopped.events[-1]["event"] == "cancelled"
+    assert not any(event["event"] == "result" for event in stopped.events)
 
 
 @pytest.mark.matrix
@@ -214,7 +236,7 @@ def test_scores_equal_the_command_lines(
     done = subprocess.run(
         [lighteval_python, "-c", COMMAND, "accelerate", arguments, "truthfulqa:mc|0", "--output-dir", "out"],
         cwd=tmp_path,
-        env={**os.environ, "HF_HOME": str(tmp_path / "hf-home"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "HF_HOME": str(tmp_path / "hf-home"), "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
         timeout=240,

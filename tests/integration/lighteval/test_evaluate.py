@@ -29,26 +29,31 @@ BOS_TEMPLATE = "{{ bos_token }}" + CHATML
 FORWARD = """
 import json, sys, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-model_path, file, template = sys.argv[1:4]
-tokenizer = AutoTokenizer.from_pretrained(model_path)
-model = AutoModelForCausalLM.from_pretrained(model_path, dtype=torch.float32).eval()
-found = {}
-for line in open(file, encoding="utf-8"):
-    row = json.loads(line)
-    sums = []
-    for side in ("chosen", "rejected"):
-        write = lambda turns, ask: tokenizer.apply_chat_template(
-            turns, chat_template=template, tokenize=False, add_generation_prompt=ask)
-        prompt, whole = write(row["prompt"], True), write(row["prompt"] + row[side], False)
-        coded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
-        ids, first = coded["input_ids"], next(i for i, (a, b) in enumerate(coded["offset_mapping"]) if b > len(prompt))
-        if ids[-1] != tokenizer.eos_token_id:
-            ids = ids + [tokenizer.eos_token_id]
-        with torch.no_grad():
-            logs = model(torch.tensor([ids])).logits[0].log_softmax(-1)
-        sums.append([sum(logs[i - 1, ids[i]].item() for i in range(first, len(ids))), len(ids) - first, ids[:2]])
-    found[row["record_id"]] = sums
-print(json.dumps(found))
+
+
+def passes(model_path, template):
+    tokenizer = AutoTokenizer.from_pretrained(model_path)
+    model = AutoModelForCausalLM.from_pretrained(model_path, dtype=torch.float32).eval()
+    found = {}
+    for line in open(sys.argv[1], encoding="utf-8"):
+        row = json.loads(line)
+        sums = []
+        for side in ("chosen", "rejected"):
+            write = lambda turns, ask: tokenizer.apply_chat_template(
+                turns, chat_template=template, tokenize=False, add_generation_prompt=ask)
+            prompt, whole = write(row["prompt"], True), write(row["prompt"] + row[side], False)
+            coded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
+            ids, first = coded["input_ids"], next(i for i, (a, b) in enumerate(coded["offset_mapping"]) if b > len(prompt))
+            if ids[-1] != tokenizer.eos_token_id:
+                ids = ids + [tokenizer.eos_token_id]
+            with torch.no_grad():
+                logs = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+            sums.append([sum(logs[i - 1, ids[i]].item() for i in range(first, len(ids))), len(ids) - first, ids[:2]])
+        found[row["record_id"]] = sums
+    return found
+
+
+print(json.dumps([passes(*asked) for asked in json.loads(sys.argv[2])]))
 """
 
 
@@ -90,31 +95,49 @@ def evaluation(
 
 
 @pytest.fixture(scope="module")
-def changed(run: Any, models: dict[str, Path], files: dict[str, Path], tmp_path_factory: Any) -> Run:
-    """The same paths and the same output folder's name with other weights for base and the pairs turned around."""
-    kept = models["base"].with_name("kept.safetensors")
-    shutil.copy(models["base"] / "model.safetensors", kept)
-    shutil.copy(models["tuned"] / "model.safetensors", models["base"] / "model.safetensors")
-    try:
-        return run(spec_of(models, [pairs_task(files["turned"])]), tmp_path_factory.mktemp("changed"))
-    finally:
-        kept.replace(models["base"] / "model.safetensors")
-
-
-@pytest.fixture(scope="module")
-def extremes(run: Any, files: dict[str, Path], tmp_path_factory: Any) -> tuple[Run, Path]:
-    """Models with a BOS: a sound one, one of NaN, one that finds all tokens alike, one whose weights are cut off."""
-    root, folders = tmp_path_factory.mktemp("extremes"), {}
+def later(evaluation: Run, run_all: Any, models: dict[str, Path], files: dict[str, Path], tmp_path_factory: Any) -> Any:
+    """`changed` and `extremes`, run by one process; the folder of the latter's base model."""
+    root, folders = tmp_path_factory.mktemp("later"), {}
     for role in ("base", "nan", "flat", "torn"):
-        folders[role] = make_tiny_model(root / role, seed=3)
+        folders[role] = make_tiny_model(root / "models" / role, seed=3)
         config = json.loads((folders[role] / "tokenizer_config.json").read_text("utf-8"))
         (folders[role] / "tokenizer_config.json").write_text(json.dumps(config | {"bos_token": END}), "utf-8")
     scale_weights(folders["nan"], float("nan"))
     scale_weights(folders["flat"], 0.0)
     weights = folders["torn"] / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    spec = spec_of(folders, [pairs_task(files["plain"], BOS_TEMPLATE)], max_samples=5)
-    return run(spec, tmp_path_factory.mktemp("extreme-run")), folders["base"]
+    extreme = spec_of(folders, [pairs_task(files["plain"], BOS_TEMPLATE)], max_samples=5)
+
+    kept = models["base"].with_name("kept.safetensors")
+    shutil.copy(models["base"] / "model.safetensors", kept)
+    shutil.copy(models["tuned"] / "model.safetensors", models["base"] / "model.safetensors")
+    turned = spec_of(models, [pairs_task(files["turned"])])
+    try:
+        return *run_all({root / "changed": turned, root / "extreme": extreme}), folders["base"]
+    finally:
+        kept.replace(models["base"] / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def changed(later: tuple[Run, Run, Path]) -> Run:
+    """The paths of `evaluation` with other weights for base, and the pairs turned around."""
+    return later[0]
+
+
+@pytest.fixture(scope="module")
+def extremes(later: tuple[Run, Run, Path]) -> tuple[Run, Path]:
+    """Models with a BOS: a sound one, one of NaN, one that finds all tokens alike, one whose weights are cut off."""
+    return later[1], later[2]
+
+
+@pytest.fixture(scope="module")
+def forward(
+    in_engine: Any, models: dict[str, Path], files: dict[str, Path], extremes: tuple[Run, Path]
+) -> dict[str, dict[str, Any]]:
+    """Direct forward passes over the plain pairs, by template."""
+    asked = [[str(models["tuned"]), CHATML], [str(extremes[1]), BOS_TEMPLATE]]
+    found = in_engine(FORWARD, files["plain"], json.dumps(asked))
+    return dict(zip((CHATML, BOS_TEMPLATE), found, strict=True))
 
 
 def test_events_follow_the_contract(evaluation: Run) -> None:
@@ -188,19 +211,15 @@ def test_samples_of_both_models_match(evaluation: Run) -> None:
     assert mean == pytest.approx(evaluation.results()["base", "reviewed_pairs"]["scores"]["pref_acc_norm"])
 
 
-def test_preference_equals_a_direct_forward_pass(
-    evaluation: Run, models: dict[str, Path], files: dict[str, Path], in_engine: Any
-) -> None:
-    expected = in_engine(FORWARD, models["tuned"], files["plain"], CHATML)
-    _compare(evaluation.samples("tuned"), expected)
+def test_preference_equals_a_direct_forward_pass(evaluation: Run, forward: dict[str, dict[str, Any]]) -> None:
+    _compare(evaluation.samples("tuned"), forward[CHATML])
 
 
-def test_template_with_bos_gets_one_bos(extremes: tuple[Run, Path], files: dict[str, Path], in_engine: Any) -> None:
-    run, model = extremes
-    expected = in_engine(FORWARD, model, files["plain"], BOS_TEMPLATE)
+def test_template_with_bos_gets_one_bos(extremes: tuple[Run, Path], forward: dict[str, dict[str, Any]]) -> None:
+    expected = forward[BOS_TEMPLATE]
     first, second = expected["record-0"][0][2]
     assert first != second, "the direct pass itself reads one BOS"
-    _compare(run.samples("base"), expected)
+    _compare(extremes[0].samples("base"), expected)
 
 
 def _compare(samples: dict[str, Any], expected: dict[str, Any]) -> None:

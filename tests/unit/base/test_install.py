@@ -61,7 +61,7 @@ def test_a_failing_step_is_named_with_the_end_of_its_output(toy: Engine, tmp_pat
     toy.lock.write_text("no-such-thing @ file:///nowhere/at/all.whl --hash=sha256:" + "0" * 64 + "\n")
     with pytest.raises(StudioError) as caught:
         install.ensure("toy", tmp_path / "engines", lambda line: None)
-    assert "“packages”" in caught.value.what
+    assert "“installing packages”" in caught.value.what
     assert "all.whl" in caught.value.why
     assert install.find("toy", tmp_path / "engines") is None
 

@@ -150,7 +150,7 @@ def test_every_text_can_be_said(language: str) -> None:
 
 def english(text: str) -> list[str]:
     """Return the English words in a Chinese text."""
-    text = re.sub(r"`[^`]*`|https?://\S+|<[^>]+>|--[\w-]+|X1", " ", text)
+    text = re.sub(r"`[^`]*`|https?://\S+|<[^>]+>|--[\w-]+|%(\(\w+\))?[rs]|X1", " ", text)
     return [word for word in WORD.findall(text) if word not in NAMES and not NEUTRAL.fullmatch(word)]
 
 

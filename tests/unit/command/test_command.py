@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import inspect
 import io
 import json
 import re
@@ -450,6 +452,29 @@ def test_every_command_explains_itself_in_every_language(do: Do) -> None:
     found = do("train", "--help", "--lang", "zh")
     assert found.code == 0 and re.search(CHINESE, found.out)
     assert re.findall("show this|usage:|arguments|options", found.out) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["nonsense"], "参数 STEP：没有选项 'nonsense'（可选："),
+        (["train"], "缺少必需的参数：PROJECT"),
+        (["train", "x", "--bogus"], "无法识别的参数：--bogus"),
+        (["train", "x", "--block-size"], "参数 --block-size：需要一个值"),
+        (["train", "x", "--check=3"], "参数 --check：此处不接受值 '3'"),
+    ],
+)
+def test_what_is_wrong_with_a_command_line_is_said_in_chinese(do: Do, given: list[str], said: str) -> None:
+    done = do("--lang", "zh", *given)
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_argparse_says_what_is_translated() -> None:
+    source = inspect.getsource(argparse)
+    ours = {code: text for code, text in words.catalogues()["en"].items() if code.startswith("command.argparse.")}
+    assert len(ours) > 10
+    assert [text for text in ours.values() if repr(text)[1:-1] not in source] == []
 
 
 def test_chinese_is_spoken_throughout(do: Do, tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

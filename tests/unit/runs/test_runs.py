@@ -178,7 +178,10 @@ def test_folding_gives_rate_and_time_left() -> None:
     assert folded.progress.counted == "records"  # an extension's own
     folded.add({"ts": 104.0, "event": "step", "step": 1, "max_steps": 2})
     with speaking("zh"):
-        assert folded.progress.counted == "步"
+        assert folded.progress.amount == "1 / 2 步"
+    folded.add({"ts": 104.5, "event": "progress", "done": 1000, "total": 0, "unit": "rows"})  # nobody knows of how many
+    folded.add({"ts": 104.6, "event": "progress", "done": 2000, "total": 0, "unit": "rows"})
+    assert (folded.progress.amount, folded.progress.left, folded.progress.share) == ("2,000 rows", None, 0.0)
     folded.add({"ts": 105.0, "event": "stage", "stage": "check", "message": "Checking"})
     assert folded.progress is None
 
