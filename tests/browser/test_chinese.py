@@ -259,6 +259,7 @@ def test_a_failed_training_says_so_in_chinese(
     assert reader.found == {}
 
 
+@pytest.mark.matrix
 def test_what_goes_to_the_hub_and_what_is_paid_there_is_chinese(
     reader: Reader, hub_app: App, hub: HubDouble, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import steps
@@ -18,6 +19,8 @@ USER = "lotta"
 LIVE_MS = 240_000  # the Job builds its engine, then trains, on a machine that others use too
 
 
+# In every run, without a browser: hub/test_job_run.py adopts a Job on a new disk.
+@pytest.mark.matrix
 def test_a_job_outlives_its_studio_and_its_disk(
     page: Page, app_server: Callable[..., App], hub: HubDouble, tmp_path: Path
 ) -> None:

@@ -37,7 +37,9 @@ print("@@" + json.dumps({"version": datasets.__version__, "rows": rows}))
 """
 
 
-@pytest.fixture(params=[True, False], ids=["all rated", "test split rated"])
+@pytest.fixture(
+    params=[pytest.param(True, id="all rated", marks=pytest.mark.matrix), pytest.param(False, id="test split rated")]
+)
 def export(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, dict[str, Any]]]:
     """Return an export and the rows expected of it by id.
 

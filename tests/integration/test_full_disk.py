@@ -303,6 +303,7 @@ def test_events_on_a_mounted_disk(
     work.repeat()
 
 
+@pytest.mark.matrix
 def test_events_with_limited_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autotrain_python: Path, tiny: Path
 ) -> None:
@@ -332,7 +333,9 @@ except StudioError as error:
 """
 
 
-@pytest.mark.parametrize("size", [1, 10_000])  # at project.json, and at the pairs
+@pytest.mark.parametrize(
+    "size", [1, pytest.param(10_000, marks=pytest.mark.matrix)]
+)  # at project.json, and at the pairs
 def test_a_project_with_limited_files(tmp_path: Path, size: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", START_PROJECT, str(tmp_path / "home"), str(size)],

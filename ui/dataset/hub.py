@@ -17,18 +17,16 @@ from pipeline.hub.datasets import Described, Found
 from pipeline.visit import Visit
 from ui.handlers import Given, Update, Wiring
 from ui.parts.notice import link
+from ui.parts.topic import HEAR, hearing
 from ui.text import say, t
 
 PICKERS = ("about", "config", "split", "revision", "described")  # what describing a dataset may update
 _COLUMNS = 12  # columns of a dataset named one by one
-# Asked when typing has paused, with what stands there by then: one search for a word, not one for every letter.
-_PAUSED = """async (...values) => {
-  const box = document.querySelector('#dataset-hub-id textarea, #dataset-hub-id input');
-  for (let before = null; box && box.value !== before;) {
-    before = box.value;
-    await new Promise(done => setTimeout(done, 350));
-  }
-  return [box ? box.value : values[0], ...values.slice(1)];
+# Presses the button that searches when typing has paused: one search for a word, not one for every letter.
+_PAUSED = """() => {
+  clearTimeout(window.alignStudioTyping);
+  const button = document.getElementById("dataset-hub-search");
+  window.alignStudioTyping = setTimeout(() => (button.querySelector("button") ?? button).click(), 350);
 }"""
 
 
@@ -38,6 +36,7 @@ class HubForm:
 
     Attributes:
         name: Its id, or words to search for.
+        search: Pressed by the page when typing has paused; nobody sees it.
         hits: What was found.
         about: What it is, or why it cannot be had.
         config: Its configuration.
@@ -48,6 +47,7 @@ class HubForm:
     """
 
     name: gr.Textbox
+    search: gr.Button
     hits: gr.Radio
     about: gr.HTML
     config: gr.Dropdown
@@ -62,6 +62,7 @@ def build() -> HubForm:
     name = gr.Textbox(
         DEFAULT_DATASET, label=t("dataset.hub_id"), info=t("dataset.hub_id.help"), elem_id="dataset-hub-id", max_lines=1
     )
+    look = hearing("dataset-hub-search")
     hits = gr.Radio([], label=t("dataset.hub.hits"), elem_id="dataset-hub-hits", visible=False)
     about = gr.HTML(elem_id="dataset-hub-about", padding=False)
     with gr.Row(elem_classes="form-row"):
@@ -75,7 +76,7 @@ def build() -> HubForm:
             elem_id="dataset-limit",
             min_width=180,
         )
-    return HubForm(name, hits, about, config, split, revision, limit, gr.State(["", ""]))
+    return HubForm(name, look, hits, about, config, split, revision, limit, gr.State(["", ""]))
 
 
 def _picker(name: str) -> gr.Dropdown:
@@ -100,9 +101,8 @@ def wire(form: HubForm, kind: gr.Radio, wiring: Wiring) -> None:
     """
     wiring = wiring.within(_=form, form={"kind": kind})
     asked = ["name", "revision", "described"]
-    found = wiring.on(
-        form.name.change, search, ["name", "hits"], ["hits", "about"], js=_PAUSED, trigger_mode="always_last"
-    )
+    form.name.change(None, js=_PAUSED, api_visibility="private")
+    found = wiring.on(form.search.click, search, ["name", "hits"], ["hits", "about"], HEAR)
     wiring.on(found, typed, asked, PICKERS)
     wiring.on(form.hits.input, take, "hits", ["name", "hits"])
     wiring.on([form.name.submit, form.revision.input], entered, asked, PICKERS)

@@ -50,13 +50,22 @@ def status(error: pytest.ExceptionInfo[HfHubHTTPError]) -> int:
     return int(error.value.response.status_code)
 
 
+# The newest client and the oldest, by Xet; the rest in the wide half.
+CLIENTS = [
+    ("app", "on"),
+    ("autotrain", "on"),
+    pytest.param("app", "off", marks=pytest.mark.matrix),
+    pytest.param("lighteval", "on", marks=pytest.mark.matrix),
+]
+
+
 @pytest.fixture
 def ada(hub: HubDouble, unique: str) -> HfApi:
     """The Hub's client for a user who may write; `whoami` tells the name."""
     return HfApi(token=hub.add_user(unique))
 
 
-@pytest.mark.parametrize(("who", "xet"), [("app", "on"), ("app", "off"), ("autotrain", "on"), ("lighteval", "on")])
+@pytest.mark.parametrize(("who", "xet"), CLIENTS)
 def test_a_preference_set_is_pushed_loaded_and_streamed(
     hub: HubDouble, client: Client, unique: str, who: str, xet: str, request: pytest.FixtureRequest
 ) -> None:
@@ -76,7 +85,7 @@ def test_a_preference_set_is_pushed_loaded_and_streamed(
         client(ROWS + check, old, **variables)
 
 
-@pytest.mark.parametrize("xet", ["on", "off"])
+@pytest.mark.parametrize("xet", ["on", pytest.param("off", marks=pytest.mark.matrix)])
 def test_a_folder_comes_back_as_it_went_up(
     hub: HubDouble, client: Client, unique: str, tmp_path: Path, xet: str
 ) -> None:

@@ -252,7 +252,7 @@ print(json.dumps([{s: len(pairs[s]) for s in pairs}, pairs["train"][0], one[0]["
 """
 
 
-@pytest.mark.parametrize("xet", ["xet", "lfs"])
+@pytest.mark.parametrize("xet", ["xet", pytest.param("lfs", marks=pytest.mark.matrix)])
 def test_both_versions_of_datasets_read_what_was_published(
     hub: HubDouble, ada: str, home: Home, client: Callable[..., str], autotrain_python: Path, xet: str
 ) -> None:
