@@ -39,6 +39,7 @@ class Params(SimpleNamespace):
 
 def read_params(values: dict[str, Any]) -> Params:
     """Return the hyperparameters; those that are read here are checked for their types."""
+    values = {"nll": "all", **values}  # what runs did before there was a choice
     for name, types in TYPES.items():
         if name not in values:
             raise Problem("engines.parameter_missing", name=name)
