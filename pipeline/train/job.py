@@ -19,7 +19,7 @@ from pipeline.train import card
 from pipeline.train.algorithm import algorithm_of
 from pipeline.train.doctor.finding import Report
 from pipeline.train.options import TrainOptions
-from pipeline.train.params import TrainParams
+from pipeline.train.params import TrainParams, number_format
 
 # Where the program that runs in the Job (pipeline/engines/job/run.py) puts things, within its work folder.
 DATA, OUTPUT = "data", "output"
@@ -83,7 +83,7 @@ def formula(
     """
     if shape is None:
         return None
-    half = params.mixed_precision != "none"
+    half = number_format(params.mixed_precision, flavor.bf16) != "none"
     seconds = pace.training_seconds(shape, flavor, tokens=tokens, batches=batches, lora=params.lora, half=half)
     return None if seconds is None else Estimate(seconds, "formula")
 

@@ -16,7 +16,8 @@ the studio's. The spec:
 
 AutoTrain 0.8.36 accepts parameters that its ORPO trainer then ignores. They act here: `seed`, `lora_dropout` (trl
 switches all dropout off), `max_completion_length`, `max_prompt_length` (trl looks at it only when the whole sequence
-is too long), `save_total_limit` (AutoTrain never saves checkpoints for ORPO), `beta`.
+is too long), `save_total_limit` (AutoTrain never saves checkpoints for ORPO), `beta`. How its steps, loss and learning
+rate differ from those of the libraries is in `trainer.py`, what newer base models are translated to in `base.py`.
 
 Exit code: 0 done, 1 error, 130 cancelled.
 """
@@ -35,6 +36,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import protocol  # type: ignore[import-not-found]
+from base import BaseTokenizer, read_newer_configs  # type: ignore[import-not-found]
 from chosen import choose, look, set_template  # type: ignore[import-not-found]
 from pairs import Messages, fit_rows, read_pairs  # type: ignore[import-not-found]
 from problems import explain  # type: ignore[import-not-found]
@@ -115,16 +117,19 @@ def prepare(
     from transformers import AutoConfig, AutoTokenizer, set_seed
 
     reporter.stage("loading", "engines.loading_tokenizer", model=job.base_model)
+    read_newer_configs()
     model_config = AutoConfig.from_pretrained(job.base_model, trust_remote_code=False)
     state.dtype = model_config.torch_dtype
-    base_tokenizer = AutoTokenizer.from_pretrained(job.base_model, trust_remote_code=False)
-    context = min(
-        getattr(model_config, "max_position_embeddings", None) or sys.maxsize, base_tokenizer.model_max_length
-    )
-    if job.params.block_size > context:
-        raise Problem("engines.beyond_context", block=job.params.block_size, context=context)
-    config = autotrain_params(job, state, reporter)
-    tokenizer = utils.get_tokenizer(config)
+    with BaseTokenizer(job.base_model) as place:
+        base_tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        context = min(
+            getattr(model_config, "max_position_embeddings", None) or sys.maxsize, base_tokenizer.model_max_length
+        )
+        if job.params.block_size > context:
+            raise Problem("engines.beyond_context", block=job.params.block_size, context=context)
+        config = autotrain_params(job, state, reporter)
+        tokenizer = utils.get_tokenizer(config.model_copy(update={"model": place}))
+    tokenizer.name_or_path = job.base_model
     if tokenizer.eos_token_id is None:
         raise Problem("engines.no_end_token")
     state.chat_template_added = base_tokenizer.chat_template is None

@@ -80,10 +80,11 @@ def test_the_check_follows_the_form(built: Built, visit: Visit, project: Project
     wrong = built.call(tab.checked, visit, **form(project, form__batch_size=0))
     assert "“Batch size” must be at least 1; it is 0." in wrong["check"] and not wrong["start"]["interactive"]
     few = built.call(tab.checked, visit, **form(project, form__batch_size=50))
-    assert "48 pairs are too few for one training step" in few["check"] and not few["start"]["interactive"]
-    left_out = built.call(tab.checked, visit, **form(project, form__batch_size=8))
-    assert "1; pairs per step: 32" in left_out["check"] and left_out["start"]["interactive"]
-    assert "16 pairs of each pass fill no whole step" in left_out["check"]
+    assert "1; pairs per step: 200" in few["check"] and few["start"]["interactive"]
+    partial = built.call(tab.checked, visit, **form(project, form__batch_size=8))
+    assert "2; pairs per step: 32" in partial["check"] and partial["start"]["interactive"]
+    assert "the last step of each pass: 16 pairs" in partial["check"]
+    assert "every 1 step (not 10: the run is short)" in partial["check"]
     gone = built.call(tab.checked, visit, **form(project, options__dataset="gone"))
     assert "notice bad" in gone["check"] and not gone["start"]["interactive"]
 
@@ -123,8 +124,8 @@ def test_a_double_click_starts_one_run(built: Built, visit: Visit, project: Proj
 def test_what_stops_a_run_is_raised_and_nothing_is_started(
     built: Built, visit: Visit, project: Project, started: list[list[str]]
 ) -> None:
-    with pytest.raises(StudioError, match="too few"):
-        built.call(tab.pressed, visit, **form(project, form__batch_size=50))
+    with pytest.raises(StudioError, match="beyond what the base model reads"):
+        built.call(tab.pressed, visit, **form(project, form__block_size=4096))
     with pytest.raises(StudioError, match="There is no project"):
         built.call(tab.pressed, visit, **form(project, page__project="other"))
     assert visit.ledger.list() == [] and started == []

@@ -40,6 +40,7 @@ PARAMS: dict[str, Any] = {
     "save_total_limit": 2,
     "seed": 42,
     "merge_adapter": True,
+    "nll": "all",
     "beta": 0.1,
 }
 

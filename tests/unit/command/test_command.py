@@ -295,13 +295,13 @@ def test_train_checks_and_reports(do: Do, home: Path, tmp_path: Path, tiny: Path
     found = do(*given, "--check", "--epochs", "2", "--no-lora", "--json")
     assert (found.code, found.json["numbers"]["steps"], found.json["numbers"]["pairs"]) == (0, 4, 32)
     assert (found.json["blockers"], found.json["run"], found.json["numbers"]["price"]) == ([], None, None)
-    blocked = do(*given, "--check", "--batch-size", "100", "--lora-r", "8", "--no-lora", "--json")
+    blocked = do(*given, "--check", "--block-size", "4096", "--lora-r", "8", "--no-lora", "--json")
     assert blocked.code == 1 and len(blocked.json["blockers"]) == 1 and len(blocked.json["warnings"]) == 1
-    assert "stops the run: 32 pairs are too few" in do(*given, "--check", "--batch-size", "100").out
-    started = do(*given, "--batch-size", "100", "--lora-r", "8", "--no-lora", "--json")
+    assert "is beyond what the base model reads" in do(*given, "--check", "--block-size", "4096").out
+    started = do(*given, "--block-size", "4096", "--lora-r", "8", "--no-lora", "--json")
     assert started.code == 1
     assert started.json["error"] == started.json["blockers"][0] and len(started.json["warnings"]) == 1
-    assert "--batch-size" in started.json["error"]["next"] or "batch_size" in started.json["error"]["next"]
+    assert "--block-size" in started.json["error"]["next"] or "block_size" in started.json["error"]["next"]
     wrong = do(*given, "--epochs", "many")
     assert wrong.code == 2 and "epochs must be a whole number; it is “many”." in wrong.err
     assert ledger.list() == []
