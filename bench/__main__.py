@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import argilla_import, evaluation, hub, page, reading, training_start, watching
+from bench import argilla_import, doctor, evaluation, hub, page, reading, training_start, watching
 
 ALL = {
     "page": page,
@@ -14,6 +14,7 @@ ALL = {
     "training": training_start,
     "evaluation": evaluation,
     "hub": hub,
+    "doctor": doctor,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import types
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -92,6 +92,8 @@ def _type(annotation: Any) -> str:
         return f"array of {_type(inside[0])}"
     if origin is dict:
         return "object" if inside[1] is Any else f"object of {_type(inside[1])}"
+    if origin is Literal:
+        return "string"
     if annotation in plain:
         return plain[annotation]
     return f"`{annotation.__name__}`" if issubclass(annotation, BaseModel) else "string"

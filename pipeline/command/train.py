@@ -10,6 +10,7 @@ from pipeline.base import words
 from pipeline.base.preflight import Preflight
 from pipeline.base.project import Project
 from pipeline.command import price, table
+from pipeline.command.doctor import examined
 from pipeline.command.follow import add_detach, carried
 from pipeline.command.frame import DONE, FAILED, Blocked, Call, Command, always, project_argument
 from pipeline.command.options import add_options, fill
@@ -39,7 +40,10 @@ class Numbers(BaseModel):
     prompts_cut: int = Field(description="Pairs whose prompt loses its beginning.")
     completions_cut: int = Field(description="Pairs of which a completion loses its end.")
     sequences_cut: int = Field(description="Pairs that exceed block_size even then.")
-    unused: int = Field(description="Pairs of each pass that fill no whole step.")
+    left_out: int = Field(description="Pairs left out by choice, because of what the doctor found.")
+    last_step: int = Field(description="Pairs of the last step of each pass; 0: as many as of the others.")
+    logging_interval: int = Field(description="Steps between two reports; fewer than asked for in a short run.")
+    number_format: str = Field(description="What it computes in: bf16, fp16, or none for float32.")
     unit: str = Field(description="What lengths count: tokens, or words (estimate).")
     memory: int | None = Field(description="Estimated peak, bytes; null where it is not known.")
     seconds: float | None = Field(description="Time by the pace of a former run; null without one.")
@@ -81,6 +85,7 @@ def train(call: Call) -> Training:
     only_check = getattr(call.given, "check", False)
     if not only_check and trainings.asked_already(ledger, project, options, params, where):
         return _started(call, project, options, params, where, None)
+    examined(call, project, options, params)
     found = check.preflight(ledger, project, options, params, where=where)
     if only_check:
         return _training(found, None)
@@ -129,6 +134,7 @@ def _show(found: Training) -> str:
         numbers = found.numbers
         facts: dict[str, object] = {
             words.say("command.fact.pairs"): numbers.pairs,
+            words.say("train.fact.left_out"): numbers.left_out or "",
             words.say("command.fact.steps"): numbers.steps,
             words.say("command.fact.longest"): f"{numbers.longest:,} {unit_of(numbers.unit)}",
             words.say("command.fact.memory"): machine.size(numbers.memory) if numbers.memory else "",

@@ -50,6 +50,11 @@ class Flavor:
         return round(self.price_per_minute * 60, 4)
 
     @property
+    def bf16(self) -> bool:
+        """Whether its GPU computes in bf16."""
+        return self.gpu not in _WITHOUT_BF16
+
+    @property
     def label(self) -> str:
         """GPU model, or what the Hub calls it."""
         if not self.gpus:
@@ -118,7 +123,7 @@ def fits(flavor: Flavor, need: Need) -> Misfit | None:
         return Misfit("cpu")
     if flavor.gpus > 1:
         return Misfit("several")
-    if need.bf16 and flavor.gpu in _WITHOUT_BF16:
+    if need.bf16 and not flavor.bf16:
         return Misfit("bf16")
     if need.memory is not None and flavor.memory and need.memory > flavor.memory:
         return Misfit("memory", need.memory, flavor.memory)

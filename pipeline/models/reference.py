@@ -13,6 +13,7 @@ from typing import Any
 from huggingface_hub.errors import HfHubHTTPError
 
 from pipeline.base.message import Message, Option, message, worded
+from pipeline.engines import base_model
 from pipeline.hub import look, models
 from pipeline.hub.look import Kind, Seen
 from pipeline.hub.problems import causes, explain
@@ -25,6 +26,8 @@ TEMPLATE = "chat_template.jinja"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
+_HIDDEN = ("hidden_size", "n_embd", "d_model")  # as most say, GPT-2, MPT
+_LAYERS = ("num_hidden_layers", "n_layer", "n_layers")
 _NO_ID = re.compile(r"--|\.\.|[.-](/|$)|\.git$|.{97}")  # what the Hub refuses in a name
 _WITH_REVISION = re.compile(rf"(?P<id>{HUB_ID.pattern})(@(?P<revision>[\w./-]+))?")
 
@@ -193,13 +196,22 @@ def template_of(name: str) -> str | None:
     Args:
         name: A folder, or a model's id on the Hub with or without @revision.
     """
+    return templates(name).get("default")
+
+
+def templates(name: str) -> dict[str, str]:
+    """Return the chat templates of a model by name; the one used for a conversation is called default.
+
+    Args:
+        name: A folder, or a model's id on the Hub with or without @revision.
+    """
     model = refer(name)
     if model.local:
-        return chat_template(Path(model.path))
+        return _templates_in(Path(model.path))
     if not model.on_hub:
-        return None
-    file = models.read(model.path, TEMPLATE, model.revision)
-    return _text(file) or _template_in(models.config(model.path, TOKENIZER_CONFIG, model.revision))
+        return {}
+    text = (models.read(model.path, TEMPLATE, model.revision) or b"").decode("utf-8", "replace")
+    return {"default": text} if text else _named(models.config(model.path, TOKENIZER_CONFIG, model.revision))
 
 
 def chat_template(folder: Path) -> str | None:
@@ -208,22 +220,35 @@ def chat_template(folder: Path) -> str | None:
     Args:
         folder: A model's folder.
     """
+    return _templates_in(folder).get("default")
+
+
+def _templates_in(folder: Path) -> dict[str, str]:
     file = folder / TEMPLATE
-    if file.is_file():
-        return file.read_text("utf-8") or None
-    return _template_in(_json(folder / TOKENIZER_CONFIG))
+    text = file.read_text("utf-8") if file.is_file() else ""
+    return {"default": text} if text else _named(_json(folder / TOKENIZER_CONFIG))
 
 
-def _text(content: bytes | None) -> str | None:
-    return (content or b"").decode("utf-8", "replace") or None
+def _named(config: dict[str, Any]) -> dict[str, str]:
+    found = config.get("chat_template")
+    if isinstance(found, str):
+        return {"default": found} if found else {}
+    if isinstance(found, dict):
+        found = [{"name": name, "template": text} for name, text in found.items()]
+    entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    return {str(each.get("name")): each["template"] for each in entries if isinstance(each.get("template"), str)}
 
 
-def _template_in(config: dict[str, Any]) -> str | None:
-    template = config.get("chat_template")
-    if isinstance(template, list):
-        named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
-        template = named.get("default")
-    return template if isinstance(template, str) and template else None
+def config(name: str) -> dict[str, Any]:
+    """Return a model's config.json; empty where it cannot be had.
+
+    Args:
+        name: A folder, or a model's id on the Hub with or without @revision.
+    """
+    model = refer(name)
+    if model.local:
+        return _json(Path(model.path) / "config.json")
+    return models.config(model.path, revision=model.revision) if model.on_hub else {}
 
 
 def shape(model: Path | str) -> ModelShape | None:
@@ -244,7 +269,7 @@ def shape(model: Path | str) -> ModelShape | None:
             tensors = models.tensors(refers.path, refers.revision) if config else {}
         else:
             return None
-        hidden, layers = int(config["hidden_size"]), int(config["num_hidden_layers"])
+        hidden, layers = (int(_either(config, names)) for names in (_HIDDEN, _LAYERS))
         vocabulary = int(config["vocab_size"])
     except (KeyError, TypeError, ValueError, OSError):  # another kind of config, or a damaged file
         return None
@@ -258,6 +283,10 @@ def shape(model: Path | str) -> ModelShape | None:
         layers=layers,
         vocabulary=vocabulary,
     )
+
+
+def _either(config: dict[str, Any], names: tuple[str, ...]) -> Any:
+    return config[next((name for name in names if name in config), names[0])]
 
 
 def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
@@ -289,6 +318,6 @@ def context(model: Path | str) -> int | None:
         files = [models.config(refers.path, name, refers.revision) for name in ("config.json", TOKENIZER_CONFIG)]
     else:
         files = [_json(Path(refers.path) / name) for name in ("config.json", TOKENIZER_CONFIG)]
-    limits = [files[0].get("max_position_embeddings"), files[1].get("model_max_length")]
+    limits = [base_model.context(files[0]), files[1].get("model_max_length")]
     known = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < 1e9]
     return min(known, default=None)

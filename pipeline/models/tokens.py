@@ -121,7 +121,7 @@ def counter(base_model: str) -> TokenCounter:
         stamp = (file.stat().st_mtime_ns, file.stat().st_size)
         known, then = _folders.get(base_model, (None, None))
         if known is None or then != stamp:
-            known = _load(base_model, file.read_bytes()) or WordEstimate()
+            known = load(base_model, file.read_bytes()) or WordEstimate()
             _folders[base_model] = (known, stamp)
         return known
     model = reference.refer(base_model)
@@ -168,7 +168,13 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _load(name: str, content: bytes) -> ModelTokens | None:
+def load(name: str, content: bytes) -> ModelTokens | None:
+    """Return the counter of a tokenizer.json, None where it cannot be read.
+
+    Args:
+        name: The model's name.
+        content: The file's content.
+    """
     try:
         tokenizer = Tokenizer.from_buffer(content)
     except Exception:  # tokenizers 0.23 raises bare Exception for a file it cannot parse
@@ -183,4 +189,4 @@ def _from_hub(name: str, model: reference.Reference) -> TokenCounter:
     """Return the counter of a model on the Hub, from the machine's cache where the Hub is not reached."""
     content = models.read(model.path, "tokenizer.json", model.revision)
     # No such model, no tokenizer.json, no consent or no network: the estimate says so by its unit.
-    return (_load(name, content) if content else None) or WordEstimate()
+    return (load(name, content) if content else None) or WordEstimate()

@@ -60,7 +60,7 @@ class Footprint:
             batch_size: Pairs per batch.
             tokens: Longest sequence, prompt and answer together.
             lora_rank: Rank of the adapter on all linear layers; None trains all weights.
-            mixed_precision: bf16, fp16 or none.
+            mixed_precision: bf16, fp16 or none, see `pipeline.train.params.number_format`.
 
         Returns:
             Bytes.

@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.base import words
 from pipeline.base.options import extras
 from pipeline.train.algorithm import algorithm_of
+from pipeline.train.doctor.finding import Report
 from pipeline.train.options import TrainOptions
 from pipeline.train.params import TrainParams
 
@@ -39,7 +40,12 @@ def _said(name: str, **values: object) -> str:
 
 
 def render(
-    options: TrainOptions, params: TrainParams, repository: str, origin: Origin, language: str = words.ENGLISH
+    options: TrainOptions,
+    params: TrainParams,
+    repository: str,
+    origin: Origin,
+    language: str = words.ENGLISH,
+    report: Report | None = None,
 ) -> str:
     """Return the model card: front matter that the Hub reads, then what a person wants to know.
 
@@ -49,6 +55,7 @@ def render(
         repository: Where the model goes, owner/name.
         origin: What it is made from.
         language: Language of its sentences.
+        report: What the doctor found in the pairs; None: nobody looked.
     """
     whole = not params.lora or params.merge_adapter
     algorithm = algorithm_of(options.algorithm)
@@ -61,6 +68,7 @@ def render(
                 _said("about", **about),
                 f"## {_said('origin')}",
                 _table(["", ""], _origin(options, origin)),
+                *_examined(options, report),
                 f"## {_said('values')}",
                 RESULTS,
                 _said("values.note"),
@@ -73,6 +81,21 @@ def render(
                 "",
             ]
         )
+
+
+def _examined(options: TrainOptions, report: Report | None) -> list[str]:
+    """Return the section on what the doctor found, and what was done about each finding."""
+    if report is None:
+        return []
+    head, pairs = f"## {_said('examined')}", f"{report.pairs:,}"
+    if not report.findings:
+        return [head, _said("examined.nothing", pairs=pairs)]
+    rows = [
+        (finding.title(), f"{finding.count:,}", _said(f"examined.{options.chosen.get(finding.code, 'undecided')}"))
+        for finding in report.findings
+    ]
+    columns = [_said(f"examined.column.{name}") for name in ("finding", "pairs", "done")]
+    return [head, _said("examined.about", pairs=pairs), _table(columns, rows)]
 
 
 def result_words() -> dict[str, str]:

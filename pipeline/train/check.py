@@ -2,49 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import StudioError
 from pipeline.base.message import Message, Option, message
 from pipeline.base.preflight import Preflight
 from pipeline.base.project import Project
-from pipeline.export import exported
+from pipeline.engines import base_model
+from pipeline.engines.protocol import Problem
+from pipeline.hardware import flavors, pricing
 from pipeline.hardware import machine as hardware_machine
-from pipeline.hardware import pricing
 from pipeline.hardware.machine import Hardware
 from pipeline.hardware.pricing import Estimate, JobOptions
 from pipeline.hub import look
 from pipeline.models import reference, tokens
 from pipeline.models.shape import ModelShape
 from pipeline.models.tokens import PairCounts, unit_of
-from pipeline.runs import events
-from pipeline.runs.ledger import Ledger, Run, State
+from pipeline.runs.ledger import Ledger, State
 from pipeline.runs.spec import spec_of
-from pipeline.train import job
+from pipeline.train import former, job, lengths
 from pipeline.train.algorithm import Algorithm, algorithm_of
+from pipeline.train.doctor import decided
+from pipeline.train.doctor import kept as doctor
 from pipeline.train.job import JobPlan
 from pipeline.train.options import TrainOptions
-from pipeline.train.params import TrainParams, cuts, steps_per_epoch
+from pipeline.train.params import TrainParams, cuts, last_step, logging_interval, number_format, steps_per_epoch
 
 _ADAPTER_FIELDS = ("lora_r", "lora_alpha", "lora_dropout")
-# What a step's time depends on, beside the data and the model.
-_PACE = (
-    "batch_size",
-    "block_size",
-    "max_prompt_length",
-    "max_completion_length",
-    "lora",
-    "lora_r",
-    "gradient_accumulation",
-    "mixed_precision",
-)
-
-_KEPT = 4  # splits whose lengths are remembered
-_counted: dict[tuple[Path, int, int, str], list[PairCounts]] = {}
 
 
 @dataclass(frozen=True)
@@ -55,7 +43,9 @@ class TrainNumbers:
         pairs: Pairs in the train split.
         steps_per_epoch: Optimizer steps in one pass.
         steps: Optimizer steps in all.
-        unused: Pairs that fill no whole step and are left out of a pass; others in each pass.
+        last_step: Pairs of the last step of each pass, 0 where it is a step like the others.
+        logging_interval: Steps between two reports, which may be fewer than were asked for.
+        number_format: What it computes in: bf16, fp16 or none (float32).
         longest: Length of the longest sequence, prompt and longer completion.
         prompts_cut: Pairs whose prompt loses its beginning.
         completions_cut: Pairs of which a completion loses its end.
@@ -65,12 +55,15 @@ class TrainNumbers:
         seconds: Time by the pace of the last finished run on the same hardware with the same data, model and settings
             of size; None without one.
         job: What the run is going to be on a Job; None on this machine, or where it cannot be told.
+        left_out: Pairs of the train split that are left out by choice, because of what the doctor found.
     """
 
     pairs: int
     steps_per_epoch: int
     steps: int
-    unused: int
+    last_step: int
+    logging_interval: int
+    number_format: str
     longest: int
     prompts_cut: int
     completions_cut: int
@@ -79,6 +72,7 @@ class TrainNumbers:
     memory: int | None
     seconds: float | None
     job: JobPlan | None = None
+    left_out: int = 0
 
 
 def spec(
@@ -94,6 +88,8 @@ def spec(
     """
     algorithm = algorithm_of(options.algorithm)
     who = "" if planned else _reader(options)
+    report = doctor.report(project, options, params, most=0)
+    params = decided.adjusted(params, report, options)
     return {
         "base_model": reference.path_for_worker(options.base_model),
         "project_name": options.project_name,
@@ -104,8 +100,9 @@ def spec(
         "data_dir": str(project.exports / options.dataset),
         "output_dir": str(project.models),
         "params": params.model_dump(mode="json"),
+        **decided.told(report, options),
         **({"user": who} if who else {}),
-        **(job.spec(planned, options, params) if planned else {}),
+        **(job.spec(planned, options, params, report) if planned else {}),
     }
 
 
@@ -140,26 +137,34 @@ def preflight(
     machine = machine or hardware_machine.this_machine()
     shape = reference.shape(options.base_model)
     counter = tokens.counter(options.base_model)
-    counts, dataset_problem = _counts(project, options, counter)
-    numbers = _numbers(counts, counter.unit, params, shape, algorithm_of(options.algorithm))
-    seconds = _former_pace(ledger, project, options, params, numbers.steps, where)
-    numbers = replace(numbers, seconds=seconds)
+    counts, dataset_problem = lengths.of_export(project, options, counter)
+    asked, report = params, None if dataset_problem else doctor.report(project, options, params)
+    params = decided.adjusted(params, report, options)
+    gone = decided.gone(report, options)
+    counts = [count for number, count in enumerate(counts, 1) if number not in gone] if gone else counts
+    computed = number_format(params.mixed_precision, _bf16(where, machine))
+    numbers = _numbers(counts, counter.unit, params, shape, algorithm_of(options.algorithm), computed)
+    seconds = former.seconds(ledger, project, spec(project, options, asked), numbers.steps, where)
+    numbers = replace(numbers, seconds=seconds, left_out=len(gone))
+    stops, says = ([], []) if dataset_problem else decided.notices(report, options, where.remote)
     blockers: list[Message | None] = [
         dataset_problem,
         reference.problem(options.base_model),
         _revision_problem(options),
         _name_in_use(ledger, project, options, where),
-        _too_few(numbers, params),
         _context_problem(options, params),
+        *_form_problems(options),
+        *stops,
     ]
-    warnings: list[Message | None] = [*_cut_warnings(numbers, params), _idle_settings(params)]
+    warnings: list[Message | None] = [*_cut_warnings(numbers, params), _idle_settings(params), _template_added(options)]
+    warnings += says
     if where.remote:
         estimate = Estimate(seconds, "former") if seconds else None
         numbers, found = _on_job(project, options, params, numbers, where, shape, counts, estimate)
         blockers, warnings = [*blockers, *found.blockers], [*warnings, *found.warnings]
     elif where.here:
         blockers.append(_precision_problem(params, machine))
-        warnings += [_memory_warning(numbers, machine), _disk_warning(project, shape)]
+        warnings += [_slow_format(params, machine), _memory_warning(numbers, machine), _disk_warning(project, shape)]
     return Preflight(numbers, [notice for notice in blockers if notice], [notice for notice in warnings if notice])
 
 
@@ -179,7 +184,7 @@ def _on_job(
     except StudioError as error:
         return numbers, Preflight(None, [error.message])
     if planned.offer.estimate is None and numbers.steps:
-        batches = numbers.steps * params.gradient_accumulation
+        batches = math.ceil(len(counts) / params.batch_size) * params.epochs
         longest = (min(params.block_size, one.prompt + max(one.chosen, one.rejected)) for one in counts)
         read = params.epochs * 2 * sum(longest)  # a batch is filled up to its longest sequence
         rough = job.formula(shape, planned.offer.flavor, params, tokens=read, batches=batches)
@@ -191,39 +196,13 @@ def _on_job(
     return replace(numbers, job=planned), found
 
 
-def lengths(file: Path, counter: tokens.TokenCounter) -> list[PairCounts]:
-    """Return the lengths of a split's pairs, without what a chat template adds; counted once per file and counter.
-
-    Args:
-        file: The split's JSONL.
-        counter: Counts.
-    """
-    status = file.stat()
-    key = (file, status.st_mtime_ns, status.st_size, counter.name)
-    if key not in _counted:
-        if len(_counted) >= _KEPT:
-            _counted.pop(next(iter(_counted)), None)
-        _counted[key] = tokens.pair_counts(exported.read_pairs(file), counter)
-    return _counted[key]
-
-
-def _counts(
-    project: Project, options: TrainOptions, counter: tokens.TokenCounter
-) -> tuple[Sequence[PairCounts], Message | None]:
-    """Return the lengths of the export's train split, and what is wrong with it."""
-    if not options.dataset:
-        return [], message("training.no_dataset")
-    file = exported.split_file(project, options.dataset, "train")
-    if file is None:
-        return [], message("training.no_export", export=options.dataset)
-    try:
-        return lengths(file, counter), None
-    except StudioError as error:
-        return [], error.message
-
-
 def _numbers(
-    counts: Sequence[PairCounts], unit: str, params: TrainParams, shape: ModelShape | None, algorithm: Algorithm
+    counts: Sequence[PairCounts],
+    unit: str,
+    params: TrainParams,
+    shape: ModelShape | None,
+    algorithm: Algorithm,
+    computed: str,
 ) -> TrainNumbers:
     found = cuts(counts, params)
     per_epoch = steps_per_epoch(len(counts), params.batch_size, params.gradient_accumulation)
@@ -234,13 +213,15 @@ def _numbers(
             batch_size=params.batch_size,
             tokens=min(params.block_size, found.longest),
             lora_rank=params.lora_r if params.lora else None,
-            mixed_precision=params.mixed_precision,
+            mixed_precision=computed,
         )
     return TrainNumbers(
         pairs=len(counts),
         steps_per_epoch=per_epoch,
         steps=per_epoch * params.epochs,
-        unused=max(0, len(counts) - per_epoch * params.batch_size * params.gradient_accumulation),
+        last_step=last_step(len(counts), params.batch_size, params.gradient_accumulation),
+        logging_interval=logging_interval(per_epoch * params.epochs, params.logging_steps),
+        number_format=computed,
         longest=found.longest,
         prompts_cut=found.prompts,
         completions_cut=found.completions,
@@ -249,35 +230,6 @@ def _numbers(
         memory=memory,
         seconds=None,
     )
-
-
-def _former_pace(
-    ledger: Ledger, project: Project, options: TrainOptions, params: TrainParams, steps: int, where: JobOptions
-) -> float | None:
-    """Return the seconds that many steps take by the last finished run of the same data, model, sizes and hardware.
-
-    Its loading and saving are taken as they were, the time between the first and the last step in proportion.
-    """
-    wanted = spec(project, options, params)
-    for run in ledger.list(project=project.name, kind="train"):
-        if run.state is not State.SUCCEEDED or run.result is None:
-            continue
-        former = spec_of(run)
-        same = all(former.get(name) == wanted[name] for name in ("base_model", "data_dir"))
-        same = same and all(former.get("params", {}).get(name) == wanted["params"][name] for name in _PACE)
-        same = same and (former.get("job") or {}).get("flavor") == (where.flavor if where.remote else None)
-        done, seconds = run.result.get("steps"), _seconds(run)
-        marks = [event["ts"] for event in events.read(run.events).events if event["event"] in ("begin", "step")]
-        if same and done and seconds and len(marks) > 1:
-            training = float(marks[-1] - marks[0])
-            return max(0.0, seconds - training) + training / int(done) * steps
-    return None
-
-
-def _seconds(run: Run) -> float:
-    """Return how long a finished run took: the worker's own time here, all that was paid for on a Job."""
-    spent = pricing.spent(run)
-    return spent.seconds if spent else float((run.result or {}).get("seconds") or 0)
 
 
 def _name_in_use(ledger: Ledger, project: Project, options: TrainOptions, where: JobOptions) -> Message | None:
@@ -303,22 +255,12 @@ def _option(name: str) -> Option:
     return Option(name, "train")
 
 
-def _too_few(numbers: TrainNumbers, params: TrainParams) -> Message | None:
-    """Refuse what fills no step; the worker does too."""
-    batch, accumulation = params.batch_size, params.gradient_accumulation
-    if not numbers.pairs or numbers.pairs >= batch * accumulation:
-        return None
-    fewer = max(1, numbers.pairs // batch)
-    return message(
-        "training.too_few" if batch <= numbers.pairs else "training.too_few_for_a_batch",
-        pairs=numbers.pairs,
-        batch=batch,
-        accumulation=accumulation,
-        step=batch * accumulation,
-        batch_size=_option("batch_size"),
-        gradient_accumulation=_option("gradient_accumulation"),
-        fewer=message("training.or_less" if fewer > 1 else "training.exactly", number=fewer),
-    )
+def _bf16(where: JobOptions, machine: Hardware) -> bool:
+    """Return whether the hardware of a run computes in bf16."""
+    if not where.remote:
+        return machine.bf16
+    flavor = flavors.listing().find(where.flavor)
+    return flavor is None or flavor.bf16
 
 
 def _revision_problem(options: TrainOptions) -> Message | None:
@@ -340,6 +282,31 @@ def _precision_problem(params: TrainParams, machine: Hardware) -> Message | None
     if params.mixed_precision != "fp16" or machine.gpus:
         return None
     return message("training.fp16", option=_option("mixed_precision"))
+
+
+def _slow_format(params: TrainParams, machine: Hardware) -> Message | None:
+    if params.mixed_precision != "bf16" or machine.bf16:
+        return None
+    return message("training.slow_format", option=_option("mixed_precision"))
+
+
+def _form_problems(options: TrainOptions) -> list[Message]:
+    """Say what of the base model the training engine cannot read: its kind, newer forms."""
+    found = []
+    values = reference.config(options.base_model)
+    if values:
+        try:
+            base_model.config(values)
+        except Problem as problem:
+            found.append(message(problem.code, **problem.values))
+    return found
+
+
+def _template_added(options: TrainOptions) -> Message | None:
+    """Say that a base model without a chat template gets one."""
+    if not reference.config(options.base_model) or reference.templates(options.base_model):
+        return None
+    return message("training.template_added")
 
 
 def _cut_warnings(numbers: TrainNumbers, params: TrainParams) -> list[Message]:

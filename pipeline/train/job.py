@@ -17,8 +17,9 @@ from pipeline.models import reference
 from pipeline.models.shape import ModelShape
 from pipeline.train import card
 from pipeline.train.algorithm import algorithm_of
+from pipeline.train.doctor.finding import Report
 from pipeline.train.options import TrainOptions
-from pipeline.train.params import TrainParams
+from pipeline.train.params import TrainParams, number_format
 
 # Where the program that runs in the Job (pipeline/engines/job/run.py) puts things, within its work folder.
 DATA, OUTPUT = "data", "output"
@@ -82,7 +83,7 @@ def formula(
     """
     if shape is None:
         return None
-    half = params.mixed_precision != "none"
+    half = number_format(params.mixed_precision, flavor.bf16) != "none"
     seconds = pace.training_seconds(shape, flavor, tokens=tokens, batches=batches, lora=params.lora, half=half)
     return None if seconds is None else Estimate(seconds, "formula")
 
@@ -139,19 +140,20 @@ def warnings(planned: JobPlan, params: TrainParams, memory: int | None) -> list[
     return [notice for notice in found if notice]
 
 
-def spec(planned: JobPlan, options: TrainOptions, params: TrainParams) -> dict[str, Any]:
+def spec(planned: JobPlan, options: TrainOptions, params: TrainParams, report: Report | None = None) -> dict[str, Any]:
     """Return what a run's spec says of its Job, see the notes of `pipeline/carriers/job.py`.
 
     Args:
         planned: What was agreed to, with destination and data.
         options: What is trained on what.
         params: The hyperparameters.
+        report: What the doctor found in the pairs.
     """
     who, algorithm = account.require_jobs(), algorithm_of(options.algorithm)
     assert planned.destination is not None
     repository = planned.destination.repository
     origin = card.Origin(planned.dataset, planned.revision, planned.base_revision, planned.public)
-    text = card.render(options, params, repository, origin)
+    text = card.render(options, params, repository, origin, report=report)
     return {
         **pricing.placed(planned.offer, who),
         "remote": {

@@ -37,7 +37,9 @@ class TrainParams(BaseModel, extra="forbid", validate_assignment=True):
         description="Pairs per batch; both completions of each go through the model together.",
         json_schema_extra={**OPTIMIZER, "unit": "pairs"},
     )
-    epochs: int = Field(1, ge=1, le=100, description="Passes over all pairs.", json_schema_extra=OPTIMIZER)
+    epochs: int = Field(
+        1, ge=1, le=100, description="Passes over the data, all pairs in each.", json_schema_extra=OPTIMIZER
+    )
     block_size: int = Field(
         512,
         ge=16,
@@ -49,7 +51,7 @@ class TrainParams(BaseModel, extra="forbid", validate_assignment=True):
         0.1,
         ge=0,
         le=1,
-        description="Part of the steps over which the learning rate rises from 0 to its peak.",
+        description="Part of the steps over which the learning rate rises to its peak.",
         json_schema_extra={**OPTIMIZER, "unit": "share of steps"},
     )
     lora: bool = Field(
@@ -81,9 +83,12 @@ class TrainParams(BaseModel, extra="forbid", validate_assignment=True):
         description="Batches whose gradients are added up for one step.",
         json_schema_extra={**OPTIMIZER, "unit": "batches"},
     )
-    mixed_precision: Literal["bf16", "fp16", "none"] = Field(
-        "bf16",
-        description="Number format of the forward and backward pass; fp16 needs a GPU, none is float32.",
+    mixed_precision: Literal["auto", "bf16", "fp16", "none"] = Field(
+        "auto",
+        description=(
+            "Number format of the forward and backward pass; auto is bf16 where the hardware computes in it, else "
+            "float32; fp16 needs a GPU, none is float32."
+        ),
         json_schema_extra=OPTIMIZER,
     )
     max_prompt_length: int = Field(
@@ -100,7 +105,7 @@ class TrainParams(BaseModel, extra="forbid", validate_assignment=True):
         10,
         ge=1,
         le=10000,
-        description="Steps between two reports of loss and rewards.",
+        description="Steps between two reports of loss and rewards; fewer in a run of less than ten reports.",
         json_schema_extra={**OUTPUT, "unit": "steps"},
     )
     save_total_limit: int = Field(
@@ -144,14 +149,34 @@ class Cuts:
     sequences: int
 
 
-def steps_per_epoch(pairs: int, batch_size: int, gradient_accumulation: int) -> int:
-    """Return the optimizer steps AutoTrain 0.8.36 (transformers 4.48) makes in one pass over the pairs.
+def number_format(asked: str, bf16: bool) -> str:
+    """Return the number format a run computes in: bf16, fp16 or none (float32).
 
-    A last batch may be smaller, a last step may not: floor(ceil(pairs / batch_size) / gradient_accumulation). Where
-    that is 0, transformers would still make one step, its loss divided by gradient_accumulation and so weaker than
-    meant; such runs are refused.
+    Args:
+        asked: The parameter's value.
+        bf16: Whether the hardware computes in bf16.
     """
-    return math.ceil(pairs / batch_size) // gradient_accumulation
+    return ("bf16" if bf16 else "none") if asked == "auto" else asked
+
+
+def steps_per_epoch(pairs: int, batch_size: int, gradient_accumulation: int) -> int:
+    """Return the optimizer steps of one pass over the pairs; the last takes what is left, be it one pair."""
+    return math.ceil(math.ceil(pairs / batch_size) / gradient_accumulation)
+
+
+def last_step(pairs: int, batch_size: int, gradient_accumulation: int) -> int:
+    """Return the pairs of the last step of each pass, 0 where it is a step like the others."""
+    return pairs % (batch_size * gradient_accumulation)
+
+
+def logging_interval(steps: int, asked: int) -> int:
+    """Return the steps between two reports of a run, as our AutoTrain worker makes them: ten reports, if there can be.
+
+    Args:
+        steps: Optimizer steps in all.
+        asked: The parameter's value.
+    """
+    return max(1, min(asked, steps // 10))
 
 
 def cuts(counts: Sequence[PairCounts], params: TrainParams) -> Cuts:

@@ -85,12 +85,16 @@ def test_a_job_is_chosen_confirmed_followed_and_leaves_a_model_on_the_hub(
     sign_in(page, token, "tess")
     expect(page.locator("#train-start")).to_be_enabled()
     expect(page.get_by_label("L40S · 48 GB · US$1.80/h")).to_be_checked()
+    fitting = page.get_by_label("T4 (small) · 16 GB · US$0.40/h")
+    expect(fitting).to_be_visible()  # the automatic number format is one that it has
+    make_it_quick(page)
+    page.get_by_label("bf16 (16 bits)").check()
     page.locator("#train-unfit summary").click()
     small = page.locator("#train-unfit li").filter(has_text="T4 (small)")
     expect(small).to_contain_text("cannot compute in bf16")
     expect(small.locator("input")).to_be_disabled()
-    make_it_quick(page)
-    expect(page.get_by_label("T4 (small) · 16 GB · US$0.40/h")).to_be_visible()  # without bf16 it fits
+    page.get_by_label("none (32 bits)").check()
+    expect(fitting).to_be_visible()
 
     name_it(page, "first")
     page.locator("#train-start").click()

@@ -42,8 +42,13 @@ def test_a_changed_field_is_checked_and_what_stops_a_run_disables_the_start(
     expect(check).to_contain_text("3; pairs per step: 16")
     expect(start).to_be_enabled()
     steps.unfold(page, "Learning: rate, batches, passes")
-    set_number(page, "batch-size", "50")
-    expect(check).to_contain_text("48 pairs are too few for one training step")
+    set_number(page, "batch-size", "7")
+    expect(check).to_contain_text(
+        "2; pairs per step: 28; passes over the data: 1; the last step of each pass: 20 pairs"
+    )
+    steps.unfold(page, "Lengths")
+    set_number(page, "block-size", "4096")
+    expect(check).to_contain_text("beyond what the base model reads")
     expect(start).to_be_disabled()
     steps.unfold(page, "Adapter (LoRA)")
     page.locator("#train-lora input").uncheck()

@@ -38,7 +38,11 @@ def test_the_page_has_them(extended: Built, visit: Visit, tmp_path: Path) -> Non
     algorithm = chosen.parts["options.algorithm"]
     assert algorithm.visible and [name for _, name in algorithm.choices] == ["orpo", "fake"]
     shown = extended.call(train.algorithm_chosen, visit, options__algorithm="fake")
-    assert {name: update["visible"] for name, update in shown.items()} == {"form.beta": False, "form.delta": True}
+    assert {name: update["visible"] for name, update in shown.items()} == {
+        "form.beta": False,
+        "form.nll": False,
+        "form.delta": True,
+    }
     assert chosen.parts["form.delta"].label == "Delta"
 
     project = make_project(visit.home, "ready", tmp_path / "ready", pairs=64)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
+from pipeline.base.message import Message
 from pipeline.base.preflight import Preflight
 from pipeline.hardware import machine as hardware_machine
 from pipeline.hardware.pricing import money
@@ -38,8 +41,11 @@ def summary(found: Preflight[TrainNumbers], params: TrainParams) -> Markup:
     ]
     lines = {
         "pairs": f"{numbers.pairs:,}",
+        **({"left_out": f"{numbers.left_out:,}"} if numbers.left_out else {}),
         "steps": say("train.steps.of", steps=f"{numbers.steps:,}", pairs=step, epochs=params.epochs)
-        + (say("train.steps.unused", count=numbers.unused) if numbers.unused else ""),
+        + (say("train.steps.last", count=numbers.last_step) if numbers.last_step else ""),
+        "reports": _reports(numbers, params),
+        "format": say(f"train.mixed_precision.{numbers.number_format}"),
         "longest": f"{numbers.longest:,} {unit_of(numbers.unit)}"
         + ("" if numbers.unit == "tokens" else say("train.estimated")),
         "cuts": say("train.comma").join(cuts) or say("train.cut.none"),
@@ -51,7 +57,19 @@ def summary(found: Preflight[TrainNumbers], params: TrainParams) -> Markup:
             "train.most", most=money(numbers.job.offer.at_most), time=duration(numbers.job.offer.hard_stop)
         )
     shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()}) if numbers.pairs else Markup("")
-    return notices(found.blockers, bad=True) + shown + notices(found.warnings)
+    return notices(_others(found.blockers), bad=True) + shown + notices(_others(found.warnings))
+
+
+def _others(found: Sequence[Message]) -> list[Message]:
+    """Leave out what the doctor's section says itself."""
+    return [each for each in found if not each.code.startswith("doctor.") or each.code == "doctor.first"]
+
+
+def _reports(numbers: TrainNumbers, params: TrainParams) -> str:
+    """Return how often the loss is reported, and that it is more often than was asked for."""
+    every = say("train.reports.every", steps=numbers.logging_interval)
+    shorter = numbers.logging_interval < params.logging_steps
+    return every + (say("train.reports.shorter", asked=params.logging_steps) if shorter else "")
 
 
 def _memory(numbers: TrainNumbers) -> str:

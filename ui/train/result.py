@@ -145,6 +145,7 @@ def _result(seen: View) -> Update:
     lines = {
         "size": machine.size(int(result.get("size_bytes") or 0)),
         "steps_done": f"{result.get('steps')}",
+        **({"seen": f"{result['pairs_seen']:,}"} if "pairs_seen" in result else {}),
         "took": duration(float(result.get("seconds") or 0)),
         "loss": f"{loss:.4g}" if isinstance(loss, int | float) else "–",
     }

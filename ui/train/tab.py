@@ -21,6 +21,7 @@ from pipeline.runs.spec import spec_of
 from pipeline.runs.view import look
 from pipeline.train import check, job, trainings
 from pipeline.train.algorithm import algorithm_of, algorithms
+from pipeline.train.doctor import kept, runs
 from pipeline.train.options import TrainOptions
 from pipeline.train.params import TrainParams
 from pipeline.visit import COMPUTE, Visit
@@ -34,13 +35,15 @@ from ui.parts.notice import notices, wrong_values
 from ui.parts.run_view import RunView
 from ui.text import say, t
 from ui.train import check as train_check
+from ui.train import doctor as train_doctor
 from ui.train import history as train_history
 from ui.train import result as train_result
+from ui.train.doctor import Doctor
 from ui.train.history import History
 from ui.train.result import Trained
 
 ADAPTER = ("lora_r", "lora_alpha", "lora_dropout", "merge_adapter")
-INPUTS = ("page.project", "options.*", "form.*", *places.INPUTS)  # what a run is made of
+INPUTS = ("page.project", "options.*", "form.*", *places.INPUTS, *train_doctor.KEPT)  # what a run is made of
 CHOICES = ("empty", "go", "body", "newest", "options.dataset", "options.base_model", "based", *train_history.DRAWN)
 
 
@@ -60,6 +63,8 @@ class TrainTab:
     hardware: HardwarePicker
     machine: gr.HTML
     form: ParameterForm
+    doctor: Doctor
+    examining: RunView
     check: gr.HTML
     start: gr.Button
     confirm: Confirmation
@@ -80,6 +85,7 @@ def build() -> TrainTab:
         picker = places.build("train")
         machine = gr.HTML(elem_id="train-machine")
         form = _parameters()
+        doctor, examining = train_doctor.build()
         check = gr.HTML(elem_id="train-check")
         start = gr.Button(t("train.start"), variant="primary", interactive=False, elem_id="train-start")
         confirm = places.build_confirmation("train")
@@ -87,7 +93,7 @@ def build() -> TrainTab:
     trained = train_result.build()
     history = train_history.build()
     return TrainTab(
-        *(empty, go, body, options, picker, machine, form, check, start, confirm, view),
+        *(empty, go, body, options, picker, machine, form, doctor, examining, check, start, confirm, view),
         *(gr.State(""), gr.State(""), trained, history),
     )
 
@@ -129,23 +135,32 @@ def wire(tab: TrainTab, wiring: Wiring, page: Page) -> None:
     """Connect the Train tab."""
     wiring = wiring.within(_=tab)
     looked_at = page.looks("train")
-    wiring.on(page.shows(), opened, "page.project", [*CHOICES, "options.project_name", "view.run"])
+    wiring.on(page.shows(), opened, "page.project", [*CHOICES, "options.project_name", "view.run", "examining.run"])
     wiring.on(page.items["train"].select, again, ["page.project", "options.dataset", "newest", "based"], CHOICES)
     wiring.on(tab.go.click, left, "page.project", "page.tabs")
 
-    controls = [wiring.parts[name] for name in wiring.names(INPUTS) if name != "page.project"]
-    others = [*looked_at, tab.view.ended.change, page.account.change]
+    still = ("page.project", "doctor.key")
+    controls = [wiring.parts[name] for name in wiring.names(INPUTS) if name not in still]
+    others = [*looked_at, tab.view.ended.change, tab.examining.ended.change, page.account.change]
     checks = [*(each.change for each in controls), *others]
-    wiring.on(checks, checked, INPUTS, ["check", "start", "machine", *places.SHOWN], CHECK)
+    wiring.on(checks, checked, INPUTS, ["check", "start", "machine", "doctor.*", *places.SHOWN], CHECK)
     places.wire(wiring, INPUTS, ["view.run", "options.project_name", *train_history.DRAWN], press=pressed, pay=paid)
     own = [f"form.{name}" for name in _own_fields()]
     wiring.on(wiring.parts["options.algorithm"].change, algorithm_chosen, "options.algorithm", own)
     wiring.on(wiring.parts["form.lora"].change, adapted, "form.lora", [f"form.{name}" for name in ADAPTER])
 
     run_view.wire(tab.view, wiring)
+    _wire_doctor(tab, wiring)
     wiring.on(tab.view.drawn.change, drawn, "view.run", "trained.*")
     train_history.wire(wiring)
     wiring.on(tab.trained.evaluate.click, to_evaluate, "view.run", ["page.tabs", "page.model"])
+
+
+def _wire_doctor(tab: TrainTab, wiring: Wiring) -> None:
+    run_view.wire(tab.examining, wiring)
+    wiring.on(tab.doctor.examine.click, examine, INPUTS, ["examining.run", "doctor.examine"])
+    picks = [choice.input for choice in tab.doctor.choices.values()]
+    wiring.on(picks, cut_otherwise, INPUTS, ["doctor.choices.*", *(f"form.{name}" for name in train_doctor.LENGTHS)])
 
 
 def opened(visit: Visit, given: Given) -> Update:
@@ -157,6 +172,7 @@ def opened(visit: Visit, given: Given) -> Update:
         **_chosen(visit, project, base=base),
         "options.project_name": _free_name(visit, project),
         "view.run": latest.id if latest else "",
+        "examining.run": train_doctor.under_way(visit, project),
     }
 
 
@@ -179,6 +195,7 @@ def checked(visit: Visit, given: Given) -> Update:
     """Say what would happen, whether it can be started, and which hardware fits."""
     updates = {"machine": gr.update(value=train_check.machine_line(), visible=carrier_of(given["hardware.where"]).here)}
     idle = {**updates, "start": gr.update(interactive=False), **places.show(given, Need())}
+    idle |= prefixed("doctor.", train_doctor.hidden())
     project = visit.project_or_none(given["page.project"])
     if project is None:
         return {**idle, "check": ""}
@@ -202,7 +219,32 @@ def checked(visit: Visit, given: Given) -> Update:
         variant="secondary" if queued or (latest and latest.state is State.SUCCEEDED) else "primary",
     )
     fitting = places.show(given, job.need(params, found.numbers.memory))
-    return {**updates, "check": train_check.summary(found, params), "start": button, **fitting}
+    pairs = found.numbers.pairs + found.numbers.left_out
+    report = kept.report(project, options, params) if pairs else None
+    examined = train_doctor.draw(report, pairs, options, given, bool(train_doctor.under_way(visit, project)))
+    shown = {"check": train_check.summary(found, params), **prefixed("doctor.", examined)}
+    return {**updates, **shown, "start": button, **fitting}
+
+
+def examine(visit: Visit, given: Given) -> Update:
+    """Have the pairs examined, by a run: there are many."""
+    project = visit.project(given["page.project"])
+    options, params, _ = _read(visit, given)
+    run = runs.start(visit.ledger, project, options, params)
+    return {"examining.run": run.id, "doctor.examine": gr.update(visible=False)}
+
+
+def cut_otherwise(visit: Visit, given: Given) -> Update:
+    """Raise the lengths in the form, where that was chosen; other choices are a matter of the check."""
+    project = visit.project(given["page.project"])
+    options, params, _ = _read(visit, given)
+    values, taken_back = train_doctor.raised(kept.report(project, options, params), given)
+    if not values:
+        return {}
+    together = {name: values.get(name, getattr(params, name)) for name in train_doctor.LENGTHS}
+    longest = together["max_prompt_length"] + together["max_completion_length"]
+    together["block_size"] = max(together["block_size"], longest)
+    return {**taken_back, **prefixed("form.", together)}
 
 
 def pressed(visit: Visit, given: Given) -> Update:
@@ -345,6 +387,7 @@ def _read(visit: Visit, given: Given) -> tuple[TrainOptions, TrainParams, JobOpt
         StudioError: The base model is a folder of somebody else.
     """
     options = TrainOptions.model_validate({name: value or "" for name, value in under(given, "options.").items()})
+    options = options.model_copy(update={"remedies": train_doctor.chosen(given, options)})
     visit.model(options.base_model)
     fields = algorithm_of(options.algorithm).params
     values = {name: value for name, value in under(given, "form.").items() if name in fields.model_fields}

@@ -6,12 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import ending  # type: ignore[import-not-found]
 from protocol import Problem, Reporter  # type: ignore[import-not-found]
 from specification import Job  # type: ignore[import-not-found]
 from state import State  # type: ignore[import-not-found]
 
 Messages = list[dict[str, str]]
 UNMASKED = -100  # the label trl gives to tokens that are not the answer's
+
+
+class Rewrites(Exception):
+    """A chat template opens an answer, by what this says, otherwise than it writes one."""
 
 
 def read_pairs(path: Path) -> list[dict[str, Messages]]:
@@ -57,6 +62,9 @@ def fit_rows(rows: list[dict[str, Messages]], tokenizer: Any, job: Job, state: S
                 row[side] = answer
         except Problem:
             raise
+        except Rewrites as error:
+            opening = str(error)[:200]
+            raise Problem("engines.template_rewrites", model=job.base_model, pair=number, opening=opening) from error
         except Exception as error:  # a template is a program of the model's author: any error is possible
             raise Problem("engines.template_refuses", model=job.base_model, pair=number, detail=error) from error
         reporter.progress("preparing", number, len(rows), "pairs")
@@ -99,15 +107,18 @@ def fit_answer(tokenizer: Any, prompt: Messages, head: str, answer: Messages, li
 
 
 def answer_tokens(tokenizer: Any, prompt: Messages, head: str, answer: Messages) -> int:
-    """Return the length of an answer as trl 0.13 tokenizes it: after the prompt, with an end token."""
+    """Return the length of an answer as it is trained on: tokenized after the prompt, with one end token."""
     whole = tokenizer.apply_chat_template(prompt + answer, tokenize=False)
     if not whole.startswith(head):
-        raise ValueError("it does not begin a conversation with its prompt")
+        raise Rewrites(head.removeprefix(tokenizer.apply_chat_template(prompt, tokenize=False)))
     head_ids, ids = _ids(tokenizer, head), _ids(tokenizer, whole)
     start = len(head_ids)
     if head_ids != ids[:start]:
         start -= 1  # prompt and answer share a merged token, which trl counts with the answer
-    return len(ids) - start + int(ids[-1] != tokenizer.eos_token_id)
+    end = tokenizer.eos_token_id
+    tail = ids[start:]
+    tail = tail[: ending.length(tail, end, ending.blanks(tokenizer.decode))]
+    return len(tail) + int(tail[-1:] != [end])
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from specification import Job  # type: ignore[import-not-found]
 from state import State  # type: ignore[import-not-found]
+from trainer import check_weights  # type: ignore[import-not-found]
 
 
 def save(job: Job, state: State, tokenizer: Any, config: Any) -> None:
@@ -18,6 +19,7 @@ def save(job: Job, state: State, tokenizer: Any, config: Any) -> None:
         merged = state.model.merge_and_unload()
         # Merged in float32, then in the precision the base model is published in (AutoTrain: always fp16).
         merged = merged.to(state.dtype) if state.dtype is not None else merged
+        check_weights(merged)  # float16 ends at 65,504
         folder = _model_folder(job)
         merged.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -55,6 +57,8 @@ def summary(job: Job, state: State) -> dict[str, Any]:
         "dtype": json.loads((folder / "config.json").read_text("utf-8")).get("torch_dtype"),
         "metrics": state.metrics,
         "tokens": state.tokens,
+        "pairs_seen": state.pairs_seen,
+        "mixed_precision": state.precision,
         "chat_template_added": state.chat_template_added,
     }
 

@@ -23,6 +23,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "max_prompt_length": (int,),
     "merge_adapter": (bool,),
     "mixed_precision": (str,),
+    "nll": (str,),
     "seed": (int,),
     "warmup_ratio": (int, float),
 }
@@ -38,13 +39,16 @@ class Params(SimpleNamespace):
 
 def read_params(values: dict[str, Any]) -> Params:
     """Return the hyperparameters; those that are read here are checked for their types."""
+    values = {"nll": "all", **values}  # what runs did before there was a choice
     for name, types in TYPES.items():
         if name not in values:
             raise Problem("engines.parameter_missing", name=name)
         if not isinstance(values[name], types):
             raise Problem("engines.parameter_type", name=name, given=values[name])
-    if values["mixed_precision"] not in ("bf16", "fp16", "none"):
+    if values["mixed_precision"] not in ("auto", "bf16", "fp16", "none"):
         raise Problem("engines.precision_unknown", given=values["mixed_precision"])
+    if values["nll"] not in ("all", "answer"):
+        raise Problem("engines.parameter_type", name="nll", given=values["nll"])
     return Params(**values)
 
 
@@ -104,20 +108,18 @@ def _model_place(name: str) -> str:
 def check_sizes(job: Job, pairs: int) -> None:
     """Refuse what cannot train, before anything is loaded."""
     params = job.params
-    step = params.batch_size * params.gradient_accumulation
-    if pairs < step:
-        raise Problem(
-            "engines.too_few_pairs",
-            pairs=pairs,
-            batch=params.batch_size,
-            accumulation=params.gradient_accumulation,
-            step=step,
-        )
+    if not pairs:
+        raise Problem("engines.no_training_pairs", file=job.data_dir / "train.jsonl")
     if params.max_prompt_length >= params.block_size:
         raise Problem("engines.no_room_for_answer", prompt=params.max_prompt_length, block=params.block_size)
 
 
 def total_steps(pairs: int, params: Params) -> int:
-    """Return the number of optimizer steps (transformers 4.48: an epoch drops its incomplete last step)."""
-    per_epoch = math.ceil(pairs / params.batch_size) // params.gradient_accumulation
-    return int(max(per_epoch, 1) * params.epochs)
+    """Return the number of optimizer steps; the last of each pass takes what is left, be it one pair."""
+    per_epoch = math.ceil(math.ceil(pairs / params.batch_size) / params.gradient_accumulation)
+    return int(per_epoch * params.epochs)
+
+
+def logging_interval(steps: int, asked: int) -> int:
+    """Return the steps between two logs: as asked, but ten logs at least where there are so many steps."""
+    return max(1, min(asked, steps // 10))

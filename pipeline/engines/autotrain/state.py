@@ -15,6 +15,8 @@ class State:
     pairs: int = 0
     steps: int = 0
     tokens: int = 0
+    pairs_seen: int = 0
+    precision: str = "none"
     stopped: bool = False
     prompts_cut: int = 0
     completions_cut: int = 0

@@ -8,31 +8,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pairs import UNMASKED, cut_prompt  # type: ignore[import-not-found]
+from base import watch_weights  # type: ignore[import-not-found]
+from pairs import UNMASKED  # type: ignore[import-not-found]
 from protocol import SIGNALS, Cancelled, Problem, Reporter  # type: ignore[import-not-found]
-from specification import Job, total_steps  # type: ignore[import-not-found]
+from specification import Job, logging_interval, total_steps  # type: ignore[import-not-found]
 from state import State  # type: ignore[import-not-found]
+from trainer import check_weights, trainer_class  # type: ignore[import-not-found]
 
 AUTOTRAINS_NAMES = {"learning_rate": "lr", "lora": "peft", "beta": "dpo_beta"}  # where they differ from the spec's
+OURS = frozenset({"nll"})  # what AutoTrain has no name for: the trainer reads it
 CHECKPOINTS = 5  # checkpoints made in the course of a run, `save_total_limit` of them kept
 
 
 def autotrain_params(job: Job, state: State, reporter: Reporter) -> Any:
     """Return AutoTrain's parameters for a job; no token is among them, so none can reach the disk."""
-    import torch
     from autotrain.trainers.clm.params import LLMTrainingParams
 
     params = job.params
     state.steps = total_steps(state.pairs, params)
-    precision = None if params.mixed_precision == "none" else params.mixed_precision
-    if precision == "fp16" and not torch.cuda.is_available():
-        reporter.warning("engines.fp16_ignored")
-        precision = None
-    warmup = params.warmup_ratio
-    if warmup > 0 and math.ceil(state.steps * warmup) >= state.steps:
-        reporter.warning("engines.all_warmup", steps=state.steps)
-        warmup = 0.0
-    told = {AUTOTRAINS_NAMES.get(name, name): value for name, value in vars(params).items()}
+    state.precision = number_format(params.mixed_precision, reporter)
+    named = ((name, value) for name, value in vars(params).items() if name not in OURS)
+    told = {AUTOTRAINS_NAMES.get(name, name): value for name, value in named}
     unknown = sorted(told.keys() - LLMTrainingParams.model_fields.keys())
     if unknown:
         raise Problem("engines.parameter_unknown", name=unknown[0])
@@ -45,15 +41,38 @@ def autotrain_params(job: Job, state: State, reporter: Reporter) -> Any:
         "rejected_text_column": "rejected",
         "chat_template": None,
         "model_max_length": max(params.block_size, 2048),  # AutoTrain lowers a longer tokenizer's to this
-        "warmup_ratio": warmup,
         "quantization": None,
-        "mixed_precision": precision,
-        "logging_steps": max(1, min(params.logging_steps, state.steps // 10)),
+        "mixed_precision": None if state.precision == "none" else state.precision,
+        "logging_steps": logging_interval(state.steps, params.logging_steps),
         "merge_adapter": False,  # AutoTrain merges into fp16 whatever the model was in; `save` does it instead
         "log": "none",
         "push_to_hub": False,
     }
     return LLMTrainingParams(**{**told, **fixed})
+
+
+def number_format(asked: str, reporter: Reporter) -> str:
+    """Return the number format a run computes in: bf16, fp16 or none (float32).
+
+    A processor that has no instructions for bf16 takes about thirty times as long with it as with float32.
+
+    Args:
+        asked: What was asked for; auto: bf16 where the hardware computes in it.
+        reporter: Told where fp16 cannot be had.
+    """
+    import torch
+
+    gpu = torch.cuda.is_available()
+    if asked == "fp16" and not gpu:
+        reporter.warning("engines.fp16_ignored")
+        return "none"
+    if asked != "auto":
+        return asked
+    if gpu:
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "none"
+    # AMX tiles came with bf16 (Sapphire Rapids); torch 2.13 has no question of its own for amx_bf16.
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if native else "none"
 
 
 def hooks(job: Job, state: State, tokenizer: Any, reporter: Reporter) -> dict[tuple[Any, str], Any]:
@@ -83,7 +102,8 @@ def hooks(job: Job, state: State, tokenizer: Any, reporter: Reporter) -> dict[tu
 @contextmanager
 def replaced(values: dict[tuple[Any, str], Any]) -> Iterator[None]:
     """Put values in place of modules' names, and the old ones back."""
-    old = {(module, name): getattr(module, name) for module, name in values}
+    # As they are kept: a class gives its class methods bound.
+    old = {(module, name): vars(module)[name] for module, name in values}
     try:
         for (module, name), value in values.items():
             setattr(module, name, value)
@@ -103,7 +123,13 @@ def load_model(get_model: Callable[..., Any], config: Any, tokenizer: Any, repor
     # make peft 0.14 store both embedding matrices in the adapter). It takes no more than a length from its second
     # argument, so that the model's own size is kept unless the tokenizer outgrew it.
     vocabulary = getattr(AutoConfig.from_pretrained(config.model, trust_remote_code=False), "vocab_size", 0)
-    model = get_model(config, range(max(len(tokenizer), vocabulary)))
+    weights: dict[str, list[str]] = {"missing": [], "unused": []}
+    with replaced(watch_weights(weights)):
+        model = get_model(config, range(max(len(tokenizer), vocabulary)))
+    if weights["missing"]:
+        raise Problem("engines.weights_missing", count=len(weights["missing"]), first=weights["missing"][0])
+    if weights["unused"]:
+        reporter.warning("engines.weights_unused", count=len(weights["unused"]), first=weights["unused"][0])
     # What trl's disable_dropout does, before LoRA's layers are added, so that theirs stays.
     disable_dropout_in_model(model)
     with warnings.catch_warnings(record=True) as complaints:
@@ -124,6 +150,7 @@ def training_arguments(job: Job, state: State) -> dict[str, Any]:
         "data_seed": params.seed,
         "beta": params.beta,
         "disable_dropout": False,
+        "max_steps": state.steps,  # transformers 4.48 counts none for what is left at the end of a pass
         "save_strategy": "steps",
         "save_steps": max(1, math.ceil(state.steps / CHECKPOINTS)),
         "save_only_model": True,  # for a run that fails, not to go on from: an optimizer's state is twice the model
@@ -134,42 +161,13 @@ def training_arguments(job: Job, state: State) -> dict[str, Any]:
     }
 
 
-def trainer_class(job: Job, state: State, reporter: Reporter) -> type:
-    """Return trl's ORPOTrainer with prompts cut, tokens counted and a stop at a loss that is no number."""
-    import torch
-    from trl import ORPOTrainer
-
-    class Trainer(ORPOTrainer):  # type: ignore[misc]
-        def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
-            """Tokenize a pair and keep the last `max_prompt_length` tokens of its prompt."""
-            if state.tokenized == 0:
-                reporter.stage("tokenizing", "engines.tokenizing", pairs=state.pairs)
-            row: dict[str, Any] = super().tokenize_row(feature, model)
-            cut_prompt(row, job.params.max_prompt_length)
-            ends = {row[f"{side}_input_ids"][-1] for side in ("chosen", "rejected")}
-            state.sequences_cut += ends != {self.processing_class.eos_token_id}
-            state.tokenized += 1
-            reporter.progress("tokenizing", state.tokenized, state.pairs, "pairs")
-            return row
-
-        def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-            """Return the loss of a batch."""
-            result = super().compute_loss(model, inputs, *args, **kwargs)
-            loss = result[0] if isinstance(result, tuple) else result
-            if not torch.isfinite(loss):
-                raise Problem("engines.not_finite", step=self.state.global_step + 1)
-            state.tokens += int(inputs["chosen_attention_mask"].sum() + inputs["rejected_attention_mask"].sum())
-            return result
-
-    return Trainer
-
-
 def callback(job: Job, state: State, reporter: Reporter) -> Any:
     """Return the callback that reports the training and obeys the stop file."""
     from transformers import TrainerCallback
 
     class Told(TrainerCallback):  # type: ignore[misc]
         def on_train_begin(self, args: Any, trainer: Any, control: Any, **parts: Any) -> None:
+            trainer.num_train_epochs = job.params.epochs  # transformers reckons it from max_steps, too many
             if state.sequences_cut:
                 cut = {"count": state.sequences_cut, "pairs": state.pairs, "limit": args.max_length}
                 reporter.warning("engines.sequences_cut", **cut)
@@ -198,6 +196,7 @@ def callback(job: Job, state: State, reporter: Reporter) -> Any:
 
         def on_train_end(self, args: Any, trainer: Any, control: Any, **parts: Any) -> None:
             state.model = parts["model"]
+            check_weights(state.model)  # before AutoTrain saves them
             reporter.emit("saving", step=trainer.global_step)
             reporter.stage("saving", "engines.saving")
             trainer.save_to_json(str(job.folder / "trainer_state.json"))
@@ -217,7 +216,11 @@ def _ready(job: Job, state: State, args: Any, parts: dict[str, Any]) -> dict[str
         "pairs": state.pairs,
         "steps": state.steps,
         "device": str(args.device),
-        "params": {**vars(job.params), "logging_steps": args.logging_steps},
+        "params": {
+            **vars(job.params),
+            "logging_steps": args.logging_steps,
+            "mixed_precision": state.precision,
+        },
         "logging_steps": args.logging_steps,
         "save_steps": args.save_steps,
         "parameters": sum(weight.numel() for weight in parts["model"].parameters()),

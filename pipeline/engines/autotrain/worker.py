@@ -11,11 +11,13 @@ the studio's. The spec:
     output_dir   folder in which <project_name>/ is made
     events       file of events, or "-": lines on stdout that begin with @@EVT
     stop_file    its existence asks to stop after the current step and save
+    doctor       what was chosen about the doctor's findings, see `pipeline/train/doctor/decided.py`; may be missing
     params       the hyperparameters by name, as `pipeline/train/algorithms/` declares them
 
 AutoTrain 0.8.36 accepts parameters that its ORPO trainer then ignores. They act here: `seed`, `lora_dropout` (trl
 switches all dropout off), `max_completion_length`, `max_prompt_length` (trl looks at it only when the whole sequence
-is too long), `save_total_limit` (AutoTrain never saves checkpoints for ORPO), `beta`.
+is too long), `save_total_limit` (AutoTrain never saves checkpoints for ORPO), `beta`. How its steps, loss and learning
+rate differ from those of the libraries is in `trainer.py`, what newer base models are translated to in `base.py`.
 
 Exit code: 0 done, 1 error, 130 cancelled.
 """
@@ -34,6 +36,8 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import protocol  # type: ignore[import-not-found]
+from base import BaseTokenizer, read_newer_configs  # type: ignore[import-not-found]
+from chosen import choose, look, set_template  # type: ignore[import-not-found]
 from pairs import Messages, fit_rows, read_pairs  # type: ignore[import-not-found]
 from problems import explain  # type: ignore[import-not-found]
 from protocol import Problem, Reporter
@@ -65,7 +69,7 @@ def run(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         Cancelled: A signal arrived, or a stop was asked for before the first step.
     """
     job = read_spec(spec)
-    rows = read_pairs(job.data_dir / "train.jsonl")
+    rows = choose(read_pairs(job.data_dir / "train.jsonl"), spec, reporter)
     check_sizes(job, len(rows))
     state = State(pairs=len(rows))
     reporter.stage("starting", "engines.starting", engine="AutoTrain")
@@ -84,7 +88,7 @@ def run(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     job.folder.mkdir(parents=True, exist_ok=True)
     os.chdir(job.output_dir)  # AutoTrain makes the folder named project_name in the current one
     try:
-        tokenizer, config = prepare(job, state, rows, reporter)
+        tokenizer, config = prepare(job, state, rows, reporter, spec)
         with replaced(hooks(job, state, tokenizer, reporter)):
             train_clm_orpo.train(config)
         save(job, state, tokenizer, config)
@@ -100,7 +104,9 @@ def run(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     return done
 
 
-def prepare(job: Job, state: State, rows: list[dict[str, Messages]], reporter: Reporter) -> tuple[Any, Any]:
+def prepare(
+    job: Job, state: State, rows: list[dict[str, Messages]], reporter: Reporter, spec: dict[str, Any]
+) -> tuple[Any, Any]:
     """Load tokenizer and model configuration, cut what is too long and hand the data to AutoTrain.
 
     Returns:
@@ -111,19 +117,24 @@ def prepare(job: Job, state: State, rows: list[dict[str, Messages]], reporter: R
     from transformers import AutoConfig, AutoTokenizer, set_seed
 
     reporter.stage("loading", "engines.loading_tokenizer", model=job.base_model)
+    read_newer_configs()
     model_config = AutoConfig.from_pretrained(job.base_model, trust_remote_code=False)
     state.dtype = model_config.torch_dtype
-    base_tokenizer = AutoTokenizer.from_pretrained(job.base_model, trust_remote_code=False)
-    context = min(
-        getattr(model_config, "max_position_embeddings", None) or sys.maxsize, base_tokenizer.model_max_length
-    )
-    if job.params.block_size > context:
-        raise Problem("engines.beyond_context", block=job.params.block_size, context=context)
-    config = autotrain_params(job, state, reporter)
-    tokenizer = utils.get_tokenizer(config)
+    with BaseTokenizer(job.base_model) as place:
+        base_tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        context = min(
+            getattr(model_config, "max_position_embeddings", None) or sys.maxsize, base_tokenizer.model_max_length
+        )
+        if job.params.block_size > context:
+            raise Problem("engines.beyond_context", block=job.params.block_size, context=context)
+        config = autotrain_params(job, state, reporter)
+        tokenizer = utils.get_tokenizer(config.model_copy(update={"model": place}))
+    tokenizer.name_or_path = job.base_model
     if tokenizer.eos_token_id is None:
         raise Problem("engines.no_end_token")
     state.chat_template_added = base_tokenizer.chat_template is None
+    set_template(tokenizer, spec)
+    look(rows, tokenizer, job.params, spec, reporter)
 
     reporter.stage("preparing", "engines.measuring", pairs=len(rows))
     fit_rows(rows, tokenizer, job, state, reporter)

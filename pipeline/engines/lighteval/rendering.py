@@ -5,7 +5,8 @@ generation prompt; an answer is what the template adds when the answer's turns f
 
 Tokens (`ORPOTrainer.build_tokenized_answer` and `tokenize_row`): prompt and answer are tokenized together without
 special tokens and split where the prompt alone ends; then one BOS is put in front and one EOS behind, each only if the
-tokenizer has one and it is not there yet. A template that writes BOS itself therefore never gets a second one.
+tokenizer has one and it is not there yet. A template that writes BOS itself therefore never gets a second one. An
+answer ends after its first end token, as our training worker has it (`ending.py`).
 
 Imports nothing but the standard library: the tokenizer is handed in.
 """
@@ -13,6 +14,8 @@ Imports nothing but the standard library: the tokenizer is handed in.
 from __future__ import annotations
 
 from typing import Any
+
+import ending  # type: ignore[import-not-found]
 
 Turns = list[dict[str, str]]
 
@@ -86,6 +89,7 @@ def encode(tokenizer: Any, prompt: str, answer: str) -> tuple[list[int], list[in
     # A tokenizer may merge the prompt's last character with the answer's first: that token belongs to the answer.
     start = len(alone) if whole[: len(alone)] == alone else len(alone) - 1
     head, tail = whole[:start], whole[start:]
+    tail = tail[: ending.length(tail, tokenizer.eos_token_id, ending.blanks(tokenizer.decode))]
     if tokenizer.eos_token_id is not None and tail[-1:] != [tokenizer.eos_token_id]:
         tail = [*tail, tokenizer.eos_token_id]
     return _with_bos(tokenizer, head), tail

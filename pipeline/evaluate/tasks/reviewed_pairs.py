@@ -15,7 +15,7 @@ from pipeline.evaluate.task import DATA, Counted, Metric, Reading, Sent, Source,
 from pipeline.export import exported
 from pipeline.hub import look
 from pipeline.models import reference, tokens
-from pipeline.train.check import lengths
+from pipeline.train.lengths import of_split
 from pipeline.train.trainings import TrainedModel
 
 TEST_FILE = f"{DATA}/test.jsonl"
@@ -72,7 +72,7 @@ class ReviewedPairs(Task):
         """Return the tokens of the test split's longest sequence, and of all sequences of so many pairs."""
         file = exported.split_file(project, options.dataset, "test")
         try:
-            counts = lengths(file, tokens.counter(reference.path_for_worker(options.tuned))) if file else []
+            counts = of_split(file, tokens.counter(reference.path_for_worker(options.tuned))) if file else []
         except StudioError:  # a damaged split is told elsewhere
             counts = []
         if not counts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from pipeline.train.algorithm import Algorithm, Curve, Footprint
@@ -16,6 +18,14 @@ class OrpoParams(TrainParams):
         gt=0,
         le=10,
         description="Weight of the odds-ratio term against the language-model loss (λ in the paper).",
+        json_schema_extra=OPTIMIZER,
+    )
+    nll: Literal["all", "answer"] = Field(
+        "all",
+        description=(
+            "Tokens the language-model loss is the mean of: all, prompt and chosen answer (as trl does), or the answer "
+            "alone. The odds ratio compares the answers alone either way."
+        ),
         json_schema_extra=OPTIMIZER,
     )
 

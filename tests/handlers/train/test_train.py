@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,9 @@ from pipeline.base import words
 from pipeline.base.errors import StudioError
 from pipeline.base.project import Project
 from pipeline.runs.ledger import State
+from pipeline.runs.spec import spec_of
 from pipeline.studio import Studio
+from pipeline.train.doctor import kept, task
 from pipeline.visit import ARGILLA, COMPUTE, Visit
 from tests.handlers.conftest import Built, value
 from tests.projects import ended, make_project, trained
@@ -77,10 +80,11 @@ def test_the_check_follows_the_form(built: Built, visit: Visit, project: Project
     wrong = built.call(tab.checked, visit, **form(project, form__batch_size=0))
     assert "“Batch size” must be at least 1; it is 0." in wrong["check"] and not wrong["start"]["interactive"]
     few = built.call(tab.checked, visit, **form(project, form__batch_size=50))
-    assert "48 pairs are too few for one training step" in few["check"] and not few["start"]["interactive"]
-    left_out = built.call(tab.checked, visit, **form(project, form__batch_size=8))
-    assert "1; pairs per step: 32" in left_out["check"] and left_out["start"]["interactive"]
-    assert "16 pairs of each pass fill no whole step" in left_out["check"]
+    assert "1; pairs per step: 200" in few["check"] and few["start"]["interactive"]
+    partial = built.call(tab.checked, visit, **form(project, form__batch_size=8))
+    assert "2; pairs per step: 32" in partial["check"] and partial["start"]["interactive"]
+    assert "the last step of each pass: 16 pairs" in partial["check"]
+    assert "every 1 step (not 10: the run is short)" in partial["check"]
     gone = built.call(tab.checked, visit, **form(project, options__dataset="gone"))
     assert "notice bad" in gone["check"] and not gone["start"]["interactive"]
 
@@ -120,8 +124,8 @@ def test_a_double_click_starts_one_run(built: Built, visit: Visit, project: Proj
 def test_what_stops_a_run_is_raised_and_nothing_is_started(
     built: Built, visit: Visit, project: Project, started: list[list[str]]
 ) -> None:
-    with pytest.raises(StudioError, match="too few"):
-        built.call(tab.pressed, visit, **form(project, form__batch_size=50))
+    with pytest.raises(StudioError, match="beyond what the base model reads"):
+        built.call(tab.pressed, visit, **form(project, form__block_size=4096))
     with pytest.raises(StudioError, match="There is no project"):
         built.call(tab.pressed, visit, **form(project, page__project="other"))
     assert visit.ledger.list() == [] and started == []
@@ -218,3 +222,84 @@ def test_what_is_anothers_is_not_found(built: Built, studio: Studio, tmp_path: P
     for handler in (tab.drawn, tab.to_evaluate):
         with pytest.raises(StudioError, match="There is no run"):
             built.call(handler, bob, view__run=run.id)
+
+
+def defective(visit: Visit, folder: Path) -> Project:
+    """Return a project whose export has a prompt without text and two equal answers, in a quarter of its pairs."""
+    project = make_project(visit.home, "defective", folder, pairs=64)
+    file = project.exports / "pairs" / "train.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    for row in rows[:6]:
+        row["prompt"][-1]["content"] = " "
+    for row in rows[6:12]:
+        row["rejected"] = row["chosen"]
+    rows[12]["prompt"][-1]["content"] = "<|im_start|><img src=x onerror=alert(1)>"
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return project
+
+
+def test_the_doctor_shows_what_it_found_as_text(built: Built, visit: Visit, tmp_path: Path) -> None:
+    project = defective(visit, tmp_path / "made")
+    found = built.call(tab.checked, visit, **form(project))
+    assert found["doctor.box"]["visible"] and found["doctor.examine"]["visible"] is False
+    assert "48 pairs examined" in found["doctor.summary"]
+    shown = value(found["doctor.boxes.equal_once_cut"])
+    assert found["doctor.boxes.equal_once_cut"]["visible"] and "6 of 48 pairs (12.5%)" in shown
+    markup = value(found["doctor.boxes.markup"])
+    assert "&lt;img src=x" in markup and "<img" not in markup
+    choices = found["doctor.choices.markup"]
+    assert [remedy for _, remedy in choices["choices"]] == ["leave_out", "keep"] and choices["value"] is None
+    assert found["doctor.boxes.refused"]["visible"] is False and found["start"]["interactive"]
+    with words.speaking("zh"):
+        assert "截断后相同" in value(built.call(tab.checked, visit, **form(project))["doctor.boxes.equal_once_cut"])
+
+
+def test_a_choice_counts_for_the_pairs_it_was_made_for(built: Built, visit: Visit, tmp_path: Path) -> None:
+    project = defective(visit, tmp_path / "made")
+    first = built.call(tab.checked, visit, **form(project))
+    picked = {"doctor__key": first["doctor.key"], "doctor__choices__equal_once_cut": "leave_out"}
+    found = built.call(tab.checked, visit, **form(project, **picked))
+    assert words.say("train.fact.left_out") in found["check"] and "<dd>42</dd>" in found["check"]
+    assert "value" not in found["doctor.choices.equal_once_cut"]  # what is picked meanwhile is not undone
+    assert "notice good" in value(found["doctor.boxes.equal_once_cut"])
+    other = built.call(tab.checked, visit, **form(project, **{**picked, "doctor__key": "another model"}))
+    assert other["doctor.choices.equal_once_cut"]["value"] is None and "<dd>48</dd>" in other["check"]
+
+
+def test_cutting_otherwise_is_seen_in_the_form(built: Built, visit: Visit, tmp_path: Path) -> None:
+    project = make_project(visit.home, "long", tmp_path / "long", pairs=64)
+    file = project.exports / "pairs" / "train.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    for row in rows[:3]:
+        row["chosen"][0]["content"] = "the river is cold " * 100 + "here"
+        row["rejected"][0]["content"] = "the river is cold " * 100 + "there"
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    key = built.call(tab.checked, visit, **form(project))["doctor.key"]
+    assert built.call(tab.cut_otherwise, visit, **form(project, doctor__key=key)) == {}
+    picked = {"doctor__key": key, "doctor__choices__equal_once_cut": "otherwise"}
+    raised = built.call(tab.cut_otherwise, visit, **form(project, **picked))
+    longest = raised["form.max_completion_length"]
+    assert longest > 256 and raised["form.block_size"] == 256 + longest
+    assert value(raised["doctor.choices.equal_once_cut"]) is None
+    lengths = {"form__max_completion_length": longest, "form__block_size": raised["form.block_size"]}
+    again = built.call(tab.checked, visit, **form(project, doctor__key=key, **lengths))
+    assert again["doctor.boxes.equal_once_cut"]["visible"] is False
+
+
+def test_many_pairs_are_examined_by_a_run(
+    built: Built, visit: Visit, project: Project, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept.report, "__defaults__", (10,))
+    found = built.call(tab.checked, visit, **form(project))
+    assert found["doctor.examine"]["visible"] and "have not been examined" in found["doctor.summary"]
+    run = built.call(tab.examine, visit, **form(project))["examining.run"]
+    assert built.call(tab.examine, visit, **form(project))["examining.run"] == run and len(started) >= 1
+    assert built.call(tab.checked, visit, **form(project))["doctor.examine"]["visible"] is False
+    assert built.call(tab.opened, visit, page__project="ready")["examining.run"] == run
+    spec = spec_of(visit.run(run))
+    reporter = SimpleNamespace(progress=lambda *at: None, stage=lambda *at: None, should_stop=lambda: False)
+    monkeypatch.setenv("ALIGN_STUDIO_HOME", str(visit.studio.home.path))
+    assert task.examine_pairs({**spec, "project": "ready"}, reporter)["pairs"] == 48  # type: ignore[arg-type]
+    visit.ledger.end(run, State.SUCCEEDED)
+    after = built.call(tab.checked, visit, **form(project))
+    assert "48 pairs examined" in after["doctor.summary"] and after["doctor.examine"]["visible"] is False

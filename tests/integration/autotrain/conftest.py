@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.engines.examined import without_opening
 from pipeline.runs import events
-from tests.tiny_model import make_tiny_model, write_train_jsonl
+from tests.tiny_model import CHATML, make_tiny_model, write_train_jsonl
 
 WORKER = Path(__file__).parents[3] / "pipeline/engines/autotrain/worker.py"
 TOKEN = "hf_TheTokenThatMustNotBeWrittenAnywhere"
@@ -39,6 +40,7 @@ PARAMS: dict[str, Any] = {
     "save_total_limit": 2,
     "seed": 42,
     "merge_adapter": True,
+    "nll": "all",
     "beta": 0.1,
 }
 
@@ -100,9 +102,9 @@ class Bench:
 
     def model(self, name: str) -> str:
         """Return the folder of a base model: chat, plain (no chat template), half (bfloat16), sampling, or a Hub id."""
-        if name not in ("chat", "plain", "half", "sampling"):
-            return name
         folder = self.folder / "models" / name
+        if name not in ("chat", "plain", "half", "sampling"):
+            return str(folder) if folder.exists() else name
         if not folder.exists():
             make_tiny_model(folder, chat_template=name != "plain")
             if name == "half":
@@ -110,6 +112,21 @@ class Bench:
             if name == "sampling":
                 self._edit(folder / "generation_config.json", temperature=0.6, top_p=0.9)
         return str(folder)
+
+    def thinking(self, name: str) -> str:
+        """Make a base model whose template opens `<think>` before each answer, and return its template."""
+        folder = make_tiny_model(self.folder / "models" / name)
+        template = CHATML.replace("assistant\\n' }}", "assistant\\n<think>\\n' }}")
+        self._edit(folder / "tokenizer_config.json", chat_template=template)
+        return template
+
+    def decided(self, name: str, **changes: Any) -> Path:
+        """Write a spec with choices about what the doctor found: two pairs left out, the template without `<think>`."""
+        path = self.spec(name, **changes)
+        template = without_opening(self.thinking(changes["model"]), "<think>\n")
+        doctor = {"left_out": {"duplicates": [1, 3]}, "template": template, "join_system": False, "known": ["opening"]}
+        self._edit(path, doctor=doctor)
+        return path
 
     def _edit(self, path: Path, **values: Any) -> None:
         path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
@@ -232,6 +249,7 @@ def runs(bench: Bench) -> tuple[dict[str, Result], dict[str, dict[str, Any]]]:
     """Many settings, each against the `lora` run, and what loading their folders says."""
     stopped = bench.spec("stopped-early")
     (bench.folder / "stopped-early.stop").touch()
+    bench.thinking("thinking")
     specs = [
         bench.spec("same"),
         bench.spec("seed", seed=7),
@@ -241,6 +259,8 @@ def runs(bench: Bench) -> tuple[dict[str, Result], dict[str, dict[str, Any]]]:
         bench.spec("adapter", merge_adapter=False),
         bench.spec("full", lora=False),
         bench.spec("full-seed", lora=False, seed=7),
+        bench.spec("undecided", model="thinking", pairs=12),
+        bench.decided("decided", model="thinking", pairs=12),
         bench.spec("first-42", pairs=2, lora_dropout=0.0, warmup_ratio=0.0),
         bench.spec("first-7", pairs=2, lora_dropout=0.0, warmup_ratio=0.0, seed=7),
         bench.spec("plain", model="plain"),

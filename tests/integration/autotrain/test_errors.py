@@ -17,7 +17,7 @@ Runs = tuple[dict[str, Result], dict[str, dict[str, Any]]]
 @pytest.mark.parametrize(
     ("name", "changes", "kind", "said", "advice"),
     [
-        ("few", {"pairs": 7, "gradient_accumulation": 4}, "too_few_pairs", "2 x 4 = 8", "batch size"),
+        ("nll", {"nll": "prompt"}, "parameter_type", "nll", ""),
         ("no-folder", {"base_model": "/nowhere/model"}, "no_folder", "/nowhere/model", "Hub id"),
         ("bad_name", {}, "bad_name", "bad_name", "hyphens"),
         ("no-data", {"data_dir": "/nowhere/data"}, "no_data", "train.jsonl", "Export"),
@@ -70,7 +70,7 @@ def test_an_existing_model_is_not_overwritten(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "said", "advice"),
     [
-        ("diverges", "not_finite", "step", "learning rate"),
+        ("diverges", "gradient_not_finite", "step", "learning rate"),
         ("too-long", "beyond_context", "1024", "Set the block size to 1024"),
         ("tiny-answers", "no_room_for_text", "chat template", "Raise"),
         ("missing", "model_not_found", "nobody/nothing", "model's id"),
@@ -108,7 +108,7 @@ def test_a_parameter_that_autotrain_does_not_know_is_named(runs: Runs) -> None:
 
 
 def test_events_on_stdout_are_prefixed_lines(bench: Bench) -> None:
-    spec = bench.spec("stdout", pairs=7, gradient_accumulation=4, events="-")
+    spec = bench.spec("stdout", seed="7", events="-")
     assert bench.start(spec).wait(timeout=60) == 1
     lines = [line for line in bench.log("stdout").splitlines() if line.startswith("@@EVT ")]
     events = [json.loads(line.removeprefix("@@EVT ")) for line in lines]

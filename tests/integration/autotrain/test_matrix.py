@@ -32,7 +32,7 @@ def test_every_combination_trains_and_loads(bench: Bench) -> None:
     results, loaded = bench.drive(list(specs.values()), list(folders.values()))
     for name, run in results.items():
         assert run.code == 0, (name, run.events[-1])
-        assert run.one("done")["steps"] == run.one("begin")["max_steps"] == run.one("ready")["steps"] == 4, name
+        assert run.one("done")["steps"] == run.one("begin")["max_steps"] == run.one("ready")["steps"] == 6, name
         assert run.one("done")["model_path"] == str(folders[name])
         assert all(isinstance(loss, float) for loss in run.losses)
         assert "error" not in loaded[str(folders[name])], loaded[str(folders[name])]

@@ -76,7 +76,7 @@ def test_the_prompt_is_in_the_batch_and_masked(runs: Runs, bench: Bench) -> None
     pairs = make_pairs(40)
     first = pairs[0]
     head = chatml(first["prompt"]) + "<|im_start|>assistant\n"
-    end = "<|im_end|>\n<|im_end|>"  # the template's end of turn, then the end token trl adds
+    end = "<|im_end|>"  # not the line break the template writes behind it, nor the second end token trl would add
     assert run.one("ready")["example"] == {
         "prompt": head,
         "chosen_answer": first["chosen"][0]["content"] + end,
@@ -94,6 +94,22 @@ def test_the_prompt_is_in_the_batch_and_masked(runs: Runs, bench: Bench) -> None
             assert labels[:start] == [-100] * start and ids[start : start + len(answer)] == answer
             head = tokenizer.decode(ids[:start], skip_special_tokens=False)
             assert tokenizer.decode(answer, skip_special_tokens=False) == expected[head][side]
+
+
+def test_what_the_doctor_found_is_left_out_or_rendered_otherwise(runs: Runs, bench: Bench) -> None:
+    refused = runs[0]["undecided"]
+    assert refused.code == 1 and refused.one("error")["code"] == "engines.template_refuses"
+    named = [(event["code"], event["values"]["finding"]["code"]) for event in refused.all("warning")]
+    assert ("engines.doctor", "doctor.name.opening") in named
+    run = runs[0]["decided"]
+    assert run.code == 0, run.events[-1]
+    (warning,) = run.all("warning")
+    assert (warning["code"], warning["values"]["count"]) == ("engines.left_out", 2)
+    assert run.one("ready")["pairs"] == 10
+    first = make_pairs(12)[1]  # the first pair that is not left out
+    assert run.one("ready")["example"]["prompt"] == chatml(first["prompt"]) + "<|im_start|>assistant\n"
+    saved = json.loads((run.folder / "tokenizer_config.json").read_text())["chat_template"]
+    assert "removesuffix" in saved and saved == run.one("ready")["chat_template"]
 
 
 def test_seed_decides_the_losses(lora: Result, runs: Runs) -> None:
@@ -147,7 +163,7 @@ def test_lengths_are_kept_and_counted(lora: Result, runs: Runs) -> None:
             assert labels.index(answer[0]) == 16
             assert 6 <= len(answer) <= 12
     first = make_pairs(40)[0]
-    text = ready["example"]["chosen_answer"].removesuffix("<|im_end|>\n<|im_end|>")
+    text = ready["example"]["chosen_answer"].removesuffix("<|im_end|>")
     assert text and first["chosen"][0]["content"].startswith(text)
     assert ready["example"]["prompt"].endswith("<|im_end|>\n<|im_start|>assistant\n")
     assert ready["example"]["masked_tokens"] == 16
@@ -210,9 +226,7 @@ def test_one_step_is_logged_and_sampling_values_are_saved(runs: Runs) -> None:
     run = runs[0]["sampling"]
     assert run.code == 0, run.events[-1]
     assert [event["step"] for event in run.all("log")] == [1]
-    assert (
-        run.one("warning")["code"] == "engines.all_warmup"
-    )  # else its one step has a learning rate of 0 and changes nothing
+    assert run.all("log")[0]["learning_rate"] == 2e-3 and run.all("warning") == []
     assert json.loads((run.folder / "generation_config.json").read_text())["do_sample"] is True
 
 

@@ -42,6 +42,7 @@ def passes(model_path, template):
             write = lambda turns, ask: tokenizer.apply_chat_template(
                 turns, chat_template=template, tokenize=False, add_generation_prompt=ask)
             prompt, whole = write(row["prompt"], True), write(row["prompt"] + row[side], False)
+            whole = whole.removesuffix("\\n")  # behind the end token, where the answer has ended
             coded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
             ids, first = coded["input_ids"], next(i for i, (a, b) in enumerate(coded["offset_mapping"]) if b > len(prompt))
             if ids[-1] != tokenizer.eos_token_id:

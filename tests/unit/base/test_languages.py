@@ -40,6 +40,7 @@ NAMES = frozenset(
         "Job",
         "Jobs",
         "lighteval",
+        "MinHash",
         "Python",
         "PyTorch",
         "TruthfulQA",

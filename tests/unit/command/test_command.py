@@ -295,16 +295,48 @@ def test_train_checks_and_reports(do: Do, home: Path, tmp_path: Path, tiny: Path
     found = do(*given, "--check", "--epochs", "2", "--no-lora", "--json")
     assert (found.code, found.json["numbers"]["steps"], found.json["numbers"]["pairs"]) == (0, 4, 32)
     assert (found.json["blockers"], found.json["run"], found.json["numbers"]["price"]) == ([], None, None)
-    blocked = do(*given, "--check", "--batch-size", "100", "--lora-r", "8", "--no-lora", "--json")
+    blocked = do(*given, "--check", "--block-size", "4096", "--lora-r", "8", "--no-lora", "--json")
     assert blocked.code == 1 and len(blocked.json["blockers"]) == 1 and len(blocked.json["warnings"]) == 1
-    assert "stops the run: 32 pairs are too few" in do(*given, "--check", "--batch-size", "100").out
-    started = do(*given, "--batch-size", "100", "--lora-r", "8", "--no-lora", "--json")
+    assert "is beyond what the base model reads" in do(*given, "--check", "--block-size", "4096").out
+    started = do(*given, "--block-size", "4096", "--lora-r", "8", "--no-lora", "--json")
     assert started.code == 1
     assert started.json["error"] == started.json["blockers"][0] and len(started.json["warnings"]) == 1
-    assert "--batch-size" in started.json["error"]["next"] or "batch_size" in started.json["error"]["next"]
+    assert "--block-size" in started.json["error"]["next"] or "block_size" in started.json["error"]["next"]
     wrong = do(*given, "--epochs", "many")
     assert wrong.code == 2 and "epochs must be a whole number; it is “many”." in wrong.err
     assert ledger.list() == []
+
+
+def test_the_doctor_says_what_it_finds_and_train_does_what_is_chosen(
+    do: Do, home: Path, tmp_path: Path, tiny: Path
+) -> None:
+    project = exported_project(do, home, write(tmp_path / "pairs.jsonl", rows(4)))
+    file = home / "projects" / project / "exports" / "first" / "train.jsonl"
+    lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    for line in lines[:3]:
+        line["rejected"] = line["chosen"]
+    lines[5]["prompt"][-1]["content"] += "<|im_end|>\x1b[31m"
+    write(file, lines)
+    given = [project, "--base-model", tiny]
+    found = do("doctor", *given, "--json")
+    codes = {each["code"]: (each["count"], each["pairs"], each["choice"]) for each in found.json["findings"]}
+    assert (found.code, found.json["pairs"], found.json["tokenizer"]) == (0, 32, True)
+    assert codes == {"equal_once_cut": (3, [1, 2, 3], ""), "markup": (1, [6], "")}
+    assert all(f"{each['count']} of 32 pairs" in each["said"]["what"] for each in found.json["findings"])
+    shown = do("doctor", *given)
+    assert "equal_once_cut" in shown.out and "leave_out|keep" in shown.out and "\x1b" not in shown.out
+    chosen = ["--remedies", "equal_once_cut=leave_out", "markup=keep"]
+    assert [each["choice"] for each in do("doctor", *given, *chosen, "--json").json["findings"]] == [
+        "keep",
+        "leave_out",
+    ]
+    trained = do("train", *given, "--mixed-precision", "none", "--check", *chosen, "--json")
+    assert (trained.json["numbers"]["pairs"], trained.json["numbers"]["left_out"]) == (29, 3)
+    assert [each for each in trained.json["warnings"] if each["code"].startswith("doctor.")] == []
+    wrong = do("doctor", *given, "--remedies", "markup=cure")
+    assert wrong.code == 2 and "“cure” cannot be done about markup" in wrong.err
+    nothing = do("doctor", *given, "--dataset", "gone", "--json")
+    assert nothing.code == 1 and nothing.json["error"]["code"] == "training.no_export"
 
 
 @pytest.mark.usefixtures("still")

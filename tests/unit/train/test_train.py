@@ -44,13 +44,14 @@ TUTORIAL = {
     "merge_adapter": True,
     "weight_decay": 0.01,
     "gradient_accumulation": 4,
-    "mixed_precision": "bf16",
+    "mixed_precision": "auto",
     "max_prompt_length": 256,
     "max_completion_length": 256,
     "logging_steps": 10,
     "save_total_limit": 2,
     "seed": 42,
     "beta": 0.1,
+    "nll": "all",
 }
 MACHINE = Hardware(cpus=2, memory=16 << 30)
 
@@ -104,7 +105,7 @@ def ran(ledger: Ledger, work: Project, options: TrainOptions, state: State, **re
     return ledger.get(run.id)
 
 
-def test_defaults_are_the_tutorials_in_its_order() -> None:
+def test_defaults_are_the_tutorials_in_its_order_but_for_the_number_format() -> None:
     assert list(OrpoParams().model_dump().items()) == list(TUTORIAL.items())
 
 
@@ -114,6 +115,7 @@ def test_options_default_to_the_tutorials_model_and_name() -> None:
         "project_name": "my-autotrain-llm",
         "dataset": "",
         "algorithm": "orpo",
+        "remedies": [],
     }
 
 
@@ -130,7 +132,7 @@ def test_every_field_says_what_it_is() -> None:
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"batch_size": 1.5}, "batch_size must be a whole number"),
         ({"lora_dropout": 1}, "lora_dropout must be at most 0.9"),
-        ({"mixed_precision": "int4"}, "mixed_precision must be 'bf16', 'fp16' or 'none'; it is “int4”."),
+        ({"mixed_precision": "int4"}, "mixed_precision must be 'auto', 'bf16', 'fp16' or 'none'; it is “int4”."),
         ({"epochs": None}, "epochs must be a whole number; it is empty."),
         ({"warmup": 1}, "warmup is no option here."),
         ({"max_prompt_length": 512}, "“Longest prompt” (512) must be smaller than “Block size” (512)"),
@@ -171,12 +173,12 @@ def test_the_table_has_a_row_per_field_with_default_and_bounds() -> None:
     lines = table(OrpoParams).splitlines()
     assert len(lines) == 2 + len(TUTORIAL)
     assert lines[2] == "| `learning_rate` | 2e-05 | > 0, ≤ 0.1 |  | Peak learning rate of AdamW. |"
-    assert "| bf16 | bf16, fp16, none |" in table(OrpoParams)
+    assert "| auto | auto, bf16, fp16, none |" in table(OrpoParams)
 
 
 @pytest.mark.parametrize(
     ("pairs", "batch", "accumulation", "steps"),
-    [(16, 4, 4, 1), (17, 4, 4, 1), (13, 4, 4, 1), (12, 4, 4, 0), (64, 4, 4, 4), (100, 8, 1, 13), (0, 4, 4, 0)],
+    [(16, 4, 4, 1), (17, 4, 4, 2), (13, 4, 4, 1), (1, 4, 4, 1), (64, 4, 4, 4), (100, 8, 1, 13), (0, 4, 4, 0)],
 )
 def test_steps_per_epoch(pairs: int, batch: int, accumulation: int, steps: int) -> None:
     assert steps_per_epoch(pairs, batch, accumulation) == steps
@@ -197,7 +199,7 @@ def test_preflight_counts_with_the_models_tokenizer(ledger: Ledger, work: Projec
     found = check.preflight(ledger, work, options, OrpoParams(epochs=3, max_completion_length=16), MACHINE)
     assert found.blockers == []
     numbers = found.numbers
-    assert (numbers.pairs, numbers.steps_per_epoch, numbers.steps, numbers.unused) == (32, 2, 6, 0)
+    assert (numbers.pairs, numbers.steps_per_epoch, numbers.steps, numbers.last_step) == (32, 2, 6, 0)
     assert numbers.unit == "tokens" and numbers.longest > 16
     assert numbers.memory is not None and numbers.memory > 0.7e9
     assert numbers.seconds is None
@@ -206,16 +208,36 @@ def test_preflight_counts_with_the_models_tokenizer(ledger: Ledger, work: Projec
     assert warning.what.startswith(f"{numbers.completions_cut} of 32 pairs") and "“Longest answer”" in warning.next
 
 
-def test_too_few_pairs_stop_the_run_and_say_what_to_change(ledger: Ledger, work: Project, tiny: Path) -> None:
-    export(work, "small", 9)
-    options = TrainOptions(base_model=str(tiny), dataset="small")
-    (notice,) = check.preflight(ledger, work, options, OrpoParams(), MACHINE).blockers
-    assert notice.what == "9 pairs are too few for one training step."
-    assert notice.next == "Set “Gradient accumulation” to 2 or less, or export more pairs."
-    assert blockers(ledger, work, options, gradient_accumulation=2) == []
-    (notice,) = check.preflight(ledger, work, options, OrpoParams(batch_size=16), MACHINE).blockers
-    assert notice.next.startswith("Set “Batch size” to 9 or less and “Gradient accumulation” to 1,")
-    assert blockers(ledger, work, options, batch_size=9, gradient_accumulation=1) == []
+@pytest.mark.parametrize(
+    ("pairs", "steps", "last", "every"), [(1, 1, 1, 1), (17, 2, 1, 1), (150, 10, 6, 1), (352, 22, 0, 2)]
+)
+def test_every_pair_is_in_a_step(
+    ledger: Ledger, work: Project, tiny: Path, pairs: int, steps: int, last: int, every: int
+) -> None:
+    export(work, "other", pairs)
+    found = check.preflight(ledger, work, TrainOptions(base_model=str(tiny), dataset="other"), OrpoParams(), MACHINE)
+    assert found.blockers == []
+    numbers = found.numbers
+    assert (numbers.pairs, numbers.steps, numbers.last_step, numbers.logging_interval) == (pairs, steps, last, every)
+
+
+@pytest.mark.parametrize(
+    ("asked", "machine", "computed", "warned"),
+    [
+        ("auto", Hardware(2, 16 << 30), "none", False),
+        ("auto", Hardware(2, 16 << 30, processor_bf16=True), "bf16", False),
+        ("auto", Hardware(2, 16 << 30, (Gpu("NVIDIA L4", 24 << 30),)), "bf16", False),
+        ("auto", Hardware(2, 16 << 30, (Gpu("Tesla T4", 16 << 30),), processor_bf16=True), "none", False),
+        ("bf16", Hardware(2, 16 << 30), "bf16", True),
+        ("bf16", Hardware(2, 16 << 30, processor_bf16=True), "bf16", False),
+    ],
+)
+def test_the_number_format_is_the_hardwares(
+    ledger: Ledger, work: Project, options: TrainOptions, asked: str, machine: Hardware, computed: str, warned: bool
+) -> None:
+    found = check.preflight(ledger, work, options, OrpoParams(mixed_precision=asked), machine)
+    assert found.numbers.number_format == computed
+    assert [notice.code for notice in found.warnings if "format" in notice.code] == ["training.slow_format"] * warned
 
 
 def test_what_is_missing_stops_the_run(ledger: Ledger, work: Project, tiny: Path, tmp_path: Path) -> None:
@@ -495,7 +517,7 @@ def test_an_algorithm_is_one_file(fake: Algorithm, ledger: Ledger, work: Project
     assert "| `delta` | 0.7 | > 0, ≤ 2 |  | How far apart. |" in table(fake.params)
     wanted = spec(work, chosen, fake.params.model_validate({"delta": 1.5}))
     assert (wanted["algorithm"], wanted["trainer"], wanted["engine"]) == ("fake", "fake", "trl")
-    assert wanted["params"] == OrpoParams().model_dump(exclude={"beta"}) | {"delta": 1.5}
+    assert wanted["params"] == OrpoParams().model_dump(exclude={"beta", "nll"}) | {"delta": 1.5}
     assert fake.called == "fake"  # nobody has given it words
     found = check.preflight(ledger, work, chosen, fake.params(), MACHINE)
     less = check.preflight(ledger, work, options, OrpoParams(), MACHINE)

@@ -1,0 +1,1 @@
+"""The doctor's checks, one file each; see `pipeline.train.doctor.check`."""
