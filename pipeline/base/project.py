@@ -37,6 +37,7 @@ class DatasetRecord(BaseModel):
     split: str = Field("", description="Split of a Hub dataset.")
     revision: str = Field("", description="Commit of a Hub dataset.")
     limit: int | None = Field(None, description="Rows of a Hub dataset read at most, the first ones; None: all.")
+    unused: list[str] = Field(default_factory=list, description="Columns with text that no pair has.")
 
 
 class ReviewRecord(BaseModel):

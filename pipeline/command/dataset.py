@@ -14,6 +14,7 @@ from pipeline.base.errors import StudioError
 from pipeline.command import table
 from pipeline.command.frame import DONE, FAILED, Call, Command, Misuse, project_argument
 from pipeline.dataset import reading, sources
+from pipeline.dataset.guess import guess, why_not
 from pipeline.dataset.reading import LayoutUnknown
 from pipeline.dataset.recognise import Loaded, Mapping, NothingUsable
 from pipeline.dataset.rows import BadRow
@@ -45,16 +46,19 @@ class Checked(BaseModel):
     format: str = Field(description="What the content is: parquet, JSON Lines, JSON, CSV, TSV or Hub dataset.")
     layout: str | None = Field(description="Name of the layout; columns where they were named; null: unknown.")
     recognised: str = Field(description="How the rows are read, one sentence; empty where the layout is unknown.")
-    mapping: dict[str, str] = Field(
-        description="Column by part: prompt, chosen, rejected, system, source. Where the layout is unknown, a proposal."
+    mapping: dict[str, str | list[str]] = Field(
+        description="Column by part: prompt (a list where several make it), chosen, rejected, system, source, decides "
+        "(a list: what says which answer is preferred). Where the layout is unknown, a proposal."
     )
     rows: int
     pairs: int
     unusable: list[UnusableRow] = Field(description="Every row that is no pair.")
     columns_used: list[str] = Field(description="Columns that pairs are made of.")
     columns_unused: list[str] = Field(
-        description="The others; they go along with the pairs, nothing is trained on them."
+        description="The others; they go along with the pairs, nothing is trained on them. A name like input.tools is "
+        "a key inside a column that is used."
     )
+    text_unused: list[str] = Field(description="Those of them with text in them that no pair has.")
     notes: list[str] = Field(description="What the reader should know.")
 
 
@@ -94,7 +98,8 @@ def _source_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--limit", type=int, metavar="ROWS", help=words.say("command.option.limit"))
     columns = parser.add_argument_group(words.say("command.group.columns"))
     for name in COLUMNS:
-        columns.add_argument(f"--{name}", metavar="COLUMN", help=words.say(f"command.option.{name}"))
+        several: Any = {"action": "append"} if name == "prompt" else {}
+        columns.add_argument(f"--{name}", metavar="COLUMN", help=words.say(f"command.option.{name}"), **several)
 
 
 def _read(call: Call) -> Source:
@@ -123,24 +128,36 @@ def _mapping(call: Call) -> Mapping | None:
         return None
     if "chosen" not in columns or "rejected" not in columns:
         raise Misuse("command.both_columns")
-    return Mapping(**columns)
+    prompt, *after = columns.pop("prompt", [""])
+    return Mapping(prompt=prompt, after=tuple(after), **columns)
+
+
+def _parts(mapping: Mapping | None) -> dict[str, str | list[str]]:
+    """Return the columns by part; a part of several columns is a list."""
+    if mapping is None:
+        return {}
+    parts: dict[str, str | list[str]] = {name: getattr(mapping, name) for name in COLUMNS[1:]}
+    prompts = list(mapping.prompts)
+    parts = {"prompt": prompts[0] if len(prompts) == 1 else prompts, **parts, "decides": list(mapping.decides)}
+    return {name: columns for name, columns in parts.items() if columns}
 
 
 def _checked(source: Source, loaded: Loaded) -> dict[str, Any]:
-    mapping = {name: column for name in COLUMNS if (column := getattr(loaded.mapping, name))}
-    used = set(mapping.values())
+    used = set(loaded.mapping.used)
+    inside = [name for name in loaded.unused if name not in loaded.columns]
     return {
         "name": source.name,
         "kind": source.kind,
         "format": source.rows.format,
         "layout": loaded.mapping.layout,
         "recognised": str(loaded.recognised),
-        "mapping": mapping,
+        "mapping": _parts(loaded.mapping),
         "rows": len(loaded.pairs) + len(loaded.bad_rows),
         "pairs": len(loaded.pairs),
         "unusable": _unusable(loaded.bad_rows),
         "columns_used": [name for name in loaded.columns if name in used],
-        "columns_unused": [name for name in loaded.columns if name not in used],
+        "columns_unused": [*(name for name in loaded.columns if name not in used), *inside],
+        "text_unused": loaded.unused,
         "notes": [str(note) for note in loaded.notes],
     }
 
@@ -151,20 +168,21 @@ def _unusable(rows: list[BadRow]) -> list[UnusableRow]:
 
 def _unknown(source: Source) -> Checked:
     """Return what is known of a source whose layout is not."""
-    rows, guess = source.rows, sources.guess(source.rows)
+    rows = source.rows
     return Checked(
         name=source.name,
         kind=source.kind,
         format=rows.format,
         layout=None,
         recognised="",
-        mapping={name: column for name in COLUMNS if (column := getattr(guess, name, ""))},
+        mapping=_parts(guess(rows)),
         rows=rows.total,
         pairs=0,
         unusable=_unusable(rows.bad_rows),
         columns_used=[],
         columns_unused=list(rows.columns),
-        notes=[str(note) for note in rows.notes],
+        text_unused=[],
+        notes=[str(note) for note in (why_not(rows), *rows.notes)],
     )
 
 
@@ -186,7 +204,7 @@ def load(call: Call) -> LoadedProject:
     try:
         project, loaded = sources.load(call.visit.home, source, _mapping(call))
     except LayoutUnknown as error:
-        raise StudioError("command.name_columns", columns=list(error.rows.columns)) from error
+        raise StudioError("command.name_columns", columns=list(error.rows.columns), reason=error.reason) from error
     return LoadedProject(project=project.name, **_checked(source, loaded))
 
 
@@ -220,6 +238,7 @@ def _show_checked(found: Checked) -> str:
         words.say("command.fact.unusable"): len(found.unusable),
         words.say("command.fact.used"): words.say("list.comma").join(found.columns_used),
         words.say("command.fact.unused"): words.say("list.comma").join(found.columns_unused),
+        words.say("command.fact.text_unused"): words.say("list.comma").join(found.text_unused),
     }
     if isinstance(found, LoadedProject):
         facts = {words.say("status.project"): found.project, **facts}

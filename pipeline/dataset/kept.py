@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.base.errors import StudioError
-from pipeline.dataset.rows import Rows, read_rows
+from pipeline.dataset.files import read_rows
+from pipeline.dataset.rows import Rows
 from pipeline.dataset.sources import Source
 from pipeline.dataset.tables import TableRows
 from pipeline.hub.datasets import Chosen

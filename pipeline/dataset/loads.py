@@ -62,6 +62,7 @@ class Outcome:
         columns: Names of the columns to choose from.
         first: The first rows, a value for each column.
         guess: A proposal.
+        why: Why the layout is not recognised; None where it is.
     """
 
     project: str
@@ -72,6 +73,7 @@ class Outcome:
     columns: tuple[str, ...]
     first: tuple[tuple[str, ...], ...]
     guess: Mapping | None
+    why: Message | None = None
 
 
 def taken(home: Home, cached: Path) -> Path:
@@ -131,6 +133,7 @@ def outcome(run: Run) -> Outcome | None:
         columns=tuple(found.get("columns", ())),
         first=tuple(tuple(row) for row in found.get("first", ())),
         guess=Mapping.model_validate(found["guess"]) if found.get("guess") else None,
+        why=Message.from_dict(found["why"]) if found.get("why") else None,
     )
 
 

@@ -71,6 +71,7 @@ def start_project(
             split=chosen.split if chosen else "",
             revision=chosen.revision if chosen else "",
             limit=chosen.limit if chosen else None,
+            unused=loaded.unused,
         )
 
         def change(of: Record) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from pipeline.base.errors import StudioError
 from pipeline.base.message import Option
+from pipeline.dataset.files import read_rows
+from pipeline.dataset.guess import why_not
 from pipeline.dataset.recognise import Loaded, Mapping, normalise, recognise
-from pipeline.dataset.rows import Rows, read_rows
+from pipeline.dataset.rows import Rows
 from pipeline.dataset.tables import TableRows
 from pipeline.hub import datasets as hub
 from pipeline.hub.datasets import Chosen
@@ -31,7 +33,8 @@ class LayoutUnknown(StudioError):
     """
 
     def __init__(self, rows: Rows) -> None:
-        super().__init__("layout.unknown", columns=rows.columns[:20])
+        self.reason = why_not(rows)
+        super().__init__("layout.unknown", columns=rows.columns[:20], reason=self.reason)
         self.rows = rows
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from pipeline.base.errors import StudioError
 from pipeline.base.home import Home
 from pipeline.base.project import Project
-from pipeline.dataset import reading, recognise
-from pipeline.dataset import rows as dataset_rows
+from pipeline.dataset import reading
+from pipeline.dataset.files import read_rows
 from pipeline.dataset.project import Kind, sha256_of, start_project
 from pipeline.dataset.reading import Progress
 from pipeline.dataset.recognise import Loaded, Mapping
@@ -39,7 +39,7 @@ class Source:
 
 def sample() -> Source:
     """Read the bundled sample."""
-    return Source(dataset_rows.read_rows(reading.SAMPLE), "sample", "sample", sha256_of(reading.SAMPLE))
+    return Source(read_rows(reading.SAMPLE), "sample", "sample", sha256_of(reading.SAMPLE))
 
 
 def local_file(given: str) -> Source:
@@ -53,7 +53,7 @@ def file(path: Path) -> Source:
     Raises:
         StudioError: It cannot be read.
     """
-    return Source(dataset_rows.read_rows(path), "file", path.name, sha256_of(path))
+    return Source(read_rows(path), "file", path.name, sha256_of(path))
 
 
 def path_of(given: str) -> Path:
@@ -87,30 +87,6 @@ def hub(chosen: Chosen, progress: Progress | None = None) -> Source:
         StudioError: The Hub is not reached any more, or a file cannot be read.
     """
     return Source(reading.read_hub(chosen, progress), "hub", chosen.name, chosen=chosen)
-
-
-def guess(rows: Rows) -> Mapping | None:
-    """Propose which column is what, for a person to correct: the layout recognised, else by the columns' names.
-
-    Args:
-        rows: What was read.
-
-    Returns:
-        The proposal, None where not even chosen and rejected can be told.
-    """
-    found = recognise.recognise(rows)
-    if found is not None:
-        return found.model_copy(update={"layout": "columns"})
-
-    def named(*parts: str) -> str:
-        return next((name for name in rows.columns if any(part in name.lower() for part in parts)), "")
-
-    chosen, rejected = named("chosen", "prefer", "accept", "better", "win"), named("reject", "worse", "lose", "loss")
-    if not chosen or not rejected or chosen == rejected:
-        return None
-    return Mapping(
-        chosen=chosen, rejected=rejected, prompt=named("prompt", "question", "instruction"), source=named("source")
-    )
 
 
 def load(

@@ -12,6 +12,7 @@ from typing import IO, overload
 
 import pyarrow as pa
 
+from pipeline.dataset.formats.arrow_table import values
 from pipeline.dataset.rows import Row
 
 _PIECE = 1 << 20  # bytes copied at once
@@ -87,7 +88,7 @@ class TableRows(Sequence[Row]):
         for start, size, count in self._places:
             table = self._table(start, size)
             for first in range(0, count, 200):
-                yield from table.slice(first, 200).to_pylist()
+                yield from values(table.slice(first, 200))
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -102,6 +103,6 @@ class TableRows(Sequence[Row]):
         at = index + len(self) if index < 0 else index
         for start, size, count in self._places:
             if 0 <= at < count:
-                return self._table(start, size).slice(at, 1).to_pylist()[0]
+                return values(self._table(start, size).slice(at, 1))[0]
             at -= count
         raise IndexError(index)

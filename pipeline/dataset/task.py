@@ -8,8 +8,10 @@ from typing import Any
 from pipeline.base.home import LOCAL, Home, open_home
 from pipeline.base.settings import Settings
 from pipeline.dataset import kept, loads, reading, sources
+from pipeline.dataset.guess import guess, why_not
 from pipeline.dataset.loads import LoadOptions
 from pipeline.dataset.reading import LayoutUnknown
+from pipeline.dataset.recognise import recognise
 from pipeline.dataset.sources import Source
 from pipeline.hub import datasets as hub
 from pipeline.runs.task import Cancelled, Reporter
@@ -86,10 +88,12 @@ def _read(wanted: LoadOptions, home: Home, folder: Path, reporter: Reporter) -> 
 def _columns(folder: Path, source: Source, file: Path | None) -> dict[str, Any]:
     """Keep what was read, and return what a person chooses the columns by."""
     kept.keep(folder, source, file)
-    rows, proposed = source.rows, sources.guess(source.rows)
+    rows, proposed = source.rows, guess(source.rows)
+    why = None if recognise(rows) else why_not(rows)
     return {
         "columns": rows.columns,
         "first": [[loads.cut(row.get(name)) for name in rows.columns] for row in rows.rows[: loads.FIRST]],
+        "why": why.as_dict() if why else None,
         "guess": proposed.model_dump(mode="json") if proposed else None,
     }
 

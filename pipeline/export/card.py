@@ -133,6 +133,10 @@ def _origin(planned: ExportPlan, options: ExportOptions, provenance: Provenance)
     source = _source(provenance)
     if provenance.sha256:
         source.append((_said("sha256"), provenance.sha256))
+    if provenance.left_out:
+        source.append((_said("left_out"), f"{provenance.left_out:,}"))
+    if provenance.unused:
+        source.append((_said("unused"), ", ".join(provenance.unused)))
     effects = [(effect.label.said(), effect.removes_alone, effect.removes_first) for effect in provenance.rule_effects]
     verdicts = [
         ("undecided", options.undecided, planned.dropped["undecided"]),

@@ -59,6 +59,8 @@ class Provenance(BaseModel, extra="forbid"):
     split: str = Field("", description="Split of a source on the Hub.")
     revision: str = Field("", description="Commit of a source on the Hub.")
     limit: int | None = Field(None, description="The first so many rows of a source on the Hub were read; None: all.")
+    unused: list[str] = Field(default_factory=list, description="Columns of the source with text that no pair has.")
+    left_out: int = Field(0, ge=0, description="Rows of the source that are no pairs.")
     languages: list[str] = Field(default_factory=list, description="ISO 639 codes of its languages, if known.")
     recipe: dict[str, Any] = Field(description="The filter recipe.")
     rule_effects: list[RuleEffect] = Field(default_factory=list, description="What each rule removed.")

@@ -121,6 +121,8 @@ def _provenance(of: Project, removed: list[RuleEffect], counted: Counted) -> exp
         split=record.dataset.split,
         revision=record.dataset.revision,
         limit=record.dataset.limit,
+        unused=record.dataset.unused,
+        left_out=record.dataset.bad_rows,
         recipe=recipe_of(of).model_dump(mode="json"),
         rule_effects=removed,
         settle_policy=SETTLED_BY,

@@ -113,6 +113,41 @@ def test_an_upload_shows_hostile_text_as_text(page: Page, studio: App, studio_ur
     assert left == []
 
 
+def test_columns_are_put_together_by_hand(page: Page, studio_url: str, tmp_path: Path) -> None:
+    lines: list[object] = [
+        {
+            "story": f"A snail, {n}.",
+            "ask": f"Why {n}?",
+            "role_play": "Be a cook.",
+            "good": "So.",
+            "bad": "No.",
+            "by": "Ada",
+        }
+        for n in range(3)
+    ]
+    load_path(page, studio_url, write_jsonl(tmp_path / "odd.jsonl", lines))
+    expect(page.locator("#dataset-columns-why")).to_contain_text("None of them is known", timeout=LOAD_MS)
+    for name, columns in {
+        "prompt": ["story", "ask"],
+        "chosen": ["good"],
+        "rejected": ["bad"],
+        "system": ["role_play"],
+    }.items():
+        for column in columns:
+            page.locator(f"#dataset-column-{name} input").click()
+            option = page.get_by_role("option", name=column, exact=True)
+            expect(option).to_have_count(1)  # the list of the picker before fades away
+            option.click()
+    page.keyboard.press("Escape")
+    page.locator("#dataset-columns-use").click()
+    expect(page.locator("#dataset-facts")).to_contain_text("story + ask", timeout=LOAD_MS)
+    expect(page.locator("#dataset-facts")).to_contain_text("role_play")
+    expect(page.locator("#dataset-facts")).to_contain_text("Text left unused")
+    cell(page, "dataset-table", 0, 2).click()
+    expect(page.locator("#dataset-pair-prompt")).to_contain_text("Be a cook.")
+    expect(page.locator("#dataset-pair-prompt")).to_contain_text("A snail, 0.")
+
+
 @pytest.mark.parametrize(("width", "language"), [(390, "en-US"), (390, "zh-CN"), (1280, "zh-CN")])
 def test_nothing_is_wider_than_the_window(page: Page, studio_url: str, width: int, language: str) -> None:
     browser = page.context.browser

@@ -22,6 +22,14 @@ from tests.unit import former
 
 PROJECTS = ("sample", "rough", "reviewed", "filtered", "exported", "published", "evaluated", "trained")
 
+# That studio counted every Chinese character as a word. Words are told by a dictionary now, so that more of the short
+# Chinese answers are below the usual minimum: pairs kept, and what the two rules remove alone and after the others.
+COUNTED_ANEW: dict[str, tuple[int, dict[str, tuple[int, int]]]] = {
+    "sample": (131, {"min_chosen_tokens": (16, 16), "min_rejected_tokens": (74, 64)}),
+    "reviewed": (10, {"min_rejected_tokens": (6, 6)}),
+    "published": (14, {"min_rejected_tokens": (10, 9)}),
+}
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -72,9 +80,10 @@ def test_its_answers_and_its_recipe_are_there(home: Home, said: dict[str, Any], 
     assert sorted({answer.annotator for answer in answers}) == told["annotators"]
     assert len(settled_of(of)) == told["records_with_answers"]
     outcome = filtered(of)
-    assert len(outcome.kept) == told["kept"]
+    kept, anew = COUNTED_ANEW.get(name, (told["kept"], {}))
+    assert len(outcome.kept) == kept
     found = {each.rule: (each.removes_alone, each.removes_first) for each in outcome.removed}
-    assert found == {each["rule"]: (each["alone"], each["first"]) for each in told["removed"]}
+    assert found == {each["rule"]: (each["alone"], each["first"]) for each in told["removed"]} | anew
     assert plan_of(of).unit
 
 

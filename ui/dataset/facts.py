@@ -34,6 +34,7 @@ def facts(record: DatasetRecord, summary: Summary, lengths: str = "") -> Markup:
         (say("dataset.fact.part"), _part(record)),
         (say("dataset.fact.recognised"), recognised_of(record).said()),
         (say("dataset.fact.pairs"), _pairs(record, summary)),
+        (say("dataset.fact.unused"), say("list.comma").join(short(name, 60) for name in record.unused)),
         (say("dataset.fact.sources"), _listed(summary.sources) or say("dataset.fact.sources.none")),
         (say("dataset.fact.scripts"), _listed({_script(name): count for name, count in summary.scripts.items()})),
         (say("dataset.fact.turns"), _turns(summary)),

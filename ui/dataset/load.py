@@ -18,7 +18,7 @@ from ui.dataset import columns as dataset_columns
 from ui.handlers import Given, Update, prefixed, under, uploaded
 from ui.parts.notice import notices
 
-ROLES = ("prompt", "chosen", "rejected", "source")
+ROLES = ("prompt", "chosen", "rejected", "system", "source")
 STARTED = ("form.view.run", "form.problem", "form.load", "columns.box", "columns.held")  # what starting one may update
 
 
@@ -93,11 +93,12 @@ def _made(found: Outcome) -> Update:
 
 def use_columns(visit: Visit, given: Given) -> Update:
     """Go on with a load with the columns chosen; where that comes to nothing, others can be chosen."""
-    prompt, chosen, rejected, source = (given[f"columns.{name}"] or "" for name in ROLES)
+    picked = {name: given[f"columns.{name}"] or "" for name in ROLES}
+    prompts = list(picked.pop("prompt"))
     try:
-        if not chosen or not rejected:
+        if not picked["chosen"] or not picked["rejected"]:
             raise StudioError("dataset.columns.missing")
-        mapping = Mapping(prompt=prompt, chosen=chosen, rejected=rejected, source=source)
+        mapping = Mapping(prompt="".join(prompts[:1]), after=tuple(prompts[1:]), **picked)
         run = loads.go_on(visit.ledger, visit.run(given["columns.held"]), mapping)
     except StudioError as error:
         return {"form.problem": problem(error)}

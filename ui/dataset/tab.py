@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import gradio as gr
 
+from pipeline.dataset.files import SUFFIXES
 from pipeline.visit import Visit
 from ui.dataset import columns as dataset_columns
 from ui.dataset import hub as hub_dataset
@@ -24,7 +25,6 @@ from ui.review.section import ReviewSection
 from ui.text import say, t
 
 KINDS = ("sample", "upload", "path", "hub")
-SUFFIXES = [".parquet", ".jsonl", ".ndjson", ".json", ".csv", ".tsv"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _source_form() -> SourceForm:
         with gr.Column() as panels["sample"]:
             gr.Markdown(t("dataset.sample.about"))
         with gr.Column(visible=False) as panels["upload"]:
-            file = gr.File(label=t("dataset.file"), file_types=SUFFIXES, height=150, elem_id="dataset-file")
+            file = gr.File(label=t("dataset.file"), file_types=list(SUFFIXES), height=150, elem_id="dataset-file")
         with gr.Column(visible=False) as panels["path"]:
             path = gr.Textbox(label=t("dataset.path"), info=t("dataset.path.help"), elem_id="dataset-path")
         with gr.Column(visible=False) as panels["hub"]:

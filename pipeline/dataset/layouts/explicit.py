@@ -1,4 +1,4 @@
-"""A prompt and two answers in columns of their own, texts or messages."""
+"""A prompt and two answers in columns of their own, texts or messages; Alpaca's instruction and input among them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pipeline.dataset.layout import Layout, Look, Mapping
 def _sure(look: Look) -> tuple[float, Mapping] | None:
     if not look.is_of("answer", "text") or look.sides is None or not look.prompt:
         return None
-    system = look.column(("system", "system_prompt"))
-    return 0.5, look.sides.model_copy(update={"layout": "explicit", "prompt": look.prompt, "system": system})
+    return 0.5, look.with_prompt(look.sides).model_copy(update={"layout": "explicit"})
 
 
 EXPLICIT = Layout("explicit", _sure)

@@ -11,9 +11,7 @@ def _sure(look: Look) -> tuple[float, Mapping] | None:
     if look.is_of("conversation"):
         found = look.sides if look.sharegpt(look.sides.chosen) else None
     elif look.is_of("answer", "text") and look.prompt and look.sharegpt(look.prompt):
-        found = look.sides.model_copy(
-            update={"prompt": look.prompt, "system": look.column(("system", "system_prompt"))}
-        )
+        found = look.with_prompt(look.sides)
     else:
         found = None
     return (0.7, found.model_copy(update={"layout": "sharegpt"})) if found else None

@@ -195,12 +195,13 @@ def test_an_unknown_layout_asks_for_its_columns(built: Built, visit: Visit, carr
     asked = over(built, visit, shown)
     assert asked["columns.box"]["visible"] and asked["form.view.run"] == ""
     assert value(asked["columns.raw"])["data"][3] == ["Q3", "yes 3", "no 3"]
-    assert asked["columns.prompt"]["choices"][1:] == [(name, name) for name in ("ask", "good", "bad")]
+    assert "None of them is known to hold" in value(asked["columns.why"])
+    assert asked["columns.prompt"]["choices"] == [(name, name) for name in ("ask", "good", "bad")]
     assert asked["columns.chosen"]["choices"] == ["ask", "good", "bad"]
     held = {"columns__held": asked["columns.held"]}
     missing = built.call(load.use_columns, visit, **held, columns__chosen="good", columns__rejected=None)
     assert "not chosen yet" in value(missing["form.problem"])
-    picked = {"columns__prompt": "ask", "columns__chosen": "good", "columns__rejected": "bad"}
+    picked = {"columns__prompt": ["ask"], "columns__chosen": "good", "columns__rejected": "bad"}
     wrong = built.call(load.use_columns, visit, **held, **{**picked, "columns__rejected": "good"})
     assert over(built, visit, wrong).keys() == {"form.load"}  # it goes on waiting
     end = over(built, visit, built.call(load.use_columns, visit, **held, **picked))
@@ -209,6 +210,24 @@ def test_an_unknown_layout_asks_for_its_columns(built: Built, visit: Visit, carr
     assert "Columns chosen by hand: “ask”, “good” and “bad”." in facts and "7 of 7 rows" in facts
     with pytest.raises(StudioError):  # what was read is not kept any longer
         built.call(load.use_columns, visit, **held, **picked) and over(built, visit, {"form.view.run": "none"})
+
+
+def test_columns_chosen_make_prompt_and_system_turn_and_the_rest_is_named(
+    built: Built, visit: Visit, carried: None, tmp_path: Path
+) -> None:
+    lines = [
+        {"role_play": "Be a cook.", "lead": f"Story {n}.", "ask": f"Q{n}?", "good": "yes", "bad": "no", "seen": "why"}
+        for n in range(3)
+    ]
+    asked = over(built, visit, named(built, visit, write(tmp_path / "odd.jsonl", list(lines))))
+    picked = {"columns__prompt": ["lead", "ask"], "columns__chosen": "good", "columns__rejected": "bad"}
+    picked |= {"columns__system": "role_play", "columns__held": asked["columns.held"]}
+    end = over(built, visit, built.call(load.use_columns, visit, **picked))
+    pair = pairs_of(visit.project(end["page.project"]))[0]
+    assert [turn.content for turn in pair.prompt] == ["Be a cook.", "Story 0.\n\nQ0?"]
+    facts = draw(built, visit, end["page.project"])["preview.facts"]
+    assert "lead + ask" in facts and "The system turn is “role_play”" in facts
+    assert "Text left unused" in facts and "seen" in facts
 
 
 def test_columns_by_hand_are_asked_for_in_any_case(built: Built, visit: Visit, carried: None, tmp_path: Path) -> None:
@@ -256,7 +275,7 @@ def test_what_is_foreign_is_not_found(
     run = over(built, visit, named(built, visit, odd(tmp_path / "odd.csv")))["columns.held"]
     with pytest.raises(StudioError, match="There is no run"):
         built.call(load.ended, bob, form__view__ended=run)
-    picked = {"columns__chosen": "good", "columns__rejected": "bad", "columns__prompt": "ask"}
+    picked = {"columns__chosen": "good", "columns__rejected": "bad", "columns__prompt": ["ask"]}
     said = built.call(load.use_columns, bob, columns__held=run, **picked)
     assert "There is no run" in value(said["form.problem"]) and bob.ledger.list() == []
     assert built.call(load.resumed, bob) == {}

@@ -187,7 +187,7 @@ def test_check_of_an_unknown_layout_proposes_columns_and_says_no(do: Do, tmp_pat
     file = write(tmp_path / "odd.jsonl", [{"ask": "a", "better_one": "b", "worse_one": "c"}] * 2)
     found = do("dataset", "check", file, "--json")
     assert (found.code, found.json["layout"], found.json["pairs"]) == (1, None, 0)
-    assert found.json["mapping"] == {"chosen": "better_one", "rejected": "worse_one"}
+    assert found.json["mapping"] == {"prompt": "ask", "chosen": "better_one", "rejected": "worse_one"}
     assert found.json["columns_unused"] == ["ask", "better_one", "worse_one"]
     assert "--chosen" in do("dataset", "check", file).out
     named = do(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -191,6 +192,29 @@ def half(path: Path, write: Callable[[Path, list[Row]], None]) -> bytes:
     return path.read_bytes()[: path.stat().st_size // 2]
 
 
+def write_arrow(path: Path, rows: list[Row]) -> None:
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, pa.Table.from_pylist(rows).schema) as writer:
+        writer.write_table(pa.Table.from_pylist(rows))
+
+
+def tarred(path: Path) -> bytes:
+    write_json_lines(path, ROWS)
+    with tarfile.open(path.with_suffix(".tar"), "w") as archive:
+        archive.add(path, "x.jsonl")
+    return path.with_suffix(".tar").read_bytes()
+
+
+def test_bytes_that_are_not_utf_8_cost_their_row_alone(tmp_path: Path) -> None:
+    lines = [*(b"q%d,yes,no\n" % n for n in range(20)), "café,b,c\n".encode("latin-1"), b"q,b,\xff\xfe\n"]
+    (tmp_path / "x.csv").write_bytes(b"prompt,chosen,rejected\n" + b"".join(lines))
+    loaded = load_file(tmp_path / "x.csv")
+    assert [(bad.number, str(bad.reason)) for bad in loaded.bad_rows] == [
+        (21, "a text holds bytes that are not UTF-8"),
+        (22, "a text holds bytes that are not UTF-8"),
+    ]
+    assert len(loaded.pairs) == 20
+
+
 BROKEN: dict[str, tuple[str, Callable[[Path], bytes], str]] = {
     "empty": ("x.jsonl", lambda _: b"", "It is empty"),
     "blank": ("x.csv", lambda _: b"\xef\xbb\xbf \n\t\n", "It is empty"),
@@ -205,23 +229,22 @@ BROKEN: dict[str, tuple[str, Callable[[Path], bytes], str]] = {
     "all lines broken": ("x.jsonl", lambda _: b'{"a": \n{"b": \n', "JSON"),
     "header alone": ("x.csv", lambda _: b"prompt,chosen,rejected\n", "no readable rows"),
     "open quote": ("x.csv", lambda _: b'prompt,chosen,rejected\na,"b,c\nd,e,f\n', "quoting is broken at line"),
-    "same column twice": ("x.csv", lambda _: b"a,a,b\n1,2,3\n", "no list of distinct column names"),
+    "same column twice": ("x.csv", lambda _: b"a,a,b\n1,2,3\n", "have the same name: a"),
+    "same key in every row": ("x.jsonl", lambda _: b'{"a": 1, "a": 2}\n{"a": 3, "a": 4}\n', "“a” stands there twice"),
     "prose": ("x.txt", lambda _: b"Dear reader,\nthis is a letter.\n", "no list of distinct column names"),
     "binary": ("x.jsonl", lambda _: bytes(range(256)) * 40, "It is not text and not parquet"),
-    "latin-1": (
-        "x.csv",
-        lambda _: "prompt,chosen,rejected\na,b,c\ncafé,b,c\n".encode("latin-1"),
-        "Line 3 is not UTF-8 (byte 0xe9)",
+    "gzip cut off": ("x.jsonl", lambda _: b"\x1f\x8b\x08\x00rest", "cut off or damaged"),
+    "zip cut off": ("x.csv", lambda _: b"PK\x03\x04rest", "cut off or damaged"),
+    "web page": ("x.parquet", lambda _: b"\n<!DOCTYPE html><html></html>", "It is a web page"),
+    "XML": ("x.json", lambda _: b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "It is XML"),
+    "pickle": ("x.csv", lambda _: b"\x80\x04\x95rest", "pickle"),
+    "Arrow cut off": ("x.arrow", lambda path: half(path, write_arrow), "Arrow file that is cut off"),
+    "tar": ("x.jsonl", lambda path: tarred(path), "archive of files"),
+    "Git LFS": (
+        "x.parquet",
+        lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1\n",
+        "Git LFS",
     ),
-    "latin-1 far down": (
-        "x.jsonl",
-        lambda _: b'{"prompt": "' + b"x" * 100 + b'"}\n' + b'{"a": "\xc3\xa9"}\n' * 200_000 + b'{"a": "\xe9"}\n',
-        "Line 200002 is not UTF-8",
-    ),
-    "cut inside a character": ("x.jsonl", lambda _: '{"prompt": "é'.encode()[:-1], "Line 1 is not UTF-8"),
-    "UTF-16": ("x.csv", lambda _: "prompt,chosen,rejected\n".encode("utf-16"), "UTF-16"),
-    "gzip": ("x.jsonl", lambda _: b"\x1f\x8b\x08\x00rest", "compressed with gzip"),
-    "spreadsheet": ("x.csv", lambda _: b"PK\x03\x04rest", "zip archive or a spreadsheet"),
 }
 
 

@@ -16,9 +16,9 @@ from pipeline.dataset.reading import LayoutUnknown, load_file
 
 ROOT = Path(__file__).resolve().parents[3]
 ROWS = [
-    {"question": "1 + 1?", "answer_a": "3", "answer_b": "2", "winner": "B"},
-    {"question": "2 + 2?", "answer_a": "4", "answer_b": "5", "winner": "a"},
-    {"question": "3 + 3?", "answer_a": "6", "answer_b": "7", "winner": "tie"},
+    {"claim": "1 + 1?", "pro": "3", "contra": "2", "jury": "Contra"},
+    {"claim": "2 + 2?", "pro": "4", "contra": "5", "jury": "pro"},
+    {"claim": "3 + 3?", "pro": "6", "contra": "7", "jury": "hung"},
 ]
 
 
@@ -33,7 +33,10 @@ def extensions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 def test_every_layout_of_this_program_has_words_and_a_name_of_its_own() -> None:
     names = [layout.name for layout in layouts()]
-    assert sorted(names) == ["columns", "explicit", "mix", "sharegpt", "transcripts", "ultrafeedback"]
+    assert sorted(names) == [
+        *("columns", "continued", "explicit", "labels", "mix", "openai", "ranked", "sharegpt", "transcripts"),
+        *("ultrafeedback", "winner"),
+    ]
     words = json.loads((ROOT / "ui/locale/en/layout.json").read_text(encoding="utf-8"))
     assert [name for name in names if f"layout.{name}" not in words] == []
 
@@ -52,8 +55,8 @@ def test_a_layout_of_one_file_outside_the_tree_reads_a_file(
     loaded = load_file(file)
     said = [(pair.prompt[0].content, pair.chosen[0].content, pair.rejected[0].content) for pair in loaded.pairs]
     assert said == [("1 + 1?", "2", "3"), ("2 + 2?", "4", "5")]
-    assert [(bad.number, str(bad.reason)) for bad in loaded.bad_rows] == [(3, "winner is empty")]
-    assert str(loaded.recognised) == "Layout “votes”: “answer_a” and “answer_b”."
+    assert [(bad.number, str(bad.reason)) for bad in loaded.bad_rows] == [(3, "jury is empty")]
+    assert str(loaded.recognised) == "Layout “votes”: “pro” and “contra”."
     monkeypatch.setenv("ALIGN_STUDIO_HOME", str(tmp_path / "home"))
     assert main(["dataset", "check", str(file), "--json"]) == 0
     checked = json.loads(capsys.readouterr().out)

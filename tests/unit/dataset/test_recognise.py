@@ -212,7 +212,6 @@ def test_scores_are_kept_and_repetitions_are_not() -> None:
         {"text": "a", "label": 1},
         {"chosen": "a", "rejected": "b"},
         {"chosen": [A], "rejected": [B]},
-        {"instruction": "Add.", "input": "1 2", "chosen": "3", "rejected": "4"},
         {"prompt": "a", "chosen": 1, "rejected": 2},
         {"prompt": "a", "chosen": [U, A], "rejected": "b"},
         {"prompt": "a", "chosen": None, "rejected": None},
@@ -256,7 +255,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {**GOOD, "chosen": [turn("assistant", ["x"])]},
         "the content of a turn of chosen is not text but list",
     ),
-    "list of strings": ({**GOOD, "chosen": ["x"]}, "chosen holds something that is not a turn with role and content"),
+    "list of strings": ({**GOOD, "chosen": ["x", "y"]}, "chosen holds 2 texts where one is needed"),
+    "list of numbers": ({**GOOD, "chosen": [1]}, "chosen holds something that is not a turn with role and content"),
     "nothing shared": (
         {**GOOD, "chosen": [U, A], "rejected": [turn("user", "?"), B]},
         "the conversations in chosen and rejected share no prompt",
@@ -267,11 +267,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "Python's notation": (
         {**GOOD, "chosen": "[{'role': 'assistant', 'content': __import__('os').getcwd()}]"},
-        "chosen looks like a list of messages but is not valid JSON",
+        "chosen looks like a list of messages but is neither valid JSON nor Python's notation",
     ),
     "broken JSON": (
         {**GOOD, "prompt": '[{"role": "user", "content": "x"'},
-        "prompt looks like a list of messages but is not valid JSON",
+        "prompt looks like a list of messages but is neither valid JSON nor Python's notation",
     ),
     "half a character": (
         {**GOOD, "chosen": "x\udc00"},

@@ -10,6 +10,7 @@ import pytest
 from pipeline.base.errors import StudioError
 from pipeline.base.home import Home, open_home
 from pipeline.dataset import sources
+from pipeline.dataset.guess import guess
 from pipeline.dataset.project import counts_of, lengths_of, pairs_of
 from pipeline.dataset.reading import LayoutUnknown
 from pipeline.dataset.recognise import Mapping
@@ -58,7 +59,7 @@ def test_columns_are_proposed_where_the_layout_is_unknown(home: Home, tmp_path: 
     with pytest.raises(LayoutUnknown):
         sources.load(home, source)
     assert list(home.projects.iterdir()) == []
-    proposed = sources.guess(source.rows)
+    proposed = guess(source.rows)
     assert proposed == Mapping(prompt="instruction", chosen="better_one", rejected="worse_one")
     project, _ = sources.load(home, source, proposed)
     assert pairs_of(project)[0].metadata == {"other": "x"}

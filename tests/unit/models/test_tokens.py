@@ -60,9 +60,11 @@ def test_no_model_gives_the_estimate() -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("", 0), ("the quick fox", 3), ("don't  stop\n", 2), ("我爱北京", 4), ("我用 Python 3 写。", 5), ("ひらがな", 4)],
+    [("", 0), ("the quick fox", 3), ("don't  stop\n", 2), ("我爱北京", 3), ("我用 Python 3 写。", 5)]
+    + [("これは本です。", 4), ("ภาษาไทยง่ายมาก", 4), ("ພາສາລາວງ່າຍ", 3), ("ភាសាខ្មែរងាយស្រួល", 2), ("မြန်မာဘာသာစကား", 2)]
+    + [("half \ud800 我爱", 3)],
 )
-def test_estimate_counts_words_and_ideographs(text: str, words: int) -> None:
+def test_estimate_counts_words_in_scripts_with_and_without_spaces(text: str, words: int) -> None:
     assert WordEstimate().count(text) == words
     assert WordEstimate().count_many([text, text]) == [words, words]
     assert "token" not in WordEstimate().name + WordEstimate().unit
@@ -76,5 +78,5 @@ def test_pairs_are_counted_by_part() -> None:
         Pair("1", say("user", "one two", "three"), say("assistant", "four"), say("assistant", "你好")),
         Pair("2", say("user", "a"), say("assistant", "b c"), say("assistant", "")),
     ]
-    assert pair_counts(pairs, WordEstimate()) == [PairCounts(3, 1, 2), PairCounts(1, 2, 0)]
+    assert pair_counts(pairs, WordEstimate()) == [PairCounts(3, 1, 1), PairCounts(1, 2, 0)]
     assert pair_counts([], WordEstimate()) == []
