@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from bench import argilla_import, evaluation, hub, page, training_start, watching
+from bench import argilla_import, evaluation, hub, page, reading, training_start, watching
 
 ALL = {
     "page": page,
     "watching": watching,
     "import": argilla_import,
+    "reading": reading,
     "training": training_start,
     "evaluation": evaluation,
     "hub": hub,

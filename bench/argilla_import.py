@@ -21,6 +21,7 @@ from pipeline.engines import argilla_server
 from pipeline.models import tokens
 from pipeline.review import importing
 from pipeline.review import plan as review_plan
+from pipeline.review.order import Order
 from pipeline.review.service import ArgillaService, Endpoint
 
 PAIRS = 5_000
@@ -32,7 +33,8 @@ def ours(endpoint: Endpoint, number: int, name: str, file: Path) -> None:
     estimate = tokens.WordEstimate()
     plan = review_plan.suggest(list(itertools.islice(dataset_pairs.stream_pairs(file), 100)), name, estimate.unit)
     counts = tokens.pair_counts(dataset_pairs.stream_pairs(file), estimate)
-    imported = importing.import_pairs(endpoint, plan, dataset_pairs.stream_pairs(file), counts)
+    order = Order(secrets.token_bytes(32))
+    imported = importing.import_pairs(endpoint, plan, dataset_pairs.stream_pairs(file), counts, order=order)
     assert imported.added == number, imported
 
 
@@ -46,9 +48,15 @@ def plain(endpoint: Endpoint, number: int, name: str, file: Path) -> None:
     counts = tokens.pair_counts(pairs, tokens.WordEstimate())
     if client.workspaces(plan.workspace) is None:
         rg.Workspace(plan.workspace, client=client).create()
-    settings = review_plan.settings_of(plan, client)
+    settings = review_plan.settings_of(plan, client, {})
     remote = rg.Dataset(plan.dataset_name, workspace=plan.workspace, settings=settings, client=client).create()
-    fields = [{part: as_dicts(getattr(pair, part)) for part in ("prompt", "chosen", "rejected")} for pair in pairs]
+    fields = [
+        {
+            name: as_dicts(getattr(pair, part))
+            for name, part in zip(plan.parts, ("prompt", "chosen", "rejected"), strict=True)
+        }
+        for pair in pairs
+    ]
     remote.records.log(
         [
             rg.Record(
@@ -57,8 +65,8 @@ def plain(endpoint: Endpoint, number: int, name: str, file: Path) -> None:
                 metadata={
                     "source": pair.source,
                     "prompt_tokens": count.prompt,
-                    "chosen_tokens": count.chosen,
-                    "rejected_tokens": count.rejected,
+                    "answer_a_tokens": count.chosen,
+                    "answer_b_tokens": count.rejected,
                 },
             )
             for pair, field, count in zip(pairs, fields, counts, strict=True)

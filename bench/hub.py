@@ -194,6 +194,7 @@ def import_some() -> None:
     from pipeline.models import tokens  # noqa: PLC0415
     from pipeline.review import importing  # noqa: PLC0415
     from pipeline.review import plan as review_plan  # noqa: PLC0415
+    from pipeline.review.order import draw_key  # noqa: PLC0415
     from pipeline.review.service import ArgillaService  # noqa: PLC0415
 
     home = open_home(Settings().home)
@@ -202,7 +203,7 @@ def import_some() -> None:
     estimate = tokens.WordEstimate()
     plan = review_plan.suggest(pairs.open_pairs(of.pairs)[:100], of.name, estimate.unit)
     counts = tokens.pair_counts(pairs.stream_pairs(of.pairs), estimate)
-    imported = importing.import_pairs(endpoint, plan, pairs.stream_pairs(of.pairs), counts)
+    imported = importing.import_pairs(endpoint, plan, pairs.stream_pairs(of.pairs), counts, order=draw_key(of))
     assert imported.added == IMPORTED, imported
 
 

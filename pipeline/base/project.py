@@ -58,6 +58,7 @@ class Record(BaseModel):
     dataset: DatasetRecord | None = None
     review: ReviewRecord | None = None
     recipe: dict[str, Any] | None = None
+    settling: dict[str, Any] | None = Field(None, description="How answers were settled in the last export.")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pipeline.command.runs import show_run
 from pipeline.export import exported, writing
 from pipeline.export.options import ExportOptions, ExportPlan
 from pipeline.filter.project import filtered
-from pipeline.review.project import settled_of
+from pipeline.review.project import save_settling, settled_of, settling_of
 from pipeline.runs import launch
 
 
@@ -28,7 +28,7 @@ class Counts(BaseModel):
 
     total: int = Field(description="Pairs that came from the filter.")
     kept: int = Field(description="Pairs exported.")
-    dropped: dict[str, int] = Field(description="Pairs left out: undecided, ties, rejected_better.")
+    dropped: dict[str, int] = Field(description="Pairs left out: too_few, undecided, ties, rejected_better.")
     swapped: int = Field(description="Pairs whose chosen and rejected were exchanged.")
     train: int
     test: int
@@ -54,14 +54,18 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def export(call: Call) -> Export:
     """Write what the saved recipe keeps, or say what would be written."""
     project = call.project()
-    options = fill(ExportOptions, call.given, name=exported.free_name(project))
+    usual = settling_of(project)
+    policy = {"preference_by": usual.preference, "relevance_by": usual.relevance, "at_least": usual.at_least}
+    options = fill(ExportOptions, call.given, name=exported.free_name(project), **policy)
     if (project.exports / options.name).exists():
         raise StudioError("export.used", name=options.name)
-    planned = writing.plan(filtered(project).kept, settled_of(project), options)
+    settling = options.settling
+    planned = writing.plan(filtered(project, settling=settling).kept, settled_of(project, settling), options)
     if not planned.kept:
         raise StudioError("command.export.nothing" if planned.total else "command.export.filtered")
     if getattr(call.given, "check", False):
         return Export(name=options.name, counts=_counts(planned), folder="", run=None)
+    save_settling(project, settling)
     spec: dict[str, Any] = {"options": options.model_dump(mode="json")}
     title = message("export.run", name=options.name)
     run = carried(call, launch.start(call.visit.ledger, "export", project.name, title, spec))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
+from pathlib import Path
 
 from pydantic import BaseModel, Field
 
@@ -19,7 +21,7 @@ from pipeline.command.results import RunReport, code_of, report
 from pipeline.command.runs import show_run
 from pipeline.dataset.project import pairs_of
 from pipeline.review import annotators, readback
-from pipeline.review.plan import ReviewPlan
+from pipeline.review.plan import ReviewPlan, texts
 from pipeline.review.project import plan_of, refresh_answers, review_of, settled_of, start_import
 from pipeline.review.service import Endpoint
 from pipeline.visit import ARGILLA
@@ -112,14 +114,21 @@ def _link(of: Project, endpoint: Endpoint) -> str:
 def _import_arguments(parser: argparse.ArgumentParser) -> None:
     project_argument(parser)
     add_detach(parser)
-    add_options(parser, ReviewPlan, "review", skip=("unit",))
+    add_options(parser, ReviewPlan, "review", skip=("unit", "order", "questions"))
+    parser.add_argument("--questions", default="", metavar="FILE", help=words.say("command.option.questions"))
 
 
 def import_pairs(call: Call) -> Imported:
     """Put a project's pairs into Argilla, or go on with it."""
     of = call.project()
     plan, kept = plan_of(of), of.read().review
-    if given(ReviewPlan, call.given):
+    asked = given(ReviewPlan, call.given)
+    if file := asked.pop("questions", ""):
+        plan = ReviewPlan.model_validate({**plan.model_dump(), "questions": _read_questions(Path(file))})
+    if language := asked.get("language"):
+        plan = plan.model_copy(update=texts(language))
+    call.given.questions = plan.questions
+    if asked or file:
         if kept is not None and kept.dataset_id:
             raise StudioError("command.review.begun")
         plan = fill(ReviewPlan, call.given, **plan.model_dump())
@@ -127,6 +136,13 @@ def import_pairs(call: Call) -> Imported:
     title = message("review.import.title", count=f"{len(pairs_of(of)):,}")
     run = start_import(call.visit.ledger, of, plan, endpoint, title)
     return Imported(run=report(carried(call, run)))
+
+
+def _read_questions(file: Path) -> object:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StudioError("command.review.questions", file=str(file), detail=str(error)) from error
 
 
 def _annotator_arguments(parser: argparse.ArgumentParser) -> None:

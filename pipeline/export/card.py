@@ -139,12 +139,13 @@ def _origin(planned: ExportPlan, options: ExportOptions, provenance: Provenance)
         source.append((_said("unused"), ", ".join(provenance.unused)))
     effects = [(effect.label.said(), effect.removes_alone, effect.removes_first) for effect in provenance.rule_effects]
     verdicts = [
+        ("too_few", options.too_few, planned.dropped["too_few"]),
         ("undecided", options.undecided, planned.dropped["undecided"]),
         ("tie", options.ties, planned.dropped["ties"]),
         ("rejected_better", options.rejected_better, planned.dropped["rejected_better"] or planned.swapped),
     ]
     became = [(_said(verdict), _said(done), count) for verdict, done, count in verdicts]
-    policy = [(_said(f"settle.{of}"), _said(f"settle.{of}.how")) for of in provenance.settle_policy]
+    policy = [(_said(f"settle.{of}"), _policy(of, by)) for of, by in provenance.settle_policy.items()]
     return [
         _table(["", ""], source),
         *([_table([_said("rule"), _said("alone"), _said("after")], effects)] if effects else []),
@@ -152,6 +153,11 @@ def _origin(planned: ExportPlan, options: ExportOptions, provenance: Provenance)
         *([_table([_said("several"), _said("by")], policy)] if policy else []),
         _table([_said("verdict"), _said("done"), _said("affected")], became),
     ]
+
+
+def _policy(of: str, by: object) -> str:
+    code = f"settle.{of}.{by}"
+    return _said(code) if words.has(f"card.dataset.{code}") else str(by)
 
 
 def _source(provenance: Provenance) -> list[tuple[str, str]]:

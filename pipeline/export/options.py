@@ -12,21 +12,33 @@ from pipeline.base.errors import Wrong
 from pipeline.base.pair import Pair
 from pipeline.filter.recipe import RuleEffect
 from pipeline.models.tokens import PairCounts
-from pipeline.review.settle import Settled
+from pipeline.review.settle import Settled, Settling
 
 Split = Literal["train", "test"]
 
 
 class ExportOptions(BaseModel, extra="forbid"):
-    """What an export is called, what becomes of pairs without a clear preference, and how they are split."""
+    """What an export is called, how answers are settled, what becomes of unclear pairs, and how they are split."""
 
     name: str = Field(
         max_length=64,
         pattern=r"^[A-Za-z0-9_-]+$",
         description="Name of the export and of its folder: letters, digits, hyphens and underscores.",
     )
+    preference_by: Literal["most", "majority", "unanimity"] = Field(
+        "most", description="The option with the most votes, with more than half of them, or with all of them."
+    )
+    relevance_by: Literal["mean", "median"] = Field("mean", description="What the ratings of one pair become.")
+    at_least: int = Field(
+        1,
+        ge=1,
+        le=10,
+        description="Answers a reviewed pair must have for its preference to count.",
+        json_schema_extra={"unit": "answers"},
+    )
+    too_few: Literal["drop", "keep"] = Field("drop", description="Reviewed pairs with fewer answers than that.")
     undecided: Literal["drop", "keep"] = Field(
-        "drop", description="Pairs on which the reviewers disagree, no option having the most votes."
+        "drop", description="Pairs on which the reviewers disagree: no option wins by the policy chosen."
     )
     ties: Literal["drop", "keep"] = Field("drop", description="Pairs whose completions most reviewers find equal.")
     rejected_better: Literal["drop", "keep", "swap"] = Field(
@@ -40,6 +52,11 @@ class ExportOptions(BaseModel, extra="forbid"):
         json_schema_extra={"unit": "share"},
     )
     seed: int = Field(42, ge=0, description="Seed of the split: the same seed and prompts give the same split.")
+
+    @property
+    def settling(self) -> Settling:
+        """How several answers become one."""
+        return Settling(preference=self.preference_by, relevance=self.relevance_by, at_least=self.at_least)
 
     @field_validator("name")
     @classmethod
@@ -78,7 +95,7 @@ class ExportPlan:
     Attributes:
         total: Pairs that came from the filter.
         kept: Pairs that are exported.
-        dropped: Pairs left out by reason: undecided, ties, rejected_better; zeros included.
+        dropped: Pairs left out by reason: too_few, undecided, ties, rejected_better; zeros included.
         swapped: Pairs of those kept whose chosen and rejected are exchanged.
         train: Pairs in the train split.
         test: Pairs in the test split.

@@ -19,7 +19,6 @@ from pipeline.export import publish, writing
 from pipeline.filter.project import filtered, recipe_of
 from pipeline.filter.recipe import RuleEffect
 from pipeline.review.project import answers_of, settled_of
-from pipeline.review.settle import SETTLED_BY
 from pipeline.runs.task import Cancelled, Reporter
 
 
@@ -53,16 +52,16 @@ def export_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     counted = counts_of(of)
     report("filter", 0, 0)
     reporter.stage("filter", "export.stage.choosing")
-    outcome = filtered(of)
+    outcome = filtered(of, settling=options.settling)
     report("filter", 0, 0)
     reporter.stage("write", "export.stage.writing")
     lengths = {pair.record_id: count for pair, count in zip(pairs, counted.counts, strict=True)}
     written = writing.write(
         outcome.kept,
-        settled_of(of),
+        settled_of(of, options.settling),
         options,
         of.exports / options.name,
-        _provenance(of, outcome.removed, counted),
+        _provenance(of, outcome.removed, counted, options),
         [lengths[pair.record_id] for pair in outcome.kept],
         report,
     )
@@ -103,7 +102,9 @@ def publish_export(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     return publish.result(where, changed)
 
 
-def _provenance(of: Project, removed: list[RuleEffect], counted: Counted) -> export_options.Provenance:
+def _provenance(
+    of: Project, removed: list[RuleEffect], counted: Counted, options: export_options.ExportOptions
+) -> export_options.Provenance:
     """Return where a project's pairs come from and what was done to them."""
     record = of.read()
     if record.dataset is None:
@@ -125,7 +126,7 @@ def _provenance(of: Project, removed: list[RuleEffect], counted: Counted) -> exp
         left_out=record.dataset.bad_rows,
         recipe=recipe_of(of).model_dump(mode="json"),
         rule_effects=removed,
-        settle_policy=SETTLED_BY,
+        settle_policy=options.settling.said_of(),
         annotators=len(answered),
         token_unit=unit,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -37,6 +37,7 @@ Progress = Callable[[str, int, int], None]
 __all__ = ["ExportFile", "ExportOptions", "ExportPlan", "ExportResult", "Provenance", "plan", "write"]
 
 FORMAT = "align-studio-export/1"
+REASONS = ("too_few", "undecided", "ties", "rejected_better")  # for which pairs are left out
 _CHUNK = 1000  # rows in memory at a time; also the parquet row group, small enough for the Hub's viewer
 
 # Files carry no Arrow or datasets feature metadata: datasets 3.2, which AutoTrain pins, stops at the "List" feature
@@ -126,28 +127,38 @@ def _prepare(
     """Return the rows to export in the order of the pairs, and their plan."""
     if counts is not None and len(counts) != len(pairs):
         raise ValueError(f"{len(counts)} token counts for {len(pairs)} pairs.")
-    dropped = {"undecided": 0, "ties": 0, "rejected_better": 0}
+    dropped = dict.fromkeys(REASONS, 0)
     rows = []
     for index, pair in enumerate(pairs):
         verdict = settled.get(pair.record_id)
         row = Row(pair, verdict, counts[index] if counts is not None else None)
-        match verdict.preference if verdict is not None else None:
-            case "undecided" if options.undecided == "drop":
-                dropped["undecided"] += 1
-            case "tie" if options.ties == "drop":
-                dropped["ties"] += 1
-            case "rejected" if options.rejected_better == "drop":
-                dropped["rejected_better"] += 1
-            case "rejected" if options.rejected_better == "swap":
-                rows.append(_turned_around(row))
-            case _:
-                rows.append(row)
+        became = becomes(verdict, options)
+        if became in dropped:
+            dropped[became] += 1
+        else:
+            rows.append(_turned_around(row) if became == "swapped" else row)
     keys = [_prompt_key(row.pair.prompt) for row in rows]
     held_out = _held_out(Counter(keys), options.test_share, options.seed)
     rows = [replace(row, split="test") if key in held_out else row for row, key in zip(rows, keys, strict=True)]
     test = sum(row.split == "test" for row in rows)
     swapped = sum(row.swapped for row in rows)
     return rows, ExportPlan(len(pairs), len(rows), dropped, swapped, len(rows) - test, test, len(set(keys)))
+
+
+def becomes(verdict: Settled | None, options: ExportOptions) -> str:
+    """Return what an export makes of a pair: one of `REASONS` it is left out for, "swapped", or "kept"."""
+    match verdict.preference if verdict is not None else None:
+        case "too_few" if options.too_few == "drop":
+            return "too_few"
+        case "undecided" if options.undecided == "drop":
+            return "undecided"
+        case "tie" if options.ties == "drop":
+            return "ties"
+        case "rejected" if options.rejected_better == "drop":
+            return "rejected_better"
+        case "rejected" if options.rejected_better == "swap":
+            return "swapped"
+    return "kept"
 
 
 def _turned_around(row: Row) -> Row:

@@ -6,6 +6,7 @@ from pipeline.base.project import Project, Record
 from pipeline.dataset.project import counts_of, pairs_of
 from pipeline.filter import recipe as filter_recipe
 from pipeline.review.project import settled_of
+from pipeline.review.settle import Settling
 
 
 def recipe_of(of: Project) -> filter_recipe.Recipe:
@@ -27,10 +28,14 @@ def save_recipe(of: Project, recipe: filter_recipe.Recipe) -> None:
     of.update(change)
 
 
-def filtered(of: Project, recipe: filter_recipe.Recipe | None = None) -> filter_recipe.Filtered:
-    """Apply a recipe, the project's own by default, to the project's pairs."""
+def filtered(
+    of: Project, recipe: filter_recipe.Recipe | None = None, settling: Settling | None = None
+) -> filter_recipe.Filtered:
+    """Apply a recipe, the project's own by default, to the project's pairs; see `settled_of` for the last."""
     counted = counts_of(of)
-    return filter_recipe.apply(pairs_of(of), settled_of(of), counted.counts, recipe or recipe_of(of), counted.unit)
+    return filter_recipe.apply(
+        pairs_of(of), settled_of(of, settling), counted.counts, recipe or recipe_of(of), counted.unit
+    )
 
 
 def distributions(of: Project, outcome: filter_recipe.Filtered) -> filter_recipe.Distributions:

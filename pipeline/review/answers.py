@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +18,10 @@ Status = Literal["submitted", "draft", "discarded"]
 Preference = Literal["chosen", "rejected", "tie"]
 
 
-@dataclass(frozen=True)
+RELEVANCE, PREFERENCE = "relevance", "preference"  # the two questions whose answers decide what is exported
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One annotator's answer to one record.
 
@@ -28,6 +32,7 @@ class Answer:
         relevance: The rating, 1 (worst) to 5 (best), or None when the question was left open.
         preference: The completion the annotator prefers, or None when the question was left open.
         updated_at: When the answer last changed, UTC.
+        others: Values of the review's other questions by name, a JSON object; "" where there are none.
 
     Raises:
         ValueError: `updated_at` has no time zone, so answers could not be put in order.
@@ -39,6 +44,7 @@ class Answer:
     relevance: float | None
     preference: Preference | None
     updated_at: datetime
+    others: str = ""
 
     def __post_init__(self) -> None:
         if self.updated_at.tzinfo is None:
@@ -52,9 +58,41 @@ _COLUMNS: dict[str, pa.DataType] = {
     "relevance": pa.float64(),
     "preference": pa.string(),
     "updated_at": pa.timestamp("us", tz="UTC"),
+    "others": pa.string(),
 }
+_LATER = {"others"}  # columns that older files lack
 
 SCHEMA = pa.schema(_COLUMNS)
+
+
+def answer_of(
+    record_id: str, annotator: str, response: Mapping[str, Any], preferences: Mapping[str, Preference]
+) -> Answer:
+    """Return an annotator's response as an answer.
+
+    Args:
+        record_id: Id of the pair.
+        annotator: User name.
+        response: As Argilla's interface gives it: status, values, updated_at.
+        preferences: What the options of the comparison mean.
+    """
+    values = {name: given.get("value") for name, given in (response["values"] or {}).items()}
+    relevance, preference = values.pop(RELEVANCE, None), values.pop(PREFERENCE, None)
+    return Answer(
+        record_id,
+        annotator,
+        response["status"],
+        float(relevance) if isinstance(relevance, int | float) else None,
+        preferences.get(preference) if isinstance(preference, str) else None,
+        moment(response["updated_at"]),
+        json.dumps(values, ensure_ascii=False, sort_keys=True) if values else "",
+    )
+
+
+def moment(text: str) -> datetime:
+    """Return one of Argilla's times; they are UTC, unsaid."""
+    read = datetime.fromisoformat(text)
+    return read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def save(answers: Iterable[Answer], path: Path) -> None:
@@ -64,11 +102,12 @@ def save(answers: Iterable[Answer], path: Path) -> None:
         answers: All answers there are; they replace what the file held.
         path: The file to write; its folder is made when missing.
     """
-    rows = [{**vars(answer), "updated_at": answer.updated_at.astimezone(UTC)} for answer in answers]
+    held = list(answers)
+    columns = [pa.array([getattr(answer, name) for answer in held], kind) for name, kind in _COLUMNS.items()]
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), partial)
+        pq.write_table(pa.Table.from_arrays(columns, schema=SCHEMA), partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -89,7 +128,11 @@ def open_answers(path: Path) -> list[Answer]:
     if not path.exists():
         return []
     try:
-        rows = pq.ParquetFile(path).read().select(SCHEMA.names).cast(SCHEMA).to_pylist()
+        table = pq.ParquetFile(path).read()
+        for name in _LATER - set(table.column_names):
+            table = table.append_column(name, pa.array([""] * len(table), pa.string()))
+        table = table.select(SCHEMA.names).cast(SCHEMA)
     except (pa.ArrowInvalid, KeyError) as error:
         raise StudioError("answers.unreadable", name=path.name, detail=str(error)) from error
-    return [Answer(**row) for row in rows]
+    columns = [table[name].to_pylist() for name in SCHEMA.names]
+    return [Answer(*row) for row in zip(*columns, strict=True)]

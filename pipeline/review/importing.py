@@ -10,7 +10,7 @@ import html
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,8 +20,19 @@ from pipeline.base.errors import StudioError, disk_full
 from pipeline.base.message import Message, message, verbatim
 from pipeline.base.pair import Messages, Pair
 from pipeline.models.tokens import PairCounts
+from pipeline.review import beside
 from pipeline.review.api import Api, Refused, ReviewError, ServerUnreachable, server_full
-from pipeline.review.plan import FIELDS, ReviewPlan, planned_shape, settings_of
+from pipeline.review.order import CHOSEN_FIRST, Order
+from pipeline.review.plan import (
+    PAIR,
+    Kept,
+    ReviewPlan,
+    metadata_kinds,
+    planned_shape,
+    settings_of,
+    shown_beside,
+    slug,
+)
 
 if TYPE_CHECKING:
     from pipeline.review.service import Endpoint
@@ -34,6 +45,7 @@ _LONGEST_SOURCE = 250  # characters; Elasticsearch refuses terms above 32 kB
 _BULK = 500  # records, the server's limit for one request
 _BULK_BYTES = 16 << 20
 _TERMS = 250  # values of one filter, the server's limit
+_PARTS = ("prompt", "chosen", "rejected")
 _READ_AS_HTML = re.compile("<|&(?=[#A-Za-z])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # not in PostgreSQL's text, not in UTF-8
 
@@ -88,6 +100,8 @@ def import_pairs(
     pairs: Iterable[Pair],
     counts: Iterable[PairCounts],
     *,
+    order: Order = CHOSEN_FIRST,
+    kinds: Mapping[str, Kept] | None = None,
     on_progress: Callable[[int, int | None], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
     chunk: int = _BULK,
@@ -102,6 +116,8 @@ def import_pairs(
         plan: How they are shown.
         pairs: The pairs; may be a generator, at most `chunk` are held at a time.
         counts: Lengths of each pair's parts, in the same order.
+        order: Which answer is A, and what each pair's record is called there; the plan says whether it is drawn.
+        kinds: What the dataset's own columns are, where the plan names any.
         on_progress: Called with the pairs done and their number (None for a generator) after each chunk.
         should_stop: Asked before each chunk.
         chunk: Pairs in a chunk.
@@ -109,22 +125,27 @@ def import_pairs(
     Raises:
         ReviewError: The server cannot be reached, does not accept the key, is too old or full: `pipeline.review.api`.
         StudioError: The name is in use by a dataset with other settings.
-        ValueError: There are not as many counts as pairs.
+        ValueError: There are not as many counts as pairs, or the order is not the plan's.
     """
+    if (plan.order == "drawn") != (order.key is not None):
+        raise ValueError("The order of this review is not the one its plan names.")
+    sender = _Sender(plan, order, kinds or {}, endpoint.embedded)
     total = len(pairs) if isinstance(pairs, Sized) else None
     tally = _Tally()
     with Api(endpoint) as api:
         api.check_owner()
-        dataset_id = _ensure_dataset(endpoint, api, plan)
+        dataset_id = _ensure_dataset(endpoint, api, plan, kinds or {})
         has_records = api.get(f"datasets/{dataset_id}/progress")["total"] > 0
         numbered = enumerate(zip(pairs, counts, strict=True), 1)
         stopped = False
         while batch := list(itertools.islice(numbered, chunk)):
             if stopped := should_stop():
                 break
-            there = _ids_there(api, dataset_id, [pair.record_id for _, (pair, _) in batch]) if has_records else set()
-            tally.already_there += sum(pair.record_id in there for _, (pair, _) in batch)
-            records = _encoded(batch, there, plan, endpoint.embedded, tally)
+            ids = [order.place(pair.record_id).external_id for _, (pair, _) in batch]
+            there = _ids_there(api, dataset_id, ids) if has_records else set()
+            tally.already_there += sum(name in there for name in ids)
+            missing = [each for each, name in zip(batch, ids, strict=True) if name not in there]
+            records = sender.encoded(missing, tally)
             for bulk in _bulks(records):
                 _put(api, dataset_id, bulk, tally)
             tally.done += len(batch)
@@ -149,29 +170,31 @@ class _Record(NamedTuple):
     json: bytes
 
 
-def _ensure_dataset(endpoint: Endpoint, api: Api, plan: ReviewPlan) -> str:
+def _ensure_dataset(endpoint: Endpoint, api: Api, plan: ReviewPlan, kinds: Mapping[str, Kept]) -> str:
     """Return the id of the plan's dataset, made when missing; a draft that a crash left is made anew."""
+    planned = planned_shape(plan, embedded=endpoint.embedded)
     workspace = api.ensure_workspace(plan.workspace)
     for dataset in api.get("me/datasets", workspace_id=workspace, name=plan.dataset_name)["items"]:
         if dataset["status"] == "ready":
-            if _shape(api, dataset) != planned_shape(plan):
+            if _shape(api, dataset) != planned:
                 raise _name_in_use(plan)
             return str(dataset["id"])
         # A draft holds no records; with names of our own it is what a crash in mid-creation left.
-        found, planned = _shape(api, dataset), planned_shape(plan)
+        found = _shape(api, dataset)
         if any(not found[part].keys() <= planned[part].keys() for part in ("fields", "questions")):
             raise _name_in_use(plan)
         api.send("DELETE", f"datasets/{dataset['id']}")
-    return _create_dataset(endpoint, plan)
+    return _create_dataset(endpoint, plan, kinds)
 
 
-def _create_dataset(endpoint: Endpoint, plan: ReviewPlan) -> str:
+def _create_dataset(endpoint: Endpoint, plan: ReviewPlan, kinds: Mapping[str, Kept]) -> str:
     import argilla as rg  # noqa: PLC0415  two seconds of imports, needed only when a dataset is made
     from argilla._exceptions import ArgillaError  # noqa: PLC0415  2.8 has no public name for it
 
     try:
         client = rg.Argilla(api_url=endpoint.url, api_key=endpoint.api_key, headers={"Accept-Encoding": "identity"})
-        settings = settings_of(plan, client)
+        template = beside.template(plan, endpoint.url) if shown_beside(plan, embedded=endpoint.embedded) else ""
+        settings = settings_of(plan, client, kinds, template)
         dataset = rg.Dataset(name=plan.dataset_name, workspace=plan.workspace, settings=settings, client=client)
         return str(dataset.create().id)
     except httpx.TransportError as error:
@@ -190,7 +213,10 @@ def _shape(api: Api, dataset: dict[str, Any]) -> dict[str, dict[str, Any]]:
     questions = {item["name"]: item["settings"] for item in api.get(f"{path}/questions")["items"]}
     metadata = api.get(f"me/{path}/metadata-properties")["items"]
     return {
-        "fields": {name: (value["type"], value.get("use_markdown", True)) for name, value in fields.items()},
+        "fields": {
+            name: (value["type"], value.get("advanced_mode", value.get("use_markdown", True)))
+            for name, value in fields.items()
+        },
         "questions": {
             name: (value["type"], [option["value"] for option in value.get("options", [])])
             for name, value in questions.items()
@@ -216,39 +242,83 @@ def _ids_there(api: Api, dataset_id: str, ids: list[str]) -> set[str]:
     return found
 
 
-def _encoded(
-    batch: list[tuple[int, tuple[Pair, PairCounts]]], there: set[str], plan: ReviewPlan, embedded: bool, tally: _Tally
-) -> Iterator[_Record]:
-    """Yield the records that are missing, as JSON the server takes."""
-    for number, (pair, counts) in batch:
-        if pair.record_id in there:
-            continue
-        fields = {name: _shown_messages(getattr(pair, name), empty=embedded) for name in FIELDS}
-        reason = _obstacle(fields, _EMBEDDED_LONGEST if embedded else _FOREIGN_LONGEST)
-        if reason:
-            tally.skipped.append(Skipped(number, pair.record_id, reason))
-            continue
-        tally.altered += any(_altered(turn.content, embedded) for name in FIELDS for turn in getattr(pair, name))
-        lengths = {f"{part}_tokens": getattr(counts, part) for part in FIELDS}
-        source = {"source": _storable(pair.source)[:_LONGEST_SOURCE]} if pair.source else {}
-        metadata = {name: value for name, value in (source | lengths).items() if name in plan.metadata}
-        record = {"external_id": pair.record_id, "fields": fields, "metadata": metadata}
-        yield _Record(number, pair.record_id, json.dumps(record, ensure_ascii=False).encode())
+@dataclass(frozen=True)
+class _Sender:
+    """Makes records of pairs, as a plan has them.
+
+    Attributes:
+        plan: The plan.
+        order: Which answer is A.
+        kinds: What the dataset's own columns are.
+        embedded: Whether the server is ours.
+    """
+
+    plan: ReviewPlan
+    order: Order
+    kinds: Mapping[str, Kept]
+    embedded: bool
+
+    def encoded(self, batch: list[tuple[int, tuple[Pair, PairCounts]]], tally: _Tally) -> Iterator[_Record]:
+        """Yield the records as JSON the server takes."""
+        beside_each_other = shown_beside(self.plan, embedded=self.embedded)
+        for number, (pair, counts) in batch:
+            place = self.order.place(pair.record_id)
+            parts = _PARTS if not place.turned else (_PARTS[0], _PARTS[2], _PARTS[1])
+            escape = beside.escaped if beside_each_other else _escaped
+            fields: dict[str, Any] = {
+                name: _shown_messages(getattr(pair, part), escape, empty=self.embedded)
+                for name, part in zip(self.plan.parts, parts, strict=True)
+            }
+            reason = _obstacle(fields, self.plan, _EMBEDDED_LONGEST if self.embedded else _FOREIGN_LONGEST)
+            if reason:
+                tally.skipped.append(Skipped(number, pair.record_id, reason))
+                continue
+            tally.altered += any(
+                _altered(turn.content, self.embedded) for part in parts for turn in getattr(pair, part)
+            )
+            if beside_each_other:
+                fields = {PAIR: fields}
+            fields |= {
+                slug(name): escape(_storable(_as_text(pair.metadata[name])))
+                for name in self.plan.columns
+                if pair.metadata.get(name) is not None
+            }
+            lengths = [getattr(counts, part) for part in parts]
+            metadata = self._metadata(pair, dict(zip(self.plan.lengths, lengths, strict=True)), beside_each_other)
+            record = {"external_id": place.external_id, "fields": fields, "metadata": metadata}
+            yield _Record(number, pair.record_id, json.dumps(record, ensure_ascii=False).encode())
+
+    def _metadata(self, pair: Pair, lengths: dict[str, int], beside_each_other: bool) -> dict[str, Any]:
+        """Return a record's metadata: what the plan names and the pair has."""
+        known: dict[str, Any] = {**pair.metadata, "source": pair.source or None, **lengths}
+        kinds, found = metadata_kinds(self.plan, self.kinds), {}
+        own = ("source", *self.plan.lengths)
+        for name in self.plan.metadata:
+            called = name if name in own else slug(name)
+            value = known.get(name)
+            if value is not None and kinds[called] == "terms":
+                text = _storable(_as_text(value))
+                value = (beside.plain(text) if beside_each_other else text)[:_LONGEST_SOURCE]
+            if value is not None:
+                found[called] = value
+        return found
 
 
-def _obstacle(fields: dict[str, list[dict[str, str]]], longest: int) -> Message | None:
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _obstacle(fields: dict[str, list[dict[str, str]]], plan: ReviewPlan, longest: int) -> Message | None:
     """Return why a server that takes messages of at most `longest` characters cannot take the record, if it cannot."""
     for name, messages in fields.items():
         if len(messages) > _MOST_MESSAGES:
-            return message("argilla.skipped.messages", part=_part(name), count=len(messages), most=_MOST_MESSAGES)
+            return message(
+                "argilla.skipped.messages", part=verbatim(plan.titles[name]), count=len(messages), most=_MOST_MESSAGES
+            )
         length = max((len(message["content"]) for message in messages), default=0)
         if length > longest:
-            return message("argilla.skipped.length", part=_part(name), length=length, longest=longest)
+            return message("argilla.skipped.length", part=verbatim(plan.titles[name]), length=length, longest=longest)
     return None
-
-
-def _part(name: str) -> Message:
-    return message(f"part.{name}")
 
 
 def _storable(text: str) -> str:
@@ -259,7 +329,7 @@ def _altered(text: str, embedded: bool) -> bool:
     return bool(_UNSTORABLE.search(text)) or not (text or embedded)
 
 
-def _shown_messages(messages: Messages, *, empty: bool) -> list[dict[str, str]]:
+def _shown_messages(messages: Messages, escape: Callable[[str], str], *, empty: bool) -> list[dict[str, str]]:
     """Return chat messages that the server takes and that its page shows as they are.
 
     Argilla 2.8.0 puts a chat message into the page as innerHTML even with `use_markdown=False`: `List<String>` loses
@@ -268,19 +338,21 @@ def _shown_messages(messages: Messages, *, empty: bool) -> list[dict[str, str]]:
 
     Args:
         messages: The turns.
+        escape: Takes the meaning from what would be read as more than text.
         empty: Whether the server takes empty messages; where not, U+FFFD stands for them.
     """
+    role = escape if escape is beside.escaped else str  # of a chat it is no HTML, and may not grow
     return [
         {
-            "role": _storable(turn.role)[:_LONGEST_ROLE] or "\ufffd",
-            "content": _READ_AS_HTML.sub(_escape, _storable(turn.content)) or ("" if empty else "\ufffd"),
+            "role": role(_storable(turn.role)[:_LONGEST_ROLE]) or "\ufffd",
+            "content": escape(_storable(turn.content)) or ("" if empty else "\ufffd"),
         }
         for turn in messages
     ]
 
 
-def _escape(found: re.Match[str]) -> str:
-    return html.escape(found[0])
+def _escaped(text: str) -> str:
+    return _READ_AS_HTML.sub(lambda found: html.escape(found[0]), text)
 
 
 def _bulks(records: Iterable[_Record]) -> Iterator[list[_Record]]:

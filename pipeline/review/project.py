@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import pyarrow.parquet as pq
 from filelock import FileLock
 
 from pipeline.base.errors import StudioError
@@ -14,11 +17,14 @@ from pipeline.review import answers as answer_file
 from pipeline.review import plan as review_plan
 from pipeline.review import readback
 from pipeline.review.answers import Answer
+from pipeline.review.order import CHOSEN_FIRST, AsStored, Drawn, Meaning, Order, draw_key, kept_order
 from pipeline.review.plan import ReviewPlan
 from pipeline.review.service import Endpoint
-from pipeline.review.settle import Settled, settle
+from pipeline.review.settle import NOBODY, Arbitration, Settled, Settling, Votes, count, decide
 from pipeline.runs import launch
 from pipeline.runs.ledger import Ledger, Run
+
+_ARBITRATION = "disputes.json"  # whose answer decides which pairs
 
 
 def answers_of(of: Project) -> list[Answer]:
@@ -28,17 +34,72 @@ def answers_of(of: Project) -> list[Answer]:
     return cached("answers", of.folder, version(of.answers), lambda: answer_file.open_answers(of.answers))
 
 
-def settled_of(of: Project) -> dict[str, Settled]:
-    """Return what the reviewers said of each record, settled into one."""
-    return cached("settled", of.folder, version(of.answers), lambda: settle(answers_of(of)))
+def votes_of(of: Project) -> dict[str, Votes]:
+    """Return the answers to each record, counted."""
+    arbitration = arbitration_of(of)
+    seen = (version(of.answers), arbitration)
+    return cached("votes", of.folder, seen, lambda: count(answers_of(of), arbitration))
+
+
+def arbitration_of(of: Project) -> Arbitration:
+    """Return whose answer decides which pairs of a project."""
+    file = of.folder / _ARBITRATION
+    if not file.exists():
+        return NOBODY
+    found = cached("arbitration", of.folder, version(file), lambda: json.loads(file.read_text(encoding="utf-8")))
+    return Arbitration(found["name"], frozenset(found["record_ids"]))
+
+
+def save_arbitration(of: Project, arbitration: Arbitration) -> None:
+    """Keep whose answer decides which pairs of a project."""
+    fresh = of.folder / f"{_ARBITRATION}.new"
+    fresh.write_text(json.dumps({"name": arbitration.name, "record_ids": sorted(arbitration.record_ids)}))
+    fresh.replace(of.folder / _ARBITRATION)
+
+
+def settling_of(of: Project) -> Settling:
+    """Return how a project's answers are settled: as in its last export, else as usual."""
+    return Settling.model_validate(of.read().settling or {})
+
+
+def save_settling(of: Project, settling: Settling) -> None:
+    """Make a policy the project's."""
+
+    def change(record: Record) -> None:
+        record.settling = settling.model_dump(mode="json")
+
+    of.update(change)
+
+
+def settled_of(of: Project, settling: Settling | None = None) -> dict[str, Settled]:
+    """Return what the reviewers said of each record, settled into one.
+
+    Args:
+        of: The project.
+        settling: How; None: the project's own policy.
+    """
+    policy = settling or settling_of(of)
+    seen = (version(of.answers), arbitration_of(of))
+    return cached(f"settled {policy.model_dump_json()}", of.folder, seen, lambda: decide(votes_of(of), policy))
 
 
 def plan_of(of: Project) -> ReviewPlan:
     """Return how the project's pairs are put before annotators: as last asked for, else a suggestion."""
     record = of.read()
     if record.review is not None:
-        return ReviewPlan.model_validate(record.review.plan)
+        return ReviewPlan.kept(record.review.plan)
     return review_plan.suggest(pairs_of(of), of.name, tokens.counter(record.base_model).unit)
+
+
+def columns(of: Project) -> dict[str, review_plan.Kept]:
+    """Return the other columns of a project's dataset, and what they are as metadata."""
+    return cached("columns", of.folder, version(of.pairs), lambda: review_plan.columns_of(pairs_of(of)))
+
+
+def reviewed_number(of: Project, plan: ReviewPlan) -> int:
+    """Return how many of a project's pairs a plan puts before annotators."""
+    whole = len(pairs_of(of))
+    return min(plan.pairs, whole) if plan.pairs else whole
 
 
 def server_name(endpoint: Endpoint) -> str:
@@ -56,6 +117,8 @@ def start_import(ledger: Ledger, of: Project, plan: ReviewPlan, endpoint: Endpoi
         endpoint: The review server.
         title: What people see of the run.
     """
+    if plan.order == "drawn":
+        draw_key(of)
     server, values = server_name(endpoint), plan.model_dump(mode="json")
 
     def change(record: Record) -> None:
@@ -66,6 +129,28 @@ def start_import(ledger: Ledger, of: Project, plan: ReviewPlan, endpoint: Endpoi
 
     of.update(change)
     return launch.start(ledger, "import", of.name, title, {"plan": values})
+
+
+def order_of(of: Project, plan: ReviewPlan) -> Order:
+    """Return how the answers of a project's pairs are put in order.
+
+    Raises:
+        StudioError: It was drawn with a key that is gone.
+    """
+    return kept_order(of) if plan.order == "drawn" else CHOSEN_FIRST
+
+
+def meaning_of(of: Project) -> Meaning:
+    """Return what the answers to a project's pairs mean.
+
+    Raises:
+        StudioError: Their order was drawn with a key that is gone.
+    """
+    plan = plan_of(of)
+    if plan.order != "drawn":
+        return AsStored()
+    ids = pq.read_table(of.pairs, columns=["record_id"])["record_id"].to_pylist()
+    return Drawn(kept_order(of), map(str, ids))
 
 
 def review_of(of: Project, endpoint: Endpoint) -> ReviewRecord:
@@ -98,11 +183,12 @@ def refresh_answers(of: Project, endpoint: Endpoint) -> list[Answer]:
     with FileLock(of.folder / ".answers.lock"):
         before = review_of(of, endpoint)
         known = answers_of(of) if before.cursor else []
-        found, cursor = readback.read_answers(endpoint, before.dataset_id, known, before.cursor)
+        found, cursor = readback.read_answers(endpoint, before.dataset_id, known, before.cursor, meaning_of(of))
         if cursor == before.cursor:
             return known
         # The answers first: a crash between the two makes the next reading repeat itself, not miss something.
         answer_file.save(found, of.answers)
+        cached("answers", of.folder, version(of.answers), lambda: found)  # whoever settles them need not read the file
 
         def change(record: Record) -> None:
             if record.review is not None and record.review.dataset_id == before.dataset_id:

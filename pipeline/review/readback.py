@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
 
-from pipeline.review.answers import Answer
+from pipeline.review.answers import Answer, moment
 from pipeline.review.api import Api
-from pipeline.review.plan import PREFERENCE, PREFERENCES, RELEVANCE
+from pipeline.review.order import AsStored, Meaning
 
 if TYPE_CHECKING:
     from pipeline.review.service import Endpoint
 
-_STATUSES = ("submitted", "draft", "discarded")
 _PAGE = 500  # records read at once
+_AS_STORED = AsStored()
 
 
 class AnnotatorProgress(NamedTuple):
@@ -54,12 +54,14 @@ class Changes:
         cursor: Where to go on next time.
         complete: Whether `answers` are all there are.
         live: Record and time of change of every answer there is, to find the deleted ones; None: none were deleted.
+        total: Number of answers there are; None where the server does not say.
     """
 
     answers: list[Answer]
     cursor: str
     complete: bool
     live: frozenset[tuple[str, datetime]] | None = None
+    total: int | None = None
 
 
 def progress(endpoint: Endpoint, dataset_id: str) -> Progress:
@@ -88,7 +90,7 @@ def progress(endpoint: Endpoint, dataset_id: str) -> Progress:
     )
 
 
-def changes(endpoint: Endpoint, dataset_id: str, since: str | None) -> Changes:
+def changes(endpoint: Endpoint, dataset_id: str, since: str | None, meaning: Meaning = _AS_STORED) -> Changes:
     """Return the answers written since a cursor.
 
     Nothing is read while the dataset's `last_activity_at` stands still: writing, editing and deleting a response move
@@ -99,6 +101,7 @@ def changes(endpoint: Endpoint, dataset_id: str, since: str | None) -> Changes:
         endpoint: The review server.
         dataset_id: Argilla's id of the dataset.
         since: The cursor of the last call for this dataset; empty or None: everything.
+        meaning: What the answers mean.
 
     Raises:
         ReviewError: See `pipeline.review.api`; `Refused` with status 404 when the dataset is gone.
@@ -109,11 +112,13 @@ def changes(endpoint: Endpoint, dataset_id: str, since: str | None) -> Changes:
         if activity == seen:
             return Changes([], since or "", complete=False)
         if not endpoint.embedded:
-            return Changes(_latest(_all_answers(api, dataset_id)), activity, complete=True)
-        return _changed_answers(api, dataset_id, activity, position)
+            return Changes(_latest(_all_answers(api, dataset_id, meaning)), activity, complete=True)
+        return _changed_answers(api, dataset_id, activity, position, meaning)
 
 
-def read_answers(endpoint: Endpoint, dataset_id: str, known: Iterable[Answer], cursor: str) -> tuple[list[Answer], str]:
+def read_answers(
+    endpoint: Endpoint, dataset_id: str, known: Iterable[Answer], cursor: str, meaning: Meaning = _AS_STORED
+) -> tuple[list[Answer], str]:
     """Bring the answers already read up to date.
 
     Args:
@@ -121,6 +126,7 @@ def read_answers(endpoint: Endpoint, dataset_id: str, known: Iterable[Answer], c
         dataset_id: Argilla's id of the dataset.
         known: What was read up to the cursor.
         cursor: Where the last reading ended, empty for the first.
+        meaning: What the answers mean: where answer A is not always the chosen one.
 
     Returns:
         All answers there are now, and the new cursor.
@@ -128,8 +134,14 @@ def read_answers(endpoint: Endpoint, dataset_id: str, known: Iterable[Answer], c
     Raises:
         ReviewError: See `pipeline.review.api`.
     """
-    found = changes(endpoint, dataset_id, cursor)
-    return merge(known, found), found.cursor
+    found = changes(endpoint, dataset_id, cursor, meaning)
+    before = list(known)
+    merged = merge(before, found)
+    if found.total is not None and found.total != len(merged):
+        # Some were deleted. All ids are asked for now alone: of 120,000 answers they are 15 MB.
+        with Api(endpoint) as api:
+            merged = merge(before, replace(found, live=_live(api, dataset_id, found.cursor, meaning)))
+    return merged, found.cursor
 
 
 def merge(known: Iterable[Answer], found: Changes) -> list[Answer]:
@@ -154,23 +166,36 @@ def merge(known: Iterable[Answer], found: Changes) -> list[Answer]:
     ]
 
 
-def _changed_answers(api: Api, dataset_id: str, activity: str, position: str) -> Changes:
+def _changed_answers(api: Api, dataset_id: str, activity: str, position: str, meaning: Meaning) -> Changes:
     """Read the embedded server's own endpoint (`engines/argilla_server/changes.py`) to its last page."""
     complete = not position
     answers: list[Answer] = []
     while True:
-        page = api.get(f"studio/datasets/{dataset_id}/changes", since=position, ids=not complete)
-        answers += [
-            _answer(item["external_id"], item["username"], item) for item in page["items"] if item["external_id"]
-        ]
+        page = api.get(f"studio/datasets/{dataset_id}/changes", since=position)
+        for item in page["items"]:
+            answer = meaning.answer(item["external_id"], item["username"], item) if item["external_id"] else None
+            if answer is not None:
+                answers.append(answer)
         position = page["cursor"]
         if not page["more"]:
             break
-    live = frozenset((str(item["external_id"]), _moment(item["updated_at"])) for item in page.get("ids", []))
-    return Changes(_latest(answers), f"{activity} {position}", complete, None if complete else live)
+    total = None if complete else int(page["total"])
+    return Changes(_latest(answers), f"{activity} {position}", complete, total=total)
 
 
-def _all_answers(api: Api, dataset_id: str) -> Iterator[Answer]:
+def _live(api: Api, dataset_id: str, cursor: str, meaning: Meaning) -> frozenset[tuple[str, datetime]]:
+    """Return record and time of change of every answer there is."""
+    position = cursor.partition(" ")[2]
+    while True:
+        page = api.get(f"studio/datasets/{dataset_id}/changes", since=position, ids=True)
+        if not page["more"]:
+            break
+        position = page["cursor"]
+    named = ((meaning.record(str(item["external_id"])), item["updated_at"]) for item in page["ids"])
+    return frozenset((record_id, moment(updated_at)) for record_id, updated_at in named if record_id is not None)
+
+
+def _all_answers(api: Api, dataset_id: str, meaning: Meaning) -> Iterator[Answer]:
     users = {user["id"]: user["username"] for user in api.get("users")["items"]}
     for offset in itertools.count(0, _PAGE):
         page = api.get(f"datasets/{dataset_id}/records", include="responses", limit=_PAGE, offset=offset)["items"]
@@ -179,7 +204,9 @@ def _all_answers(api: Api, dataset_id: str) -> Iterator[Answer]:
                 continue  # a record somebody added in Argilla: none of our pairs
             for response in record.get("responses") or []:
                 name = users.get(response["user_id"], response["user_id"])
-                yield _answer(record["external_id"], name, response)
+                answer = meaning.answer(record["external_id"], name, response)
+                if answer is not None:
+                    yield answer
         if len(page) < _PAGE:
             return
 
@@ -187,21 +214,3 @@ def _all_answers(api: Api, dataset_id: str) -> Iterator[Answer]:
 def _latest(answers: Iterable[Answer]) -> list[Answer]:
     """Return one answer per record and annotator: what changes during a reading of several pages comes twice."""
     return list({(answer.record_id, answer.annotator): answer for answer in answers}.values())
-
-
-def _answer(record_id: str, annotator: str, response: dict[str, Any]) -> Answer:
-    values = {name: given.get("value") for name, given in (response["values"] or {}).items()}
-    relevance, preference = values.get(RELEVANCE), values.get(PREFERENCE)
-    return Answer(
-        record_id=record_id,
-        annotator=annotator,
-        status=response["status"],
-        relevance=float(relevance) if isinstance(relevance, int | float) else None,
-        preference=preference if preference in PREFERENCES else None,
-        updated_at=_moment(response["updated_at"]),
-    )
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)  # Argilla's times are UTC, unsaid

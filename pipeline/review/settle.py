@@ -2,33 +2,91 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import fsum
+from statistics import median
 from typing import Literal
 
-from pipeline.review.answers import Answer
+from pydantic import BaseModel, Field
 
-Verdict = Literal["chosen", "rejected", "tie", "undecided"]
+from pipeline.review.answers import Answer, Preference
+
+Verdict = Literal["chosen", "rejected", "tie", "undecided", "too_few"]
 
 
-# How several answers become one, for whoever reads an export: see `settle`.
-SETTLED_BY = {"per_annotator": "latest_submitted", "preference": "plurality", "relevance": "mean"}
+class Settling(BaseModel, extra="forbid"):
+    """How several answers become one."""
+
+    preference: Literal["most", "majority", "unanimity"] = Field(
+        "most", description="The option with the most votes, with more than half of them, or with all of them."
+    )
+    relevance: Literal["mean", "median"] = Field("mean", description="What the ratings of one pair become.")
+    at_least: int = Field(
+        1,
+        ge=1,
+        le=10,
+        description="Comparisons a pair must have for its preference to count.",
+        json_schema_extra={"unit": "answers"},
+    )
+
+    def said_of(self) -> dict[str, str | int]:
+        """Return the policy for whoever reads an export, what counts of one annotator included."""
+        return {"per_annotator": "latest_submitted", **self.model_dump()}
+
+
+USUAL = Settling()
 
 
 @dataclass(frozen=True)
+class Arbitration:
+    """Whose answer decides a disputed pair.
+
+    Attributes:
+        name: User name of the owner who settles them.
+        record_ids: Pairs that were put before the owner to be settled.
+    """
+
+    name: str = ""
+    record_ids: frozenset[str] = frozenset()
+
+    def decides(self, answer: Answer) -> bool:
+        """Return whether an answer decides its pair alone."""
+        return answer.annotator == self.name and answer.record_id in self.record_ids
+
+
+NOBODY = Arbitration()
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """What the reviewers of one record say, counted.
+
+    Attributes:
+        answers: Number of annotators whose answer counts, at least 1.
+        counts: Votes for chosen, rejected and tie, in this order.
+        ratings: The ratings of those who rated, in no order.
+        decided: Whether the votes are those of whoever settled a dispute: no number of answers is asked for then.
+    """
+
+    answers: int
+    counts: tuple[int, int, int]
+    ratings: tuple[float, ...]
+    decided: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """What the reviewers of one record say together.
 
     Attributes:
         record_id: Id of the pair.
         answers: Number of annotators whose answer counts, at least 1.
-        relevance: Mean rating, 1 to 5, of those who rated; None when nobody did.
-        preference: The option with strictly more votes than any other; "undecided" when the highest count is shared;
-            None when nobody answered the question. "tie" is an option like the others: it says that most reviewers
-            find both completions equal, "undecided" that the reviewers disagree.
+        relevance: The rating, 1 to 5, of those who rated together; None when nobody did.
+        preference: The option that wins by the policy; "undecided" where none does; "too_few" with fewer answers than
+            the policy asks for; None when nobody answered the question. "tie" is an option like the others: it says
+            that reviewers find both completions equal, "undecided" that they disagree.
     """
 
     record_id: str
@@ -37,35 +95,69 @@ class Settled:
     preference: Verdict | None
 
 
-def settle(answers: Iterable[Answer]) -> dict[str, Settled]:
-    """Settle the answers of every record; the order of the answers makes no difference.
+_OPTIONS: tuple[Preference, ...] = ("chosen", "rejected", "tie")
+_PLACE = {option: place for place, option in enumerate(_OPTIONS)}
 
-    Of an annotator the submitted answer that changed last counts. The preference is the option with more votes than
-    every other, the relevance the arithmetic mean of the ratings.
+
+def count(answers: Iterable[Answer], arbitration: Arbitration = NOBODY) -> dict[str, Votes]:
+    """Count the answers to every record; their order makes no difference.
 
     Args:
         answers: Answers of any number of records, annotators and states. Drafts and discarded answers do not count,
             and of several submitted answers of one annotator to one record only the latest does.
+        arbitration: Whose answer decides which pairs: the votes of these are its own, as often as people answered.
 
     Returns:
-        What was settled, by record id. A record without a submitted answer is not among them.
+        The votes by record id. A record without a submitted answer is not among them.
     """
-    by_record: defaultdict[str, list[Answer]] = defaultdict(list)
-    for answer in _counted(answers):
-        by_record[answer.record_id].append(answer)
+    found: dict[str, tuple[list[int], list[float], int]] = {}
+    decided = {}
+    for answer in counted(answers):
+        if arbitration.record_ids and arbitration.decides(answer):
+            decided[answer.record_id] = answer
+        votes, ratings, number = found.get(answer.record_id) or ([0, 0, 0], [], 0)
+        if answer.preference is not None:
+            votes[_PLACE[answer.preference]] += 1
+        if answer.relevance is not None:
+            ratings.append(answer.relevance)
+        found[answer.record_id] = votes, ratings, number + 1
+    for record_id, answer in decided.items():
+        votes, ratings, number = found[record_id]
+        if answer.preference is not None:
+            votes = [number if option == answer.preference else 0 for option in _OPTIONS]
+        found[record_id] = votes, ratings if answer.relevance is None else [answer.relevance], number
     return {
-        record_id: Settled(record_id, len(counted), _relevance(counted), _preference(counted))
-        for record_id, counted in by_record.items()
+        record_id: Votes(number, (votes[0], votes[1], votes[2]), tuple(ratings), record_id in decided)
+        for record_id, (votes, ratings, number) in found.items()
     }
 
 
-def _counted(answers: Iterable[Answer]) -> Iterable[Answer]:
-    """Return the one answer of each annotator to each record that counts."""
+def decide(votes: Mapping[str, Votes], settling: Settling = USUAL) -> dict[str, Settled]:
+    """Settle counted votes by a policy; by record id."""
+    verdicts: dict[tuple[bool, tuple[int, int, int]], Verdict | None] = {}
+    found = {}
+    for record_id, each in votes.items():
+        key = each.decided, each.counts
+        if key not in verdicts:
+            verdicts[key] = _preference(each, settling)
+        found[record_id] = Settled(record_id, each.answers, _relevance(each.ratings, settling), verdicts[key])
+    return found
+
+
+def settle(answers: Iterable[Answer], settling: Settling = USUAL) -> dict[str, Settled]:
+    """Settle the answers of every record; see `count` and `decide`."""
+    return decide(count(answers), settling)
+
+
+def counted(answers: Iterable[Answer]) -> Iterable[Answer]:
+    """Return the one answer of each annotator to each record that counts: the submitted one that changed last."""
     latest: dict[tuple[str, str], Answer] = {}
     for answer in answers:
-        key = (answer.record_id, answer.annotator)
-        if answer.status == "submitted" and (key not in latest or _order(answer) > _order(latest[key])):
-            latest[key] = answer
+        if answer.status == "submitted":
+            key = (answer.record_id, answer.annotator)
+            before = latest.setdefault(key, answer)
+            if before is not answer and _order(answer) > _order(before):
+                latest[key] = answer
     return latest.values()
 
 
@@ -74,16 +166,23 @@ def _order(answer: Answer) -> tuple[datetime, float, str]:
     return answer.updated_at, answer.relevance or 0.0, answer.preference or ""
 
 
-def _preference(answers: list[Answer]) -> Verdict | None:
-    """Return the verdict of one record's counted answers."""
-    votes = Counter(answer.preference for answer in answers if answer.preference is not None).most_common(2)
-    if not votes:
+def _preference(votes: Votes, settling: Settling) -> Verdict | None:
+    """Return the verdict of one record's votes."""
+    given, most = sum(votes.counts), max(votes.counts)
+    if not given:
         return None
-    shared = len(votes) > 1 and votes[0][1] == votes[1][1]
-    return "undecided" if shared else votes[0][0]
+    if given < settling.at_least and not votes.decided:
+        return "too_few"
+    wins = {
+        "most": votes.counts.count(most) == 1,
+        "majority": 2 * most > given,
+        "unanimity": most == given,
+    }[settling.preference]
+    return _OPTIONS[votes.counts.index(most)] if wins else "undecided"
 
 
-def _relevance(answers: list[Answer]) -> float | None:
-    """Return the rating of one record's counted answers."""
-    ratings = [answer.relevance for answer in answers if answer.relevance is not None]
-    return fsum(ratings) / len(ratings) if ratings else None
+def _relevance(ratings: tuple[float, ...], settling: Settling) -> float | None:
+    """Return the rating of one record."""
+    if not ratings:
+        return None
+    return float(median(ratings)) if settling.relevance == "median" else fsum(ratings) / len(ratings)

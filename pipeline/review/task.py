@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from pipeline.base import install, project
@@ -14,7 +15,8 @@ from pipeline.dataset import pairs
 from pipeline.models import tokens
 from pipeline.review import importing
 from pipeline.review.importing import Imported
-from pipeline.review.plan import ReviewPlan
+from pipeline.review.plan import Kept, ReviewPlan, columns_of
+from pipeline.review.project import order_of
 from pipeline.review.service import ArgillaService, Endpoint
 from pipeline.runs.task import Cancelled, Reporter
 
@@ -39,7 +41,7 @@ def import_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """
     settings = Settings()
     home = Home(settings.home.expanduser().resolve())
-    of, plan = project.find(home.of(spec.get("owner", LOCAL)), spec["project"]), ReviewPlan.model_validate(spec["plan"])
+    of, plan = project.find(home.of(spec.get("owner", LOCAL)), spec["project"]), ReviewPlan.kept(spec["plan"])
     reporter.stage("prepare", "argilla.stage.starting")
     endpoint = _argilla(settings, home, reporter)
     reporter.stage("prepare", "argilla.stage.counting")
@@ -47,15 +49,19 @@ def import_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     if reporter.should_stop():
         raise Cancelled
     reporter.stage("import", "argilla.stage.importing")
+    wanted = plan.pairs or len(counts)
     # Made empty first: even an import that is killed leaves the dataset's id, so that the next one goes on there.
-    dataset_id = importing.import_pairs(endpoint, plan, [], []).dataset_id
+    order, kinds = order_of(of, plan), _kinds(of, plan)
+    dataset_id = importing.import_pairs(endpoint, plan, [], [], order=order, kinds=kinds).dataset_id
     _remember(of, plan, dataset_id)
     imported = importing.import_pairs(
         endpoint,
         plan,
-        pairs.stream_pairs(of.pairs),  # a batch in memory at a time: there may be tens of thousands
-        counts,
-        on_progress=lambda done, _: reporter.progress("import", done, len(counts), "pairs"),
+        itertools.islice(pairs.stream_pairs(of.pairs), wanted),  # a batch in memory at a time: there may be thousands
+        counts[:wanted],
+        order=order,
+        kinds=kinds,
+        on_progress=lambda done, _: reporter.progress("import", done, min(wanted, len(counts)), "pairs"),
         should_stop=reporter.should_stop,
         chunk=CHUNK,
     )
@@ -91,6 +97,12 @@ def _counts(of: Project, plan: ReviewPlan) -> list[tokens.PairCounts]:
         if plan.unit == counter.unit:
             return tokens.pair_counts(pairs.stream_pairs(of.pairs), counter)
     raise StudioError("argilla.no_tokenizer", unit=tokens.unit_of(plan.unit), model=of.read().base_model)
+
+
+def _kinds(of: Project, plan: ReviewPlan) -> dict[str, Kept]:
+    """Return what the dataset's own columns are, where the plan names any."""
+    named = {*plan.columns, *plan.metadata} - {"source", *plan.lengths}
+    return columns_of(pairs.stream_pairs(of.pairs)) if named else {}
 
 
 def _remember(of: Project, plan: ReviewPlan, dataset_id: str) -> None:

@@ -204,6 +204,33 @@ def search(page: Page, words: str, found: int) -> None:
     expect(page.get_by_label("Total Records")).to_have_text(f"of {found}")
 
 
+def record_text(page: Page) -> str:
+    """Return the text of the record that Argilla shows: of its frame where both answers stand side by side."""
+    record = page.locator(".record")
+    expect(record).to_be_visible()
+    frame = record.locator(".custom_field_component iframe")
+    if not frame.count():
+        return record.inner_text()
+    shown = record.frame_locator(".custom_field_component iframe").locator("#pair .answers")
+    expect(shown).to_be_visible()
+    return record.frame_locator(".custom_field_component iframe").locator("#pair").inner_text()
+
+
+def place_of(text: str, chosen: str, rejected: str, meant: str) -> str:
+    """Return what an annotator clicks who means one of two answers, whose order is drawn: A, B or Tie.
+
+    Args:
+        text: The record's text.
+        chosen: The chosen answer.
+        rejected: The other.
+        meant: chosen, rejected or tie.
+    """
+    seen, one, other = (" ".join(each.split()) for each in (text, chosen, rejected))
+    assert one in seen and other in seen, f"{one!r} and {other!r} are not both in {seen!r}"
+    first = seen.rindex(one) < seen.rindex(other)
+    return {"chosen": "A" if first else "B", "rejected": "B" if first else "A", "tie": "Tie"}[meant]
+
+
 def rate(page: Page, judge: Callable[[str], Judgement], submitted: int, *, keyboard: bool) -> str:
     """Answer the record shown and submit.
 
@@ -216,8 +243,7 @@ def rate(page: Page, judge: Callable[[str], Judgement], submitted: int, *, keybo
     Returns:
         The record's text.
     """
-    record = page.locator(".record")
-    text = record.inner_text()
+    text = record_text(page)
     said = judge(text)
     label = {"A": "A is better", "B": "B is better", "Tie": "Tie"}[said.better]
     questions = page.get_by_role("form", name="Annotation Questions")

@@ -28,7 +28,7 @@ SPEED = 4.0  # times the engines' pace: a running training can be looked at
 # Shows data, code, or what a program printed.
 NOT_OURS = (
     "#dataset-table [role=gridcell], #dataset-bad-rows, .pair-chat .bubble-wrap, .pair-head span, pre, code, .cm-editor, .log, "
-    "#export-card-text, #answer-run textarea"
+    "#export-card-text, #answer-run textarea, #review-planned-text dd"  # annotators are spoken to in the data's language
 )
 TRADE = (
     *("Align Studio", "Hugging Face", "Hub", "Argilla", "AutoTrain", "lighteval", "TruthfulQA", "LoRA", "ORPO", "DPO"),

@@ -23,15 +23,15 @@ HOSTILE_NUMBER, SHORT_NUMBER = 6, 7
 HOSTILE = "It depends. <img src=x onerror=window.__pwned=1> **bold** <script>window.__pwned = 1</script> "
 SHORT = "Yes, in most cases, but ask somebody who knows it first."  # 11 words: above the default rule, below 20
 ANNOTATORS = ["ada", "grace"]
-USUAL = {"ada": Judgement(5, "A"), "grace": Judgement(4, "A")}
+USUAL = {"ada": Judgement(5, "chosen"), "grace": Judgement(4, "chosen")}
 SAID = {
-    ("ada", 2): Judgement(2, "A"),  # a mean of 1.5: removed by the rule on ratings
-    ("grace", 2): Judgement(1, "A"),
-    ("ada", 3): Judgement(5, "B"),  # both prefer the rejected answer: swapped
-    ("grace", 3): Judgement(4, "B"),
-    ("grace", 4): Judgement(4, "B"),  # they disagree: left out
-    ("ada", 5): Judgement(5, "Tie"),  # left out
-    ("grace", 5): Judgement(4, "Tie"),
+    ("ada", 2): Judgement(2, "chosen"),  # a mean of 1.5: removed by the rule on ratings
+    ("grace", 2): Judgement(1, "chosen"),
+    ("ada", 3): Judgement(5, "rejected"),  # both prefer the rejected answer: swapped
+    ("grace", 3): Judgement(4, "rejected"),
+    ("grace", 4): Judgement(4, "rejected"),  # they disagree: left out
+    ("ada", 5): Judgement(5, "tie"),  # left out
+    ("grace", 5): Judgement(4, "tie"),
 }
 PWNED = "window.__pwned !== undefined || document.querySelector('img[src=x]') !== null"
 
@@ -66,25 +66,40 @@ def pairs_like_the_mix(file: Path) -> Path:
     return file
 
 
-def judge(who: str) -> Callable[[str], Judgement]:
-    """Return how an annotator answers a record, by the number in its prompt."""
+def judge(who: str, answers: dict[int, tuple[str, str]]) -> Callable[[str], Judgement]:
+    """Return how an annotator answers a record, by the number in its prompt and where the answers stand."""
 
     def answer(text: str) -> Judgement:
         found = re.search(r"\[pilot (\d+)\]", text)
         assert found, text
-        return SAID.get((who, int(found[1])), USUAL[who])
+        number = int(found[1])
+        meant = SAID.get((who, number), USUAL[who])
+        return Judgement(meant.rating, steps.place_of(text, *answers[number], meant.better))
 
     return answer
 
 
-def review(browser: Browser, link: str, who: str, password: str, *, keyboard: bool) -> None:
+def marked(file: Path) -> dict[int, tuple[str, str]]:
+    """Return the chosen and the rejected answer of each marked pair by its number."""
+    rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    found = ((re.match(r"\[pilot (\d+)\]", row["prompt"]), row) for row in rows)
+    return {
+        int(number[1]): (row["chosen"][-1]["content"], row["rejected"][-1]["content"])
+        for number, row in found
+        if number
+    }
+
+
+def review(
+    browser: Browser, link: str, who: str, password: str, answers: dict[int, tuple[str, str]], *, keyboard: bool
+) -> None:
     """Let an annotator answer all marked pairs on Argilla's own page, which shows hostile text as text."""
     with steps.window(browser) as page:
         steps.sign_in(page, link, who, password)
         steps.search(page, "pilot", MARKED)
         seen = []
         for number in range(MARKED):
-            text = steps.rate(page, judge(who), number, keyboard=keyboard)
+            text = steps.rate(page, judge(who, answers), number, keyboard=keyboard)
             seen.append(text)
             assert not page.evaluate(PWNED)
         assert len({re.search(r"\[pilot (\d+)\]", text)[1] for text in seen}) == MARKED  # type: ignore[index]
@@ -112,7 +127,7 @@ def test_the_whole_journey(app: App, browser: Browser, page: Page, tmp_path: Pat
     steps.upload(page, file, PAIRS)
     prompts = [json.loads(line)["prompt"] for line in file.read_text(encoding="utf-8").splitlines()]
     see_hostile_text_as_text(page, [f"[pilot {HOSTILE_NUMBER}]" in prompt for prompt in prompts].index(True))
-    import_and_review(browser, page)
+    import_and_review(browser, page, marked(file))
     filter_down(page)
     name = steps.export(page, test_share=0.25)
     check_export(app, page, name)
@@ -135,7 +150,7 @@ def see_hostile_text_as_text(page: Page, position: int) -> None:
     assert not page.evaluate(PWNED)
 
 
-def import_and_review(browser: Browser, page: Page) -> None:
+def import_and_review(browser: Browser, page: Page, answers: dict[int, tuple[str, str]]) -> None:
     """Import, create two sign-ins, let both review; the page's progress rises without a click."""
     steps.set_number(page, "review-min-submitted", len(ANNOTATORS))
     steps.start_import(page)
@@ -146,11 +161,11 @@ def import_and_review(browser: Browser, page: Page) -> None:
     link = page.locator("#review-link").get_by_role("textbox").input_value()
     assert "/annotate/dataset/" in link
 
-    review(browser, link, "ada", passwords["ada"], keyboard=False)
+    review(browser, link, "ada", passwords["ada"], answers, keyboard=False)
     row = page.locator("#review-card tbody tr", has_text="ada").locator("td").nth(1)
     expect(row).to_have_text(str(MARKED))
     expect(page.locator("#review-card")).to_contain_text(f"0 of {PAIRS} pairs completed")
-    review(browser, link, "grace", passwords["grace"], keyboard=True)
+    review(browser, link, "grace", passwords["grace"], answers, keyboard=True)
     expect(page.locator("#review-card")).to_contain_text(f"{MARKED} of {PAIRS} pairs completed")
     assert submitted(page, "grace") == str(MARKED)
 

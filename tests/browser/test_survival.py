@@ -17,6 +17,7 @@ from pipeline.base import project as projects
 from pipeline.base.home import Home, open_home
 from pipeline.dataset.project import pairs_of
 from pipeline.review.api import Api
+from pipeline.review.order import kept_order
 from pipeline.review.service import ArgillaService
 from pipeline.runs import events
 from pipeline.runs.ledger import Run, State
@@ -110,7 +111,8 @@ def assert_each_pair_once(app: App, name: str, count: int) -> None:
             if len(page) < READ:
                 break
     assert len(ids) == len(set(ids)) == count
-    assert set(ids) == {pair.record_id for pair in pairs_of(of)}
+    order = kept_order(of)
+    assert set(ids) == {order.place(pair.record_id).external_id for pair in pairs_of(of)}
 
 
 def test_an_import_goes_on_while_the_app_is_dead(app: App, studio: Page, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import signal
@@ -63,11 +64,15 @@ def pairs(file: Path) -> Path:
 
 def answer(link: str, sign_in: dict[str, str]) -> None:
     """Answer as an annotator: the first pair the other way round, the second with a bad rating."""
+    lines = (ROOT / "samples" / "preferences.jsonl").read_text("utf-8").splitlines()
+    chosen = {html.unescape(row["chosen"][-1]["content"]) for row in map(json.loads, lines)}
     base, _, rest = link.partition("/dataset/")
     person = Person(base, NewAnnotator(**sign_in))
     records = list(person.records(rest.split("/")[0]).values())
     for number, record in enumerate(records[:ANSWERED]):
-        person.respond(record, 1 if number == 1 else 5, "rejected" if number == 0 else "chosen")
+        first = person.http.get(f"records/{record}").json()["fields"]["pair"]["answer_a"][-1]["content"]
+        good, bad = "ab" if html.unescape(first) in chosen else "ba"
+        person.respond(record, 1 if number == 1 else 5, bad if number == 0 else good)
 
 
 def leave_with_ctrl_c(terminal: Terminal, *arguments: object) -> str:

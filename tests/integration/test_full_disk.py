@@ -31,6 +31,7 @@ from pipeline.base.project import Project
 from pipeline.dataset.project import pairs_of, start_project
 from pipeline.dataset.recognise import Loaded, Mapping
 from pipeline.review import plan
+from pipeline.review.order import kept_order
 from pipeline.review.project import start_import
 from pipeline.review.service import ArgillaService
 from pipeline.runs import events, launch
@@ -184,7 +185,9 @@ class Import(Studio):
                 assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",), file
         with contextlib.closing(sqlite3.connect(self.home.argilla / "argilla.db")) as connection:
             rows = connection.execute("SELECT external_id FROM records").fetchall()
-        assert sorted(row[0] for row in rows) == sorted(f"id-{number}" for number in range(PAIRS))
+        order = kept_order(self.project)
+        wanted = [order.place(f"id-{number}").external_id for number in range(PAIRS)]
+        assert sorted(row[0] for row in rows) == sorted(wanted)
         assert self.ledger.get(first.id).problem == first.problem
         found = self.project.read().review
         assert found is not None and found.dataset_id == second.result["dataset_id"]

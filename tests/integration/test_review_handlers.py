@@ -44,8 +44,9 @@ def test_imported_reviewed_and_seen(visit: Visit, argilla: Endpoint, unique: str
     known: dict[str, Any] = {"asked": ASKED, "page.project": project.name}
     plan = plan_of(project).model_copy(update={"workspace": f"ws-{unique}"})
     form = {f"form.{name}": value for name, value in plan.model_dump(mode="json").items()}
-    for left_out in ("unit", "language"):
+    for left_out in ("unit", "order"):
         form.pop(f"form.{left_out}", None)
+    known["questions.held"] = form.pop("form.questions")
     shown = section.start(visit, {**known, **form})
     run = visit.run(shown["run.run"])
     spec = json.loads(run.spec.read_text())
@@ -66,7 +67,9 @@ def test_imported_reviewed_and_seen(visit: Visit, argilla: Endpoint, unique: str
     assert review is not None
     person = Person(argilla.url, people.annotators.NewAnnotator(*renewed))
     record = next(iter(person.records(review.dataset_id).values()))
-    values = {"relevance": {"value": 4}, "preference": {"value": "chosen"}}
+    fields = person.http.get(f"records/{record}").json()["fields"]  # a foreign server: no frame
+    good = "a" if "Good" in fields["answer_a"][0]["content"] else "b"
+    values = {"relevance": {"value": 4}, "preference": {"value": good}}
     body = {"values": values, "status": "submitted"}
     person.http.post(f"records/{record}/responses", json=body).raise_for_status()
     shown = section.redraw(visit, known)

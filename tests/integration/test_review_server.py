@@ -39,7 +39,11 @@ def counts_of(pairs: list[Pair]) -> list[PairCounts]:
 
 
 def plan_for(pairs: list[Pair], name: str, **changed: object) -> ReviewPlan:
-    return suggest(pairs, name, "words").model_copy(update={"workspace": f"ws-{name}", **changed})
+    """A plan as it was kept before the order was drawn; test_review_order.py has the others."""
+    values = suggest(pairs, name, "words").model_dump(exclude={"order", "layout"})
+    lengths = ["prompt_tokens", "chosen_tokens", "rejected_tokens"]
+    values["metadata"] = ["source", *lengths] if "source" in values["metadata"] else lengths
+    return ReviewPlan.kept(values).model_copy(update={"workspace": f"ws-{name}", **changed})
 
 
 class Person:

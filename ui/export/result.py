@@ -15,7 +15,7 @@ from ui.handlers import Update
 from ui.parts.notice import facts
 from ui.text import say, t
 
-VERDICTS = ("undecided", "ties", "rejected_better")
+VERDICTS = ("too_few", "undecided", "ties", "rejected_better")
 DRAWN = ("box", "title", "facts", "files", "snippet", "card")  # what `draw` may update
 
 
@@ -80,7 +80,9 @@ def counts(plan: ExportPlan) -> Markup:
 def _lines(plan: ExportPlan) -> dict[str, str]:
     share = {name: f"{getattr(plan, name) / max(plan.kept, 1):.1%}" for name in ("train", "test")}
     lines = {"total": f"{plan.total:,}"}
-    lines |= {name: f"{plan.dropped[name]:,}" for name in VERDICTS}
+    lines |= {
+        name: f"{plan.dropped.get(name, 0):,}" for name in VERDICTS if name != "too_few" or plan.dropped.get(name)
+    }
     lines["swapped"] = f"{plan.swapped:,}"
     for name in ("train", "test"):
         lines[name] = say("export.share", count=f"{getattr(plan, name):,}", share=share[name])

@@ -17,7 +17,7 @@ from pipeline.base.project import Project
 from pipeline.export import exported, writing
 from pipeline.export.options import ExportOptions, ExportPlan
 from pipeline.filter.project import filtered
-from pipeline.review.project import settled_of
+from pipeline.review.project import save_settling, settled_of, settling_of
 from pipeline.runs import launch
 from pipeline.runs.ledger import State
 from pipeline.visit import Visit
@@ -25,6 +25,7 @@ from ui.export import publish
 from ui.export import result as export_result
 from ui.export.publish import PublishPart
 from ui.export.result import VERDICTS, Result
+from ui.export.settling import compare
 from ui.handlers import CHECK, Given, Update, Wiring, changed, prefixed, under
 from ui.page import Page
 from ui.parts import run_view
@@ -35,6 +36,7 @@ from ui.parts.shown import drawn_again, loaded, looked, to_dataset, to_filter, t
 from ui.text import say, t
 
 SPLIT = ("test_share", "seed")
+SETTLING = ("preference_by", "relevance_by", "at_least")
 COLUMNS = ("name", "created", "pairs", "train", "test", "swapped")
 
 
@@ -53,6 +55,7 @@ class ExportTab:
     change: gr.Button
     form: ParameterForm
     plan: gr.HTML
+    policies: gr.HTML
     start: gr.Button
     view: RunView
     note: gr.HTML
@@ -79,6 +82,8 @@ def build() -> ExportTab:
             with gr.Column(scale=5, min_width=320):
                 gr.Markdown(t("export.plan"))
                 plan = gr.HTML(elem_id="export-plan", padding=False)
+                with gr.Accordion(t("export.compare"), open=False, elem_id="export-compare"):
+                    policies = gr.HTML(elem_id="export-compare-table", padding=False)
                 start = gr.Button(t("export.start"), variant="primary", interactive=False, elem_id="export-start")
     view = run_view.build("export")
     note = gr.HTML(elem_id="export-note", visible=False)
@@ -91,13 +96,16 @@ def build() -> ExportTab:
         )
     looked = gr.State(0.0)
     return ExportTab(
-        *(empty, go, body, incoming, change, form, plan, start, view, note),
+        *(empty, go, body, incoming, change, form, plan, policies, start, view, note),
         *(result, published, history_box, history, looked),
     )
 
 
 def _form() -> ParameterForm:
     controls: dict[str, Component] = {"name": control(ExportOptions, "export", "name")}
+    gr.Markdown(t("export.settling"))
+    for name in SETTLING:
+        controls[name] = control(ExportOptions, "export", name)
     gr.Markdown(t("export.options"))
     for name in VERDICTS:
         controls[name] = control(ExportOptions, "export", name)
@@ -122,7 +130,7 @@ def _wire_form(tab: ExportTab, wiring: Wiring, page: Page) -> None:
     wiring.on(page.looks("export"), looked, (), "looked")
     changes = [tab.looked.change, tab.result.name.change, *(changed(component) for component in tab.form.inputs)]
     known = ["page.project", "looked", "result.name", "form.*"]
-    wiring.on(changes, planned, known, ["incoming", "plan", "start"], CHECK)
+    wiring.on(changes, planned, known, ["incoming", "plan", "policies", "start"], CHECK)
     wiring.on(tab.start.click, start, ["page.project", "form.*"], ["view.run", "result.name", "start"], CHECK)
     wiring.on(tab.go.click, to_dataset, (), "page.tabs")
     wiring.on(tab.change.click, to_filter, (), "page.tabs")
@@ -150,7 +158,13 @@ def opened(visit: Visit, given: Given) -> Update:
         }
     latest = visit.ledger.latest(project.name, "export")
     running = latest is not None and latest.active
-    defaults = ExportOptions(name=exported.free_name(project))
+    usual = settling_of(project)
+    defaults = ExportOptions(
+        name=exported.free_name(project),
+        preference_by=usual.preference,
+        relevance_by=usual.relevance,
+        at_least=usual.at_least,
+    )
     return {
         **{"empty": away, "go": away, "body": here},
         **prefixed("form.", {name: gr.update(value=value) for name, value in defaults}),
@@ -177,7 +191,8 @@ def planned(visit: Visit, given: Given) -> Update:
         start = gr.update(interactive=False, **button)
         return {"incoming": incoming, "plan": wrong_values(error, "export"), "start": start}
     running = bool(visit.ledger.list(project=project.name, kind="export", active=True))
-    plan = writing.plan(filtered(project).kept, settled_of(project), options)
+    settling = options.settling
+    plan = writing.plan(filtered(project, settling=settling).kept, settled_of(project, settling), options)
     blocker = _blocker(project, plan, options, running=running)
     shown = export_result.counts(plan) + notices([blocker] if blocker else [], bad=True)
     if not blocker and not plan.test:
@@ -185,6 +200,7 @@ def planned(visit: Visit, given: Given) -> Update:
     return {
         "incoming": incoming,
         "plan": shown,
+        "policies": compare(project, options),
         "start": gr.update(interactive=blocker is None and not running, **button),
     }
 
@@ -194,6 +210,7 @@ def start(visit: Visit, given: Given) -> Update:
     project, options = visit.project(given["page.project"]), _options(given)
     if _used(project, options):
         raise StudioError("export.used", name=options.name)
+    save_settling(project, options.settling)
     spec: dict[str, object] = {"options": options.model_dump(mode="json")}
     run = launch.start(visit.ledger, "export", project.name, message("export.run", name=options.name), spec)
     return {"view.run": run.id, "result.name": "", "start": gr.update(interactive=False)}

@@ -18,10 +18,12 @@ from pipeline.filter.recipe import Recipe
 from pipeline.review.project import answers_of, refresh_answers, settled_of
 from pipeline.review.settle import Verdict
 from pipeline.visit import Visit
+from ui.filter import opinions as filter_opinions
 from ui.filter import outcome
 from ui.filter import removed as filter_removed
 from ui.filter import result as filter_result
 from ui.filter import rules as filter_rules
+from ui.filter.opinions import OpinionsPart
 from ui.filter.result import Results
 from ui.filter.rules import Rules
 from ui.handlers import BUSY, CHECK, Given, Update, Wiring, changed, prefixed, under
@@ -31,7 +33,7 @@ from ui.parts.shown import drawn_again, loaded, looked, to_dataset
 from ui.text import say, t
 
 RESULTS = ("count", "problem", "saved", "save", "rules", "effects", "plots.*", "removed.box", "removed.row")
-VERDICTS: tuple[Verdict | None, ...] = ("chosen", "rejected", "tie", "undecided", None)
+VERDICTS: tuple[Verdict | None, ...] = ("chosen", "rejected", "tie", "undecided", "too_few", None)
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class FilterTab:
     go: gr.Button
     body: gr.Column
     answers: gr.HTML
+    opinions: OpinionsPart
     again: gr.Button
     rules: Rules
     results: Results
@@ -64,12 +67,13 @@ def build() -> FilterTab:
                 answers = gr.HTML(elem_id="filter-answers", padding=False)
             with gr.Column(scale=1, min_width=170):
                 again = gr.Button(t("filter.read"), size="sm", elem_id="filter-read")
+        opinions = filter_opinions.build()
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
                 rules = filter_rules.build()
             with gr.Column(scale=7, min_width=320):
                 results = filter_result.build()
-    return FilterTab(empty, go, body, answers, again, rules, results, gr.State(""), gr.State(0.0))
+    return FilterTab(empty, go, body, answers, opinions, again, rules, results, gr.State(""), gr.State(0.0))
 
 
 def wire(tab: FilterTab, wiring: Wiring, page: Page) -> None:
@@ -90,10 +94,12 @@ def _wire_project(tab: FilterTab, wiring: Wiring, page: Page) -> None:
     wiring.on(select, looked, (), "looked")
     wiring.on(select, read_quietly, "page.project", ["read", "looked"], CHECK)
     wiring.on(tab.again.click, read_again, "page.project", ["read", "looked"], BUSY, show_progress_on=[tab.answers])
-    wiring.on([tab.looked.change, tab.read.change], answers, ["page.project", "read"], ["answers", "again"])
+    shown = ["answers", "again", *(f"opinions.{name}" for name in filter_opinions.DRAWN)]
+    wiring.on([tab.looked.change, tab.read.change], answers, ["page.project", "read"], shown)
+    filter_opinions.wire(tab.opinions, wiring)
     named = [rules.use_model.click, rules.model.submit]
-    shown = ["rules.model", "rules.problem", "looked"]
-    wiring.on(named, filter_rules.use_model, ["page.project", "rules.model"], shown, CHECK)
+    of_model = ["rules.model", "rules.problem", "looked"]
+    wiring.on(named, filter_rules.use_model, ["page.project", "rules.model"], of_model, CHECK)
     wiring.on(tab.go.click, to_dataset, (), "page.tabs")
 
 
@@ -186,7 +192,7 @@ def answers(visit: Visit, given: Given) -> Update:
     """Show what reviewers said so far, and the button that reads more where there is a review."""
     project = loaded(visit, given)
     if project is None:
-        return {"answers": ""}
+        return {"answers": "", "opinions.fold": gr.update(visible=False)}
     review = project.read().review
     waiting = bool(review and review.dataset_id)
     settled = settled_of(project)
@@ -195,7 +201,8 @@ def answers(visit: Visit, given: Given) -> Update:
     else:
         said = say("filter.answers.none" if waiting else "filter.answers.no_review")
         shown = notice(f"{said} {given['read']}".strip())
-    return {"answers": shown, "again": gr.update(visible=waiting)}
+    agreement = filter_opinions.draw(visit, project) if settled else {"fold": gr.update(visible=False)}
+    return {"answers": shown, "again": gr.update(visible=waiting), **prefixed("opinions.", agreement)}
 
 
 def _counts(project: Project, read: str) -> Markup:

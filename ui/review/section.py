@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
+from pipeline.base.errors import StudioError
 from pipeline.base.message import message
 from pipeline.base.project import Project
 from pipeline.dataset.project import pairs_of
@@ -17,7 +18,7 @@ from pipeline.review.plan import ReviewPlan
 from pipeline.review.project import plan_of
 from pipeline.runs.ledger import Run
 from pipeline.visit import Visit
-from ui.handlers import BUSY, Given, Update, Wiring, prefixed, under
+from ui.handlers import BUSY, Given, Update, Wiring, changed, prefixed, under
 from ui.page import Page
 from ui.parts import run_view, topic
 from ui.parts.forms import ParameterForm
@@ -27,11 +28,17 @@ from ui.parts.shown import loaded
 from ui.parts.topic import HEAR
 from ui.review import people as review_people
 from ui.review import plan as review_plan
+from ui.review import questions as review_questions
 from ui.review.people import People
+from ui.review.questions import QuestionEditor
 from ui.review.topic import Phase, now_of, phase_of
 from ui.text import say, t
 
-SHOWN = ("box", "plan_box", "planned", "planned_text", "reason", "start", "run.run", "result", "mark", "form.*")
+TEXTS = ("guidelines", "relevance_title", "relevance_description", "preference_title", "preference_description")
+SHOWN = (
+    *("box", "plan_box", "planned", "planned_text", "reason", "start", "run.run", "result", "mark"),
+    *("form.*", "questions.*", "more_box", "more"),
+)
 DRAWN = (*SHOWN, *(f"people.{name}" for name in review_people.DRAWN))  # what drawing the section may update
 SECRET = tuple(f"people.{name}" for name in review_people.SECRET)
 
@@ -48,6 +55,7 @@ class ReviewSection:
     box: gr.Column
     plan_box: gr.Column
     form: ParameterForm
+    questions: QuestionEditor
     planned: gr.Accordion
     planned_text: gr.HTML
     reason: gr.HTML
@@ -55,6 +63,9 @@ class ReviewSection:
     run: RunView
     result: gr.HTML
     people: People
+    more_box: gr.Row
+    more: gr.Number
+    add: gr.Button
     mark: gr.HTML
     hear: gr.Button
 
@@ -65,7 +76,7 @@ def build() -> ReviewSection:
         gr.Markdown(t("review.title"))
         with gr.Column() as plan_box:
             gr.Markdown(t("review.plan.about"))
-            form = review_plan.build()
+            form, questions = review_plan.build()
         with gr.Accordion(t("review.planned"), open=False, elem_id="review-planned") as planned:
             planned_text = gr.HTML(elem_id="review-planned-text", padding=False)
         reason = gr.HTML(elem_id="review-reason", padding=False, visible=False)
@@ -73,8 +84,30 @@ def build() -> ReviewSection:
         run = run_view.build("import")
         result = gr.HTML(elem_id="review-result", padding=False, visible=False)
         people = review_people.build()
+        with gr.Row(visible=False, equal_height=True) as more_box:
+            more = gr.Number(label=t("review.more"), precision=0, elem_id="review-more-pairs")
+            add = gr.Button(t("review.add"), elem_id="review-add")
         mark, hear = gr.HTML(elem_id="review-mark", padding=False), topic.hearing("review-hear")
-    return ReviewSection(*(box, plan_box, form, planned, planned_text, reason, start, run, result, people, mark, hear))
+    return ReviewSection(
+        *(
+            box,
+            plan_box,
+            form,
+            questions,
+            planned,
+            planned_text,
+            reason,
+            start,
+            run,
+            result,
+            people,
+            more_box,
+            more,
+            add,
+            mark,
+            hear,
+        )
+    )
 
 
 def wire(section: ReviewSection, wiring: Wiring, page: Page) -> None:
@@ -83,7 +116,11 @@ def wire(section: ReviewSection, wiring: Wiring, page: Page) -> None:
     own.on(page.shows(), another, "page.project", [*DRAWN, *SECRET, "people.login"])
     own.on([page.items["dataset"].select, section.run.ended.change], redraw, "page.project", DRAWN)
     own.on(section.hear.click, look, "page.project", DRAWN, HEAR)
-    own.on(section.start.click, start, ["page.project", "form.*"], DRAWN, BUSY)
+    own.on(section.start.click, start, ["page.project", "form.*", "questions.held"], DRAWN, BUSY)
+    own.on(section.add.click, add, ["page.project", "more"], DRAWN, BUSY)
+    texts = [f"form.{name}" for name in TEXTS]
+    own.on(changed(section.form.components["language"]), speak, ["form.language", *texts], texts)
+    review_questions.wire(section.questions, wiring)
     own.on(people.create.click, create, ["page.project", "people.names"], [*DRAWN, *SECRET], BUSY)
     review_people.wire(people, wiring)
     run_view.wire(section.run, wiring)
@@ -111,10 +148,31 @@ def start(visit: Visit, given: Given) -> Update:
     of, endpoint = visit.project(given["page.project"]), visit.studio.argilla.endpoint()
     plan = plan_of(of)
     if phase_of(of, visit.ledger.latest(of.name, "import")) == "plan":
-        plan = ReviewPlan.model_validate({**under(given, "form."), "unit": plan.unit, "language": plan.language})
-    title = message("review.import.title", count=f"{len(pairs_of(of)):,}")
+        plan = ReviewPlan.model_validate(
+            {**under(given, "form."), "questions": given["questions.held"], "unit": plan.unit}
+        )
+    title = message("review.import.title", count=f"{review_project.reviewed_number(of, plan):,}")
     run = review_project.start_import(visit.ledger, of, plan, endpoint, title)
     return {**_drawn(visit, given), "run.run": run.id}
+
+
+def add(visit: Visit, given: Given) -> Update:
+    """Put more of a project's pairs before the annotators."""
+    of, endpoint = visit.project(given["page.project"]), visit.studio.argilla.endpoint()
+    before = plan_of(of)
+    now, there = int(given["more"] or 0), review_project.reviewed_number(of, before)
+    if not there < now <= len(pairs_of(of)):
+        raise StudioError("review.more.not", there=f"{there:,}", all=f"{len(pairs_of(of)):,}")
+    plan = before.model_copy(update={"pairs": now})
+    title = message("review.import.title", count=f"{now - there:,}")
+    run = review_project.start_import(visit.ledger, of, plan, endpoint, title)
+    return {**_drawn(visit, given), "run.run": run.id}
+
+
+def speak(visit: Visit, given: Given) -> Update:
+    """Say guidelines and questions in the language chosen, where nobody has worded them anew."""
+    texts = {name: given[f"form.{name}"] for name in TEXTS}
+    return prefixed("form.", review_plan.spoken(given["form.language"] or "", texts))
 
 
 def create(visit: Visit, given: Given) -> Update:
@@ -144,10 +202,20 @@ def _drawn(visit: Visit, given: Given) -> Update:
             "people.box": gr.update(visible=phase in ("stopped", "review")),
             "start": gr.update(visible=phase in ("plan", "stopped"), value=_start_label(of, phase)),
         },
-        prefixed("form.", review_plan.show(plan)),
+        prefixed("form.", review_plan.show(plan, review_project.columns(of))),
+        prefixed("questions.", review_questions.show(plan)),
+        _more(of, plan, phase),
         prefixed("people.", review_people.links(visit, of, given["asked"].base)),
         _live(visit, of, first=True),
     )
+
+
+def _more(of: Project, plan: ReviewPlan, phase: Phase) -> Update:
+    """Return updates for adding pairs to a review that does not have all of them."""
+    there, whole = review_project.reviewed_number(of, plan), len(pairs_of(of))
+    shown = phase == "review" and there < whole
+    info = say("review.more.help", there=f"{there:,}", all=f"{whole:,}")
+    return {"more_box": gr.update(visible=shown), "more": gr.update(value=whole, info=info)}
 
 
 def _merged(*updates: Update) -> Update:
@@ -163,7 +231,7 @@ def _merged(*updates: Update) -> Update:
 def _start_label(of: Project, phase: Phase) -> str:
     if phase == "stopped":
         return say("review.import.continue")
-    return say("review.import.count", count=f"{len(pairs_of(of)):,}")
+    return say("review.import.count", count=f"{review_project.reviewed_number(of, plan_of(of)):,}")
 
 
 def _live(visit: Visit, of: Project | None, *, first: bool = False) -> Update:

@@ -173,6 +173,7 @@ def prepare(home: Path, spec: dict[str, Any], secrets: dict[str, str]) -> None:
     search_engine.StudioSearchEngine.serve(index)
     importlib.import_module(f"{PACKAGE}.speed").apply()
     importlib.import_module(f"{PACKAGE}.changes").install()
+    importlib.import_module(f"{PACKAGE}.page_script").install()
     inprocess_queue.start_worker()
 
 

@@ -45,7 +45,7 @@ def field_text(value: Any) -> str:
         value: A string, a chat (list of {role, content}), a custom field's object, or None.
 
     Returns:
-        The text; of a chat, the messages' contents without their roles.
+        The text; of a chat, the messages' contents without their roles; of an object, the text of its values.
     """
     if value is None:
         return ""
@@ -53,6 +53,8 @@ def field_text(value: Any) -> str:
         return value
     if isinstance(value, list):
         return "\n".join(str(m.get("content") or "") if isinstance(m, dict) else str(m) for m in value)
+    if isinstance(value, dict):
+        return "\n".join(field_text(part) for part in value.values())
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -200,3 +201,21 @@ def test_what_is_foreign_is_not_found(built: Built, studio: Studio, visit: Visit
 
 def test_the_folder_of_an_export_is_one_of_the_project(visit: Visit, project: Project) -> None:
     assert add_export(project, "v1").resolve().is_relative_to(Path(visit.home.projects).resolve())
+
+
+def test_policies_stand_side_by_side_and_the_chosen_one_is_the_exports(
+    built: Built, visit: Visit, project: Project, started: list[list[str]]
+) -> None:
+    table = planned(built, visit, project)["policies"]
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(<td>.*?)</tr>", table)]
+    shown = {row[0]: row[1:] for row in rows}
+    assert shown["Most votes, at least 1 answers · Rating: Mean <b>(chosen here)</b>"][:2] == ["15", "1"]
+    assert shown["All agree, at least 1 answers · Rating: Mean"] == ["15", "1", "Undecided pairs: 2, Ties: 1"]
+    assert "Most votes, at least 2 answers · Rating: Mean" in shown and len(rows) >= 5
+    few = planned(built, visit, project, at_least=3)
+    assert "Left out: too few answers</dt><dd>8</dd>" in few["plan"]
+    form = {f"form__{name}": each for name, each in {"name": "v7", "preference_by": "majority", "at_least": 2}.items()}
+    run = visit.run(built.call(tab.start, visit, page__project=project.name, **form)["view.run"])
+    assert spec_of(run)["options"]["preference_by"] == "majority"
+    again = built.call(tab.opened, visit, page__project=project.name)
+    assert (value(again["form.preference_by"]), value(again["form.at_least"])) == ("majority", 2)

@@ -24,7 +24,7 @@ from tests.handlers.conftest import Built, value
 from tests.projects import ended
 from tests.reviewed import make_reviewed
 from ui.handlers import Asked
-from ui.review import people, section
+from ui.review import people, questions, section
 
 HERE = Endpoint("http://127.0.0.1:1/annotate", "key", 1, embedded=True)
 ASKED = Asked("page", base="http://127.0.0.1:7860")
@@ -210,3 +210,49 @@ def test_what_is_foreign_is_not_found(
         with pytest.raises(StudioError, match="There is no project"):
             built.call(handler, bob, page__project=project.name)
     assert started == []
+
+
+def test_the_question_editor(built: Built, visit: Visit) -> None:
+    fresh = {"fields__kind": "label", "fields__title": "What is it about?", "options": "code\n\nlife\ncode"}
+    shown = built.call(questions.put, visit, held=[], which="", **fresh)
+    (kept,) = shown["held"]
+    assert (kept["name"], kept["options"], kept["required"]) == ("what_is_it_about", ["code", "life"], True)
+    assert "What is it about?" in shown["shown"] and shown["options"] == ""
+    again = built.call(questions.put, visit, held=shown["held"], which="", **fresh)
+    assert [each["name"] for each in again["held"]] == ["what_is_it_about", "what_is_it_about_2"]
+    one = built.call(questions.choose, visit, held=again["held"], which="what_is_it_about_2")
+    assert value(one["fields.title"]) == "What is it about?" and one["options"] == "code\nlife"
+    changed = {"fields__kind": "rating", "fields__title": "<b>Style", "fields__points": 3, "fields__required": False}
+    edited = built.call(questions.put, visit, held=again["held"], which="what_is_it_about", options="", **changed)
+    assert [(each["name"], each["kind"]) for each in edited["held"]][0] == ("what_is_it_about", "rating")
+    assert "&lt;b&gt;Style" in edited["shown"] and "1–3" in edited["shown"]
+    assert len(built.call(questions.remove, visit, held=again["held"], which="what_is_it_about")["held"]) == 1
+    wrong = built.call(questions.put, visit, held=[], which="", **{**fresh, "options": "one"})
+    assert "2 to 50" in wrong["problem"] and "held" not in wrong
+
+
+def test_the_language_changes_what_nobody_worded_anew(built: Built, visit: Visit, project: Project) -> None:
+    plan = plan_of(project)
+    texts = {f"form__{name}": getattr(plan, name) for name in section.TEXTS} | {"form__guidelines": "Be kind."}
+    shown = built.call(section.speak, visit, form__language="zh", **texts)
+    assert shown["form.preference_title"] == "哪个回答更好？" and "form.guidelines" not in shown
+
+
+def test_pairs_are_added_to_a_review(
+    built: Built, visit: Visit, project: Project, ready: list[str], started: list[list[str]]
+) -> None:
+    imported(visit, project)
+    plan = plan_of(project).model_copy(update={"pairs": 5})
+
+    def change(record: Record) -> None:
+        assert record.review is not None
+        record.review.plan = plan.model_dump(mode="json")
+
+    project.update(change)
+    shown = redraw(built, visit, project)
+    assert shown["more_box"]["visible"] and "5 of 20 pairs" in shown["more"]["info"]
+    for number in (5, 21, 0):
+        with pytest.raises(StudioError, match="cannot be in the review"):
+            built.call(section.add, visit, page__project=project.name, more=number)
+    run = visit.run(built.call(section.add, visit, page__project=project.name, more=12)["run.run"])
+    assert (spec_of(run)["plan"]["pairs"], plan_of(project).pairs, len(started)) == (12, 12, 1)

@@ -86,6 +86,7 @@ NAMES = frozenset(
         "is",
         "m",
         "Submitted",
+        "Draft",
         "Publish",
         "My",
         "settings",

@@ -82,11 +82,11 @@ def splits_of(folder: Path) -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     ("options", "kept", "dropped"),
     [
-        ({}, "aeru", {"undecided": 1, "ties": 1, "rejected_better": 0}),
-        ({"undecided": "keep"}, "aeiru", {"undecided": 0, "ties": 1, "rejected_better": 0}),
-        ({"ties": "keep"}, "aertu", {"undecided": 1, "ties": 0, "rejected_better": 0}),
-        ({"rejected_better": "drop"}, "aeu", {"undecided": 1, "ties": 1, "rejected_better": 1}),
-        ({"rejected_better": "keep"}, "aeru", {"undecided": 1, "ties": 1, "rejected_better": 0}),
+        ({}, "aeru", {"undecided": 1, "ties": 1, "rejected_better": 0, "too_few": 0}),
+        ({"undecided": "keep"}, "aeiru", {"undecided": 0, "ties": 1, "rejected_better": 0, "too_few": 0}),
+        ({"ties": "keep"}, "aertu", {"undecided": 1, "ties": 0, "rejected_better": 0, "too_few": 0}),
+        ({"rejected_better": "drop"}, "aeu", {"undecided": 1, "ties": 1, "rejected_better": 1, "too_few": 0}),
+        ({"rejected_better": "keep"}, "aeru", {"undecided": 1, "ties": 1, "rejected_better": 0, "too_few": 0}),
     ],
 )
 def test_each_verdict_goes_where_the_options_send_it(

@@ -29,7 +29,8 @@ def pair(source: str = "") -> Pair:
 
 
 def test_suggestion_has_a_source_only_if_the_pairs_have() -> None:
-    assert suggest([pair()], "project", "tokens").metadata == ["prompt_tokens", "chosen_tokens", "rejected_tokens"]
+    lengths = ["prompt_tokens", "answer_a_tokens", "answer_b_tokens"]
+    assert suggest([pair()], "project", "tokens").metadata == lengths
     assert suggest([pair(), pair("web")], "project", "tokens").metadata[0] == "source"
 
 
@@ -39,8 +40,8 @@ def test_suggestion_is_valid_for_any_name() -> None:
 
 
 def test_the_unit_is_in_the_titles() -> None:
-    plan = ReviewPlan(dataset_name="d", unit="words (estimate)", metadata=["chosen_tokens"])
-    assert metadata_titles(plan) == {"chosen_tokens": "Answer A (words (estimate))"}
+    plan = ReviewPlan(dataset_name="d", unit="words (estimate)", metadata=["answer_a_tokens"])
+    assert metadata_titles(plan) == {"answer_a_tokens": "Answer A (words (estimate))"}
 
 
 def test_plan_survives_json() -> None:
@@ -72,7 +73,9 @@ def test_a_suggestion_speaks_to_annotators_in_the_language_of_whoever_asks_and_k
         {"workspace": "with space"},
         {"guidelines": ""},
         {"relevance_title": "x" * 501},
-        {"metadata": ["color"]},
+        {"questions": [{"name": "relevance", "title": "again?", "kind": "text"}]},
+        {"questions": [{"name": "one", "title": "one option", "options": ["a", "a "]}]},
+        {"questions": [{"name": "x", "title": "?", "kind": "text"}] * 2},
         {"unknown": 1},
     ],
 )

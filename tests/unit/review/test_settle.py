@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.base.errors import StudioError
 from pipeline.review.answers import SCHEMA, Answer, Preference, Status, open_answers, save
-from pipeline.review.settle import Settled, settle
+from pipeline.review.settle import Arbitration, Settled, Settling, count, decide, settle
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -142,3 +142,36 @@ def test_a_damaged_file_says_what_to_do(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 not really")
     with pytest.raises(StudioError, match="review server"):
         open_answers(path)
+
+
+@pytest.mark.parametrize(
+    ("votes", "policy", "verdict"),
+    [
+        (["chosen", "chosen", "rejected", "tie"], {"preference": "majority"}, "undecided"),
+        (["chosen", "chosen", "rejected"], {"preference": "majority"}, "chosen"),
+        (["chosen", "chosen", "rejected"], {"preference": "unanimity"}, "undecided"),
+        (["tie", "tie", None], {"preference": "unanimity"}, "tie"),
+        (["rejected"], {"at_least": 2}, "too_few"),
+        (["rejected", None], {"at_least": 2}, "too_few"),  # an open question is no comparison
+        (["rejected", "rejected"], {"at_least": 2}, "rejected"),
+        ([None], {"at_least": 2}, None),
+    ],
+)
+def test_policies(votes: list[Preference | None], policy: dict[str, object], verdict: str | None) -> None:
+    answers = [answer(f"annotator-{index}", vote) for index, vote in enumerate(votes)]
+    assert settle(answers, Settling.model_validate(policy))["a"].preference == verdict
+
+
+def test_the_median_of_ratings() -> None:
+    answers = [answer(f"annotator-{index}", relevance=rating) for index, rating in enumerate([1, 4, 5])]
+    assert settle(answers, Settling(relevance="median"))["a"].relevance == 4.0
+    assert settle(answers[:2], Settling(relevance="median"))["a"].relevance == 2.5
+
+
+def test_what_the_owner_settles_decides() -> None:
+    answers = [answer("ann", "chosen", 5), answer("bob", "chosen", 4), answer("owner", "rejected", 2)]
+    unsettled, settled = count(answers), count(answers, Arbitration("owner", frozenset({"a"})))
+    strict = Settling(preference="unanimity", at_least=9)
+    assert decide(unsettled, strict)["a"].preference == "too_few"
+    assert decide(settled, strict) == {"a": Settled("a", 3, 2.0, "rejected")}
+    assert decide(count(answers, Arbitration("owner", frozenset({"b"})))) == decide(unsettled)
