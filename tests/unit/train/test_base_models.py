@@ -71,7 +71,6 @@ def test_what_the_engine_can_be_told_stops_nothing(
     [
         ({"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"]}, {}, "engines.kind_unknown", "qwen3", "Qwen2"),
         ({"rope_parameters": LAYERS}, {}, "engines.rope_layers", "llama", "another base model"),
-        ({}, {"chat_template": [{"name": "tool_use", "template": CHATML}]}, "doctor.named_templates", "none called default", "tool_use"),
         (GPT2, {"model_max_length": 1e30}, "training.beyond_context", "512 tokens", "128 or less"),
     ],
 )  # fmt: skip
