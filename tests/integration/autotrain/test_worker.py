@@ -98,7 +98,7 @@ def test_the_prompt_is_in_the_batch_and_masked(runs: Runs, bench: Bench) -> None
 
 def test_what_the_doctor_found_is_left_out_or_rendered_otherwise(runs: Runs, bench: Bench) -> None:
     refused = runs[0]["undecided"]
-    assert refused.code == 1 and refused.one("error")["code"] == "engines.template_refuses"
+    assert refused.code == 1 and refused.one("error")["code"] == "engines.template_rewrites"
     named = [(event["code"], event["values"]["finding"]["code"]) for event in refused.all("warning")]
     assert ("engines.doctor", "doctor.name.opening") in named
     run = runs[0]["decided"]

@@ -15,6 +15,7 @@ from pipeline.base.errors import StudioError
 from pipeline.base.home import Home, open_home
 from pipeline.dataset import reading, sources
 from pipeline.dataset.project import Counted
+from pipeline.export.options import ExportOptions
 from pipeline.export.task import _provenance
 from pipeline.hub import client, datasets, look
 from tests import mix
@@ -184,7 +185,7 @@ def test_a_thousand_rows_of_a_large_dataset_do_not_download_it(
     assert record is not None
     assert (record.name, record.config, record.split, record.limit) == (name, "default", "train", 1000)
     assert record.revision == hub.commits("dataset", name)[0].id
-    told = _provenance(project, [], Counted([], "words (estimate)", "words (estimate)"))
+    told = _provenance(project, [], Counted([], "words (estimate)", "words (estimate)"), ExportOptions(name="mix"))
     assert (told.revision, told.config, told.split, told.limit) == (record.revision, "default", "train", 1000)
 
 

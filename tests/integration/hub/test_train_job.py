@@ -98,7 +98,7 @@ def large_model(files: dict[str, bytes | Path], layers: int = 80) -> dict[str, b
         header[name] = {"dtype": "BF16", "shape": dims, "data_offsets": [end, end + 2 * dims[0] * dims[1]]}
         end += 2 * dims[0] * dims[1]
     raw = json.dumps(header).encode()
-    config = {"hidden_size": hidden, "num_hidden_layers": layers, "vocab_size": vocabulary}
+    config = {"model_type": "llama", "hidden_size": hidden, "num_hidden_layers": layers, "vocab_size": vocabulary}
     return {**files, "config.json": json.dumps(config).encode(), "model.safetensors": struct.pack("<Q", len(raw)) + raw}
 
 
