@@ -209,8 +209,8 @@ def test_policies_stand_side_by_side_and_the_chosen_one_is_the_exports(
     table = planned(built, visit, project)["policies"]
     rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(<td>.*?)</tr>", table)]
     shown = {row[0]: row[1:] for row in rows}
-    assert shown["Most votes, at least 1 answers · Rating: Mean <b>(chosen here)</b>"][:2] == ["15", "1"]
-    assert shown["All agree, at least 1 answers · Rating: Mean"] == ["15", "1", "Undecided pairs: 2, Ties: 1"]
+    assert shown["Most votes, at least 1 answer · Rating: Mean <b>(chosen here)</b>"][:2] == ["15", "1"]
+    assert shown["All agree, at least 1 answer · Rating: Mean"] == ["15", "1", "Undecided pairs: 2, Ties: 1"]
     assert "Most votes, at least 2 answers · Rating: Mean" in shown and len(rows) >= 5
     few = planned(built, visit, project, at_least=3)
     assert "Left out: too few answers</dt><dd>8</dd>" in few["plan"]
