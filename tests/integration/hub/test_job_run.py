@@ -89,7 +89,11 @@ def test_every_event_arrives_once_in_order_though_the_stream_was_cut(trained: Tr
     assert {"started", "ready", "begin", "step", "log", "stage"} <= kinds
     stored = hub.files("dataset", trained.world.store)
     assert len(stored[f"runs/{trained.run.id}/events.jsonl"].splitlines()) == len(told)
-    assert trained.run.log.read_text() == stored[f"runs/{trained.run.id}/log.txt"].decode()
+    # What the last writing of the store says of itself comes after what it wrote.
+    kept = stored[f"runs/{trained.run.id}/log.txt"].decode()
+    seen = trained.run.log.read_text()
+    assert kept and seen.startswith(kept)
+    assert len(seen.removeprefix(kept).splitlines()) <= 2
     streams = [request for request in hub.requests if request.path.endswith("/logs")]
     assert len(streams) >= 3
 
