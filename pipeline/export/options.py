@@ -12,7 +12,7 @@ from pipeline.base.errors import Wrong
 from pipeline.base.pair import Pair
 from pipeline.filter.recipe import RuleEffect
 from pipeline.models.tokens import PairCounts
-from pipeline.review.settle import Settled, Settling
+from pipeline.review.settle import AtLeast, PreferenceBy, RelevanceBy, Settled, Settling
 
 Split = Literal["train", "test"]
 
@@ -25,17 +25,9 @@ class ExportOptions(BaseModel, extra="forbid"):
         pattern=r"^[A-Za-z0-9_-]+$",
         description="Name of the export and of its folder: letters, digits, hyphens and underscores.",
     )
-    preference_by: Literal["most", "majority", "unanimity"] = Field(
-        "most", description="The option with the most votes, with more than half of them, or with all of them."
-    )
-    relevance_by: Literal["mean", "median"] = Field("mean", description="What the ratings of one pair become.")
-    at_least: int = Field(
-        1,
-        ge=1,
-        le=10,
-        description="Answers a reviewed pair must have for its preference to count.",
-        json_schema_extra={"unit": "answers"},
-    )
+    preference_by: PreferenceBy = "most"
+    relevance_by: RelevanceBy = "mean"
+    at_least: AtLeast = 1
     too_few: Literal["drop", "keep"] = Field("drop", description="Reviewed pairs with fewer answers than that.")
     undecided: Literal["drop", "keep"] = Field(
         "drop", description="Pairs on which the reviewers disagree: no option wins by the policy chosen."

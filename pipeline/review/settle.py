@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import fsum
 from statistics import median
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -16,20 +16,29 @@ from pipeline.review.answers import Answer, Preference
 Verdict = Literal["chosen", "rejected", "tie", "undecided", "too_few"]
 
 
+# Declared once: an export's options are of these too.
+PreferenceBy = Annotated[
+    Literal["most", "majority", "unanimity"],
+    Field(description="The option with the most votes, with more than half of them, or with all of them."),
+]
+RelevanceBy = Annotated[Literal["mean", "median"], Field(description="What the ratings of one pair become.")]
+AtLeast = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=10,
+        description="Answers a reviewed pair must have for its preference to count.",
+        json_schema_extra={"unit": "answers"},
+    ),
+]
+
+
 class Settling(BaseModel, extra="forbid"):
     """How several answers become one."""
 
-    preference: Literal["most", "majority", "unanimity"] = Field(
-        "most", description="The option with the most votes, with more than half of them, or with all of them."
-    )
-    relevance: Literal["mean", "median"] = Field("mean", description="What the ratings of one pair become.")
-    at_least: int = Field(
-        1,
-        ge=1,
-        le=10,
-        description="Comparisons a pair must have for its preference to count.",
-        json_schema_extra={"unit": "answers"},
-    )
+    preference: PreferenceBy = "most"
+    relevance: RelevanceBy = "mean"
+    at_least: AtLeast = 1
 
     def said_of(self) -> dict[str, str | int]:
         """Return the policy for whoever reads an export, what counts of one annotator included."""
