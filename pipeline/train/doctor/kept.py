@@ -35,11 +35,10 @@ def report(project: Project, options: TrainOptions, params: TrainParams, most: i
     Raises:
         StudioError: A line of the export is no pair.
     """
-    file = exported.split_file(project, options.dataset, "train")
-    if file is None:
+    looked = _looked(project, options, params)
+    if looked is None:
         return None
-    of = template.files(options.base_model)
-    place = _place(project, file, of, params)
+    file, _, place = looked
     if place.is_file():
         return _read(place)
     with file.open("rb") as lines:
@@ -60,11 +59,10 @@ def made(project: Project, options: TrainOptions, params: TrainParams, told: Pro
     Raises:
         StudioError: A line of the export is no pair.
     """
-    file = exported.split_file(project, options.dataset, "train")
-    if file is None:
+    looked = _looked(project, options, params)
+    if looked is None:
         return None
-    of = template.files(options.base_model)
-    place = _place(project, file, of, params)
+    file, of, place = looked
     context = reference.context(options.base_model)
     found = examine(_pairs(file), options.base_model, of, limits(params), told, context)
     _write(place, found)
@@ -78,6 +76,15 @@ def limits(params: TrainParams) -> Limits:
 
 def _pairs(file: Path) -> list[Pair]:
     return cached("doctor", file, version(file), lambda: exported.read_pairs(file))
+
+
+def _looked(project: Project, options: TrainOptions, params: TrainParams) -> tuple[Path, template.Files, Path] | None:
+    """Return the file to train on, what the base model's files say, and where its examination is kept."""
+    file = exported.split_file(project, options.dataset, "train")
+    if file is None:
+        return None
+    of = template.files(options.base_model)
+    return file, of, _place(project, file, of, params)
 
 
 def _place(project: Project, file: Path, of: template.Files, params: TrainParams) -> Path:
