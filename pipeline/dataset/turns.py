@@ -142,7 +142,7 @@ def turns_of(value: Any, role: str, name: str, transcripts: bool) -> Messages:
         raise Unusable("row.empty", part=part_of(name))
     if not isinstance(value, list | tuple | dict):
         raise Unusable("row.not_text", part=part_of(name), type=type(value).__name__)
-    if key := text_key(value):
+    if isinstance(value, dict) and (key := text_key(value)):
         _check_meaning(value, name, "", key)
         return turns_of(value[key], role, name, transcripts)
     items = _items(value, name)
