@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pipeline.studio import Studio
 
-OPTIONS = {"home", "host", "port", "annotators"}  # the settings that are options too
+OPTIONS = {"home", "host", "port", "annotators", "token"}  # the settings that are options too
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -84,13 +84,16 @@ def serve(settings: Settings) -> None:
     from pipeline.web.annotate import build_annotators_app, serve_annotators  # noqa: PLC0415
     from pipeline.web.guard import LocalOnly  # noqa: PLC0415
     from pipeline.web.proxy import ServiceProxy  # noqa: PLC0415
+    from pipeline.web.sign_in import FIELD, SignedIn, token_of  # noqa: PLC0415
     from ui import assets  # noqa: PLC0415 - seconds; the addresses are checked before
+    from ui.gate import Gate  # noqa: PLC0415
     from ui.topics import stream_of  # noqa: PLC0415
 
     studio = Studio(settings)
     studio.open()
     stream = stream_of(studio)
     stream.start()
+    token = token_of(studio.home) if settings.token else ""
     proxy = ServiceProxy(studio.argilla.target, "/annotate")
 
     @contextlib.asynccontextmanager
@@ -100,7 +103,10 @@ def serve(settings: Settings) -> None:
             listener = serve_annotators(
                 build_annotators_app(studio.argilla.target), *parse_listener(settings.annotators)
             )
-        print(f"Align Studio: http://{settings.host}:{settings.port}", flush=True)
+        print(
+            f"Align Studio: http://{settings.host}:{settings.port}" + (f"/?{FIELD}={token}" if token else ""),
+            flush=True,
+        )
         yield
         if listener:
             listener.stop()
@@ -110,6 +116,9 @@ def serve(settings: Settings) -> None:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(assets.Kept)
     app.add_middleware(assets.WithScripts)
+    app.add_middleware(Gate)
+    if token:
+        app.add_middleware(SignedIn, token=token, port=settings.port)
     app.add_middleware(LocalOnly, port=settings.port)
     # Before the page, which answers every other path.
     app.router.routes.extend([*proxy.routes(), *stream.routes(), assets.route()])

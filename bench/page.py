@@ -64,7 +64,7 @@ def measure() -> list[Row]:
                 "GRADIO_ANALYTICS_ENABLED": "0",
             }
             port = free_port()
-            ours.append(until_served([sys.executable, "app.py", "--port", str(port)], port, given))
+            ours.append(until_served([sys.executable, "app.py", "--port", str(port), "--no-token"], port, given))
         port = free_port()
         empty.append(until_served([sys.executable, "-c", EMPTY, str(port)], port, given))
     note = f"medians of {REPEATS}; ours {[round(x, 1) for x in ours]}, empty {[round(x, 1) for x in empty]}"

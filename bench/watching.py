@@ -138,7 +138,10 @@ def measure() -> Iterator[Level | Row]:
         }
         ports = [free_port(), free_port()]
         url, empty = (f"http://127.0.0.1:{port}" for port in ports)
-        commands = [[sys.executable, "app.py", "--port", str(ports[0])], [sys.executable, "-c", TIMER, str(ports[1])]]
+        commands = [
+            [sys.executable, "app.py", "--port", str(ports[0]), "--no-token"],
+            [sys.executable, "-c", TIMER, str(ports[1])],
+        ]
         with (
             served(commands[0], url, given) as app,
             served(commands[1], empty, given),

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     annotators: str = Field(
         "", description="HOST:PORT of a second listener that serves /annotate and nothing else; empty: none."
     )
+    token: bool = Field(
+        True, description="Whether the studio asks for the sign-in token in the address it prints; off: it asks nobody."
+    )
     argilla_api_url: str = Field(
         "",
         validation_alias="ARGILLA_API_URL",

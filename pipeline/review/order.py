@@ -10,7 +10,6 @@ of it goes to Argilla.
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any, Protocol
 
 from pipeline.base.errors import StudioError
 from pipeline.base.project import Project
+from pipeline.base.secret import kept
 from pipeline.review.answers import Answer, Preference, answer_of
 
 KEY_FILE = "review.key"
@@ -114,16 +114,7 @@ class Drawn:
 
 def draw_key(of: Project) -> Order:
     """Return the order of a project's review, its key made when there is none."""
-    file = of.folder / KEY_FILE
-    if not file.exists():
-        draft = file.with_name(KEY_FILE + ".new")
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
-            handle.write(secrets.token_bytes(_KEY_BYTES))
-            handle.flush()
-            os.fsync(handle.fileno())
-        draft.replace(file)
-    return Order(file.read_bytes())
+    return Order(kept(of.folder / KEY_FILE, lambda: secrets.token_bytes(_KEY_BYTES)))
 
 
 def kept_order(of: Project) -> Order:

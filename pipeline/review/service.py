@@ -23,6 +23,7 @@ from filelock import FileLock
 from pipeline import engines
 from pipeline.base.errors import StudioError
 from pipeline.base.message import message
+from pipeline.base.secret import kept
 from pipeline.engines.annotation import EXIT_LOCKED, FOREIGN, HOST, boot_id
 from pipeline.hub.client import TOKEN_VARIABLES
 
@@ -177,19 +178,8 @@ class ArgillaService:
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = self._home / "secrets.json"
         with FileLock(self._home / "secrets.lock"):
-            if not file.exists():
-                made = {
-                    "api_key": secrets.token_urlsafe(48),
-                    "password": secrets.token_urlsafe(12),
-                    "auth_secret": secrets.token_hex(32),
-                }
-                draft = file.with_suffix(".json.new")
-                draft.unlink(missing_ok=True)
-                with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
-                    json.dump(made, handle)
-                draft.replace(file)
-            kept: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
-            return kept
+            made: dict[str, str] = json.loads(kept(file, _made))
+            return made
 
     def _launch(self) -> None:
         """Start the launcher, detached, and hand it the secrets."""
@@ -271,6 +261,16 @@ class ArgillaService:
         if announced is None:
             return None
         return Endpoint(f"http://{HOST}:{announced.port}{BASE_URL}", self._secrets()["api_key"], announced.port)
+
+
+def _made() -> bytes:
+    """Make the embedded server's secrets."""
+    made = {
+        "api_key": secrets.token_urlsafe(48),
+        "password": secrets.token_urlsafe(12),
+        "auth_secret": secrets.token_hex(32),
+    }
+    return json.dumps(made).encode()
 
 
 def _environment() -> dict[str, str]:

@@ -69,7 +69,8 @@ class App:
             **self.environment,
         }
         log = self.home.with_name(self.home.name + ".log").open("ab")
-        command = [sys.executable, "app.py", "--port", str(self.port), *self.options]
+        # Who may open it has tests of its own (test_sign_in); `--token` among the options asks again.
+        command = [sys.executable, "app.py", "--port", str(self.port), "--no-token", *self.options]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -78,7 +79,7 @@ class App:
         while time.monotonic() < until:
             assert self.process.poll() is None, self.log()
             try:
-                if httpx.get(self.url, trust_env=False, timeout=5).status_code == 200:
+                if httpx.get(self.url, trust_env=False, timeout=5).status_code in (200, 401):
                     return self
             except httpx.TransportError:
                 time.sleep(0.2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 
 import httpx
@@ -11,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tests.aside import run_aside
 from ui.assets import Kept
 
 BROWSER = {"accept-encoding": "gzip, deflate, br"}
@@ -33,7 +33,7 @@ def asked(*requests: tuple[str, dict[str, str]]) -> tuple[list[httpx.Response], 
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://studio") as client:
             return [await client.get(path, headers=headers) for path, headers in requests]
 
-    return asyncio.run(go()), seen
+    return run_aside(go()), seen
 
 
 def test_a_file_is_read_once_and_a_browser_may_keep_it() -> None:

@@ -7,7 +7,6 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from pipeline.base.project import Project
 from pipeline.runs import events, launch, revive, view
 from pipeline.runs.ledger import Ledger, Run, State
 from pipeline.visit import Visit
+from tests.aside import run_aside
 from ui import stream as streams
 from ui.parts.run_topic import RunTopic
 from ui.stream import Page, Said, Stream, change, overlap, whole
@@ -270,8 +270,7 @@ def test_a_page_that_does_not_read_is_sent_away() -> None:
             page.put(str(at).encode())
         return [event async for event in page.events()]
 
-    with ThreadPoolExecutor(1) as aside:  # a browser test may keep a loop running in this thread
-        left = aside.submit(asyncio.run, slow()).result()
+    left = run_aside(slow())
     assert len(left) < 10, "What it missed is not kept: it comes back for the whole."
 
 
