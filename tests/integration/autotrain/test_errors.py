@@ -11,6 +11,7 @@ import pytest
 from pipeline.base.message import Message
 from tests.integration.autotrain.conftest import WORKER, Bench, Result
 
+
 @pytest.mark.parametrize(
     ("name", "changes", "kind", "said", "advice"),
     [
