@@ -31,6 +31,13 @@ def cached(what: str, folder: Path, version: object, make: Callable[[], T]) -> T
     return value  # type: ignore[return-value]  # the key's first part says of which type
 
 
+def remembered(what: str, folder: Path, version: object) -> object | None:
+    """Return what was made before for this folder and version; None where it is not kept any more."""
+    with _guard:
+        found = _cache.get((what, str(folder)))
+    return found[1] if found is not None and found[0] == version else None
+
+
 def version(path: Path) -> tuple[int, int] | None:
     """Return what changes with a file's content, None where there is no file."""
     try:

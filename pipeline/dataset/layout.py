@@ -25,6 +25,7 @@ from pipeline.dataset.turns import (
     is_sharegpt,
     looks_like_turns,
     split,
+    text_key,
     turns_of,
 )
 from pipeline.dataset.values import blank
@@ -114,10 +115,10 @@ class Look:
         """Return what most values of a column are.
 
         They are "conversation", "answer", "transcript", "text", "history" (pairs of question and answer), "list" (of
-        several texts) or "other".
+        several texts) or "other"; of two as frequent, what can be read.
         """
         kinds = self._counted(column)
-        return kinds.most_common(1)[0][0] if kinds else "other"
+        return max(kinds, key=lambda kind: (kinds[kind], kind != "other"), default="other")
 
     def _counted(self, column: str) -> Counter[str]:
         """Return how many values of a column are of each kind."""
@@ -167,7 +168,15 @@ class Look:
         """The column of the prompt by its usual names, "" where none holds one."""
         wanted = (*names.PROMPT, *names.HISTORY, *names.CONTEXT)  # the last two where nothing else is asked
         there = [self._by_name[name] for name in wanted if name in self._by_name]
-        return next((name for name in there if self.kind(name) not in ("other", "list", "history")), "")
+        usual = (name for name in there if self.kind(name) not in ("other", "list", "history"))
+        found = next(usual, "")
+        if names.plain(found) in names.PROMPT:
+            return found
+        # A few texts among what cannot be read: those rows are asked there, and not in their context.
+        some = (
+            name for name in there if self.filled(name) and self._counted(name).keys() - {"other", "list", "history"}
+        )
+        return next(some, found)
 
     def with_prompt(self, sides: Mapping) -> Mapping:
         """Return a mapping with the prompt's columns: instruction, prompt and input in this order."""
@@ -290,6 +299,8 @@ def _kind_of(value: Any) -> str:
             return _kind_of(value[0])
         if isinstance(value, bytes):
             return _kind_of(value.decode())
+        if key := text_key(value):
+            return _kind_of(value[key])
         turns = turns_of(value, "", "", False)
     except (Unusable, UnicodeDecodeError):
         return looks_like_turns(value) or "other"

@@ -118,7 +118,7 @@ def lists(cells: list[Any]) -> list[Any] | None:
 def _of_texts(value: Any) -> bool:
     """Whether a value is a list of texts, of turns or of exchanges, or a turn: nothing that an answer shows."""
     if isinstance(value, dict):
-        return any(key in value for key in ("role", "from", "speaker", "messages", "content"))
+        return any(key in value for key in ("role", "from", "speaker", "messages", "content", "full_text"))
     if not isinstance(value, list):
         return False
     return bool(value) and all(isinstance(item, str) or isinstance(item, dict | list) and item for item in value)

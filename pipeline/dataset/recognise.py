@@ -14,7 +14,7 @@ from pipeline.base.message import message
 from pipeline.base.pair import Pair, identify
 from pipeline.dataset.layout import Layout, Look, Mapping, layout_of, layouts
 from pipeline.dataset.rows import BadRow, Row, Rows
-from pipeline.dataset.turns import Parts, Unusable, checked, left_in
+from pipeline.dataset.turns import Parts, Unusable, checked, left_in, text_key
 from pipeline.dataset.values import clean, json_value, says, texts
 
 # What the chat templates of widely used models put around turns.
@@ -169,7 +169,8 @@ class _Left:
         for name, value in row.items():
             if name in self.used:
                 if isinstance(value, list | dict | str):
-                    self._inside.update(f"{name}[].{key}" for key in left_in(value))
+                    inside = "." if text_key(value) else "[]."
+                    self._inside.update(f"{name}{inside}{key}" for key in left_in(value))
             elif name not in self._found and says(value):
                 if spoken is None:
                     spoken = self._spoken(row, part)

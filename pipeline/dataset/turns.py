@@ -39,6 +39,7 @@ _TURNS_IN_TEXT = re.compile(r"\s*\[?\s*\{\s*['\"](?:role|content|from|value|spea
 # A turn's other keys whose meaning a text cannot carry, in the names that providers and libraries use.
 _MEANING = re.compile(r"tool|function|reasoning|think|thought|image|audio|video|refusal|media|picture")
 _TEXT_PARTS = ("text", "input_text", "output_text")
+_TEXT_KEYS = ("full_text", "text", "content", "value")  # of a text with what is told about it, as in WebGPT's questions
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")  # what Python's surrogateescape makes of a byte that is not UTF-8
 
@@ -141,12 +142,22 @@ def turns_of(value: Any, role: str, name: str, transcripts: bool) -> Messages:
         raise Unusable("row.empty", part=part_of(name))
     if not isinstance(value, list | tuple | dict):
         raise Unusable("row.not_text", part=part_of(name), type=type(value).__name__)
+    if isinstance(value, dict) and (key := text_key(value)):
+        _check_meaning(value, name, "", key)
+        return turns_of(value[key], role, name, transcripts)
     items = _items(value, name)
     if len(items) == 1 and isinstance(items[0], str | list) and items[0]:
         return turns_of(items[0], role, name, transcripts)
     if len(items) > 1 and all(isinstance(item, str) for item in items):
         raise Unusable("row.several", part=part_of(name), count=len(items))
     return tuple(_turn(turn, name) for turn in items)
+
+
+def text_key(value: Any) -> str:
+    """Return the key of the text that a dictionary holds with what is told about it, "" where it is something else."""
+    if not isinstance(value, dict) or _key(value, ROLE_KEYS) or _key(value, _CONVERSATION_KEYS):
+        return ""
+    return next((key for key in _TEXT_KEYS if isinstance(value.get(key), str)), "")
 
 
 def _items(value: Any, name: str) -> list[Any]:
@@ -239,6 +250,9 @@ def left_in(value: Any) -> Iterator[str]:
         if not _TURNS_IN_TEXT.match(value):
             return
         value = parsed(value)
+    if key := text_key(value):
+        yield from (clean(str(other)) for other, held in value.items() if other != key and says(held))
+        return
     for turn in value if isinstance(value, list) else [value]:
         if isinstance(turn, dict) and len(turn) > 2:
             taken = (_key(turn, ROLE_KEYS), _key(turn, CONTENT_KEYS))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pyarrow.parquet as pq
 from filelock import FileLock
 
 from pipeline.base.errors import StudioError
-from pipeline.base.memory import cached, version
+from pipeline.base.memory import cached, remembered, version
 from pipeline.base.message import Message
 from pipeline.base.project import Project, Record, ReviewRecord
 from pipeline.dataset.project import pairs_of
@@ -149,8 +150,13 @@ def meaning_of(of: Project) -> Meaning:
     plan = plan_of(of)
     if plan.order != "drawn":
         return AsStored()
-    ids = pq.read_table(of.pairs, columns=["record_id"])["record_id"].to_pylist()
-    return Drawn(kept_order(of), map(str, ids))
+    order = kept_order(of)
+
+    def draw() -> Drawn:
+        ids = pq.read_table(of.pairs, columns=["record_id"])["record_id"].to_pylist()
+        return Drawn(order, map(str, ids))
+
+    return cached("meaning", of.folder, (version(of.pairs), order.key), draw)
 
 
 def review_of(of: Project, endpoint: Endpoint) -> ReviewRecord:
@@ -182,13 +188,20 @@ def refresh_answers(of: Project, endpoint: Endpoint) -> list[Answer]:
     """
     with FileLock(of.folder / ".answers.lock"):
         before = review_of(of, endpoint)
-        known = answers_of(of) if before.cursor else []
+        kept = answers_of(of)
+        known = kept if before.cursor else []
         found, cursor = readback.read_answers(endpoint, before.dataset_id, known, before.cursor, meaning_of(of))
         if cursor == before.cursor:
             return known
+        arbitration = arbitration_of(of)
+        votes = remembered("votes", of.folder, (version(of.answers), arbitration))
         # The answers first: a crash between the two makes the next reading repeat itself, not miss something.
         answer_file.save(found, of.answers)
-        cached("answers", of.folder, version(of.answers), lambda: found)  # whoever settles them need not read the file
+        # Whoever settles them need not read the file, nor count again what nobody has changed.
+        cached("answers", of.folder, version(of.answers), lambda: found)
+        if isinstance(votes, dict):
+            seen = (version(of.answers), arbitration)
+            cached("votes", of.folder, seen, lambda: _counted_on(votes, kept, found, arbitration))
 
         def change(record: Record) -> None:
             if record.review is not None and record.review.dataset_id == before.dataset_id:
@@ -196,3 +209,22 @@ def refresh_answers(of: Project, endpoint: Endpoint) -> list[Answer]:
 
         of.update(change)
     return found
+
+
+def _counted_on(
+    votes: dict[str, Votes], before: Sequence[Answer], now: Sequence[Answer], arbitration: Arbitration
+) -> dict[str, Votes]:
+    """Return the votes there are now; only those of records whose answers have changed are counted.
+
+    Args:
+        votes: The votes before.
+        before: The answers that they were counted from.
+        now: The answers there are.
+        arbitration: Whose answer decides which pairs, then and now.
+    """
+    there = set(map(id, before)).intersection(map(id, now))  # an answer that nobody touched is the same object
+    changed = {answer.record_id for answers in (before, now) for answer in answers if id(answer) not in there}
+    fresh = count((answer for answer in now if answer.record_id in changed), arbitration)
+    gone = changed - fresh.keys()
+    still = {record_id: fresh.get(record_id, each) for record_id, each in votes.items() if record_id not in gone}
+    return still | fresh

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.base.errors import StudioError
 from pipeline.base.message import Message, message
 from pipeline.dataset import names, notation
 from pipeline.dataset.formats.encoding import Text
@@ -17,6 +18,7 @@ from pipeline.dataset.values import cell
 
 SEPARATORS = ",\t;|^~\x1f\x01"  # the last two are ASCII's own, which Hive and others use
 _SAID = re.compile(r"\ufeff?\"?sep=(.)\"?\s*", re.IGNORECASE)  # how Excel is told a file's separator
+_ESCAPES = re.compile(r"\\(.?)", re.DOTALL)  # a backslash and what it stands before
 _SAMPLE = 1 << 16  # characters by which the separator is told
 _LOOKED_AT = 50  # rows of them
 
@@ -33,7 +35,7 @@ def read(text: Text) -> Rows:
     csv.field_size_limit(1 << 30)  # Python's default of 128 KiB is less than a long conversation
     with text.open(newline="") as file:
         separator, skipped = _separator(file.read(_SAMPLE))
-    header, cells, numbers, bad = _cells(text, separator, skipped)
+    (header, cells, numbers, bad), escaped = _told(text, separator, skipped)
     columns, cells = _named(text.path, header, cells)
     if len(columns) < 2:
         raise unreadable(text.path, "load.no_header")
@@ -42,7 +44,7 @@ def read(text: Text) -> Rows:
             for row, value in zip(cells, found, strict=True):
                 row[at] = value
     rows: list[Row] = [dict(zip(columns, row, strict=True)) for row in cells]
-    notes: list[Message] = [*text.notes]
+    notes: list[Message] = [*text.notes, *([message("load.note.backslash")] if escaped else [])]
     if separator not in ",\t;":
         notes.append(
             message("load.note.separator", separator=separator if separator.isprintable() else repr(separator))
@@ -75,13 +77,51 @@ def _fits(sample: str, separator: str) -> tuple[int, float, int]:
     return known, widths[len(header)] / max(1, len(found) - 1), len(header)
 
 
-def _cells(text: Text, separator: str, skipped: int) -> tuple[list[str], list[list[object]], list[int], list[BadRow]]:
-    """Return header, rows of the header's width with their numbers, and rows of another one."""
+_Cells = tuple[list[str], list[list[object]], list[int], list[BadRow]]
+
+
+def _told(text: Text, separator: str, skipped: int) -> tuple[_Cells, bool]:
+    """Return what `_cells` does, and whether quotes within fields are written with a backslash.
+
+    Raises:
+        StudioError: The quoting is broken in either way of writing it.
+    """
+    try:
+        return _cells(text, separator, skipped), False
+    except StudioError:
+        try:
+            found = _cells(text, separator, skipped, _escapes(text))
+        except StudioError:
+            found = None
+        if found is None or found[3]:  # a row of another width: it is broken, not written otherwise
+            raise
+        return found, True
+
+
+def _escapes(text: Text) -> str:
+    """Return what a backslash stands before to be an escape: quotes, and itself where none stands alone."""
+    with text.open(newline="") as file:
+        before = {each for line in file for each in _ESCAPES.findall(line)}
+    return '"\\' if before <= {'"', "\\"} else '"'
+
+
+def _cells(text: Text, separator: str, skipped: int, escapes: str = "") -> _Cells:
+    """Return header, rows of the header's width with their numbers, and rows of another one.
+
+    Args:
+        text: The file.
+        separator: What keeps fields apart.
+        skipped: Lines before the header.
+        escapes: What a backslash before it makes a part of the text.
+    """
     rows: list[list[object]] = []
     numbers: list[int] = []
     bad: list[BadRow] = []
     with text.open(newline="") as file:
-        reader = csv.reader(file, delimiter=separator, strict=True)
+        lines: Iterable[str] = file
+        if escapes:  # csv would take any backslash for an escape
+            lines = (_ESCAPES.sub(lambda at: at[0] if at[1] in escapes else _literal(at[0]), line) for line in file)
+        reader = csv.reader(lines, delimiter=separator, strict=True, escapechar="\\" if escapes else None)
         try:
             filled = (cells for cells in reader if cells)
             header = [name.strip() for name in next(itertools.islice(filled, skipped, None), [])]
@@ -95,6 +135,11 @@ def _cells(text: Text, separator: str, skipped: int) -> tuple[list[str], list[li
         except csv.Error as error:
             raise unreadable(text.path, "load.quoting", line=reader.line_num, detail=str(error)) from error
     return header, rows, numbers, bad
+
+
+def _literal(text: str) -> str:
+    """Return text with its backslashes written so that they are no escapes."""
+    return text.replace("\\", "\\\\")
 
 
 def _as_wide(cells: list[str], header: list[str]) -> list[str]:

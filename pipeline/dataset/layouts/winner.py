@@ -16,7 +16,19 @@ from pipeline.dataset.values import blank, clean
 
 _ANSWERS = frozenset(
     ("response", "answer", "conversation", "candidate", "completion", "output", "reply", "generation", "text")
-    + ("message", "messages", "summary", "option", "choice", "continuation", "dialogue", "chat", "responses", "story")
+    + (
+        "message",
+        "messages",
+        "summary",
+        "option",
+        "choice",
+        "continuation",
+        "dialogue",
+        "chat",
+        "responses",
+        "story",
+        "ref",
+    )
 )
 _SIDES = (("a", "b"), ("0", "1"), ("1", "2"), ("left", "right"), ("first", "second"), ("x", "y"))
 _WINNERS = (
@@ -29,6 +41,8 @@ _WINNERS = (
 )
 _SCORES = frozenset(("score", "rating", "reward", "votes", "likes", "upvotes", "scores"))
 _RANKS = frozenset(("rank", "ranking"))
+# A label of 1 is the first answer's in SHP and the second's elsewhere: only answers with numbers say which.
+_EITHER = ("label", "labels")
 _TIE = re.compile(r"\b(?:ties?|tied|both|equal|same|draw|neither|none)\b|bothbad")
 _WORD = re.compile(r"[a-z]+|\d+")
 _ORDINALS = {"first": 0, "left": 0, "second": 1, "right": 1}
@@ -116,6 +130,8 @@ def _way(look: Look, column: str, answers: tuple[str, str, tuple[str, str]]) -> 
         for way, found in fits.items()
         if (way == "sign") == signed and all(side is not None or value in zero for value, side in found.items())
     }
+    if names.plain(column) in _EITHER and not sides[0].isdigit():
+        fits = {way: found for way, found in fits.items() if not way.startswith("from ")}
     if "name" in fits:
         return "name"
     return next(iter(fits)) if len(fits) == 1 else ""

@@ -173,6 +173,29 @@ LAYOUTS: dict[str, tuple[str, list[Row]]] = {
         "transcripts",
         each(lambda q, a, b: {"chosen": f"### User: {q}\n### Bot: {a}", "rejected": f"### User: {q}\n### Bot: {b}"}),
     ),
+    "a question with what is told of it": (
+        "winner",
+        each(
+            lambda q, a, b: {
+                "question": {"dataset": "eli5", "id": "7", "full_text": q},
+                **{"quotes_0": {"title": ["Lakes"], "extract": ["Wet."]}, "quotes_1": {"title": [], "extract": []}},
+                **{"answer_0": b, "answer_1": a, "score_0": -0.5, "score_1": 0.5},
+            }
+        ),
+    ),
+    "posts and human answers": (
+        "winner",
+        each(
+            lambda q, a, b: {
+                **{"post_id": "x7", "history": q, "c_root_id_A": "a1", "c_root_id_B": "b1", "human_ref_A": a},
+                **{"human_ref_B": b, "labels": 1, "score_A": 9, "score_B": 2, "score_ratio": 4.5},
+            }
+        ),
+    ),
+    "answers with what is told of them": (
+        "explicit",
+        each(lambda q, a, b: {"prompt": q, "chosen": {"text": a, "model": "m"}, "rejected": {"text": b, "model": "n"}}),
+    ),
     "conversation and answer": (
         "continued",
         each(lambda q, a, b: {"chosen": exchange(q, a), "rejected": b}),
@@ -280,6 +303,15 @@ def test_what_stands_around_a_prompt_belongs_to_it(name: str, tmp_path: Path) ->
     assert loaded.unused == []
 
 
+def test_posts_of_forums_are_prompts_where_nothing_else_is_asked(tmp_path: Path) -> None:
+    loaded = load_file(write(tmp_path / "x.jsonl", LAYOUTS["posts and human answers"][1]))
+    assert (loaded.mapping.prompt, loaded.mapping.before, loaded.mapping.decides) == (
+        "history",
+        (),
+        ("score_A", "score_B"),
+    )
+
+
 def test_a_column_that_first_appears_far_down_belongs_to_the_prompt_too(tmp_path: Path) -> None:
     rows: list[Row] = [{"instruction": f"Add {n}.", "chosen": f"{n}", "rejected": "no"} for n in range(400)]
     rows[300] |= {"input": "1 and 2", "history": [["Ready?", "Yes."]], "system": "Be brief.", "remark": "late"}
@@ -326,6 +358,26 @@ def test_empty_keys_of_turns_are_nothing_and_names_are_left_unused(tmp_path: Pat
     assert (len(loaded.pairs), loaded.unused) == (1, ["chosen[].name"])
 
 
+def test_a_label_of_two_answers_with_letters_says_nothing_alone(tmp_path: Path) -> None:
+    rows = each(lambda q, a, b: {"prompt": q, "answer_a": a, "answer_b": b, "label": 1})
+    with pytest.raises(LayoutUnknown, match="no column says in a known way"):
+        load_file(write(tmp_path / "x.jsonl", rows))
+    numbered = each(lambda q, a, b: {"prompt": q, "answer_0": b, "answer_1": a, "label": 1})
+    are_the_three(load_file(write(tmp_path / "y.jsonl", [*numbered])))
+
+
+def test_a_conversation_that_ends_in_an_answer_is_no_prompt(tmp_path: Path) -> None:
+    rows = each(lambda q, a, b: {"conversations": exchange(q, a), "chosen": a, "rejected": b})
+    for row in rows:
+        row["conversations"] = [{"from": each["role"], "value": each["content"]} for each in row["conversations"]]
+    with pytest.raises(StudioError, match="row 1: the last turn of the prompt is the assistant's, not the user's"):
+        load_file(write(tmp_path / "x.jsonl", rows))
+    rows[1]["conversations"] = rows[1]["conversations"][:1]
+    loaded = load_file(write(tmp_path / "y.jsonl", rows))
+    assert [said(pair) for pair in loaded.pairs] == [([ASKED[1]], [GOOD[1]], [BAD[1]])]
+    assert [bad.number for bad in loaded.bad_rows] == [1, 3]
+
+
 def test_columns_left_unused_are_named(tmp_path: Path) -> None:
     rows = each(
         lambda q, a, b: {
@@ -342,6 +394,10 @@ def test_columns_left_unused_are_named(tmp_path: Path) -> None:
         }
     )
     assert load_file(write(tmp_path / "y.jsonl", inner)).unused == ["input.tools"]
+    for name, column in (("answers with what is told of them", "chosen.model"), ("posts and human answers", "post_id")):
+        assert column in load_file(write(tmp_path / "t.jsonl", LAYOUTS[name][1])).unused
+    told = load_file(write(tmp_path / "w.jsonl", LAYOUTS["a question with what is told of it"][1]))
+    assert told.unused == ["quotes_0", "question.dataset", "question.id"]
     listed = each(
         lambda q, a, b: {
             "prompt": q,
@@ -499,6 +555,20 @@ def test_text_in_other_encodings_is_read_and_said(encoding: str, row: str, tmp_p
     loaded = load_file(path)
     assert [text for part in said(loaded.pairs[0]) for text in part] == row.split(",")
     assert any("not UTF-8" in str(note) for note in loaded.notes)
+
+
+def test_quotes_written_with_a_backslash_are_quotes(tmp_path: Path) -> None:
+    rows = 'prompt,chosen,rejected\n"He said \\"why\\", twice",yes,no\n"In C:\\\\new and \\"old\\"","a\nb","\\"\\""\n'
+    loaded = load_file(write(tmp_path / "x.csv", rows))
+    assert [said(pair)[0] for pair in loaded.pairs] == [['He said "why", twice'], ['In C:\\new and "old"']]
+    assert said(loaded.pairs[1])[1:] == (["a\nb"], ['""'])
+    assert [str(note) for note in loaded.notes] == ['Quotes within fields are written with a backslash (\\").']
+    alone = load_file(
+        write(tmp_path / "y.csv", rows.replace("yes", '"a\\d \\\\ {2}"'))
+    )  # no backslash is an escape there
+    assert said(alone.pairs[0])[1] == ["a\\d \\\\ {2}"] and "C:\\\\new" in said(alone.pairs[1])[0][0]
+    with pytest.raises(StudioError, match="quoting is broken at line 3"):
+        load_file(write(tmp_path / "z.csv", 'prompt,chosen,rejected\nq,a,b\n"He \\"said" so,a,b\n'))
 
 
 def test_a_word_for_nothing_is_no_answer(tmp_path: Path) -> None:
