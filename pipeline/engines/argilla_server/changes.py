@@ -28,7 +28,7 @@ from argilla_server.models import Dataset, Record, Response, User
 from argilla_server.security import auth
 from fastapi import APIRouter, Depends, Query, Security
 from fastapi import Response as Answer
-from sqlalchemy import String, and_, func, literal_column, or_, select
+from sqlalchemy import String, func, literal_column, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 LOCK_TIMEOUT = 30
@@ -146,21 +146,22 @@ def _changed(dataset_id: UUID, cursor: Cursor) -> Any:
         select(Response.id, Response.updated_at, literal_column(_ITEM, String).label("item"))
         .join(Record, Record.id == Response.record_id)
         .join(User, User.id == Response.user_id)
-        .where(Record.dataset_id == dataset_id)
+        # “+” keeps SQLite from beginning with the dataset's records and sorting all their responses for each page: the
+        # index of text_index.py has them in order.
+        .where(literal_column("+records.dataset_id", Record.dataset_id.type) == dataset_id)
         .order_by(Response.updated_at, Response.id)
     )
     if cursor.since is None:
         return statement
-    statement = statement.where(Response.updated_at >= cursor.since)
     if cursor.after is None:
-        return statement
-    later = and_(Response.updated_at == cursor.since, Response.id > cursor.after)
-    return statement.where(or_(Response.updated_at > cursor.since, later))
+        return statement.where(Response.updated_at >= cursor.since)
+    return statement.where(tuple_(Response.updated_at, Response.id) > tuple_(cursor.since, cursor.after))
 
 
 async def _number(db: AsyncSession, dataset_id: UUID) -> int:
-    statement = select(func.count(Response.id)).join(Record, Record.id == Response.record_id)
-    statement = statement.where(Record.dataset_id == dataset_id, Record.external_id.is_not(None))
+    ours = select(Record.id).where(Record.dataset_id == dataset_id, Record.external_id.is_not(None))
+    # By two indexes alone; a join would look at each of the responses, which takes four times as long.
+    statement = select(func.count()).select_from(Response).where(Response.record_id.in_(ours))
     return int((await db.execute(statement)).scalar_one())
 
 
