@@ -38,7 +38,7 @@ os.environ.update(HF_ENDPOINT=f"http://{HOST}:{HUB_PORT}", HF_HOME=HF_HOME, HF_H
 os.environ["OMP_NUM_THREADS"] = "1"
 atexit.register(shutil.rmtree, HF_HOME, ignore_errors=True)
 
-# Files that take minutes, the longest first: they begin first, so that all processes end together.
+# Files that take minutes, and of the unit tests those that take seconds, the longest first: they begin first, so that all processes end together.
 LONGEST = (
     "browser/test_hub_journey.py",
     "browser/test_journey.py",
@@ -59,6 +59,12 @@ LONGEST = (
     "integration/hub/test_publish.py",
     "browser/",
     "integration/",
+    "handlers/test_visits.py",
+    "unit/dataset/test_conservation.py",
+    "unit/train/doctor/",
+    "unit/command/test_command.py",
+    "unit/test_stream.py",
+    "unit/base/test_languages.py",
 )
 
 
