@@ -108,6 +108,7 @@ def serve(settings: Settings) -> None:
         studio.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(assets.Kept)
     app.add_middleware(assets.WithScripts)
     app.add_middleware(LocalOnly, port=settings.port)
     # Before the page, which answers every other path.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +14,7 @@ FOLDER = Path(__file__).parent / "static"
 AT = "/page"
 FIRST = "quiet.js"
 SCRIPTS = ("stream.js", "curves.js")
+HASHED = "/assets/"  # where Gradio's files have their content in their names
 
 
 def route() -> Mount:
@@ -66,3 +67,47 @@ class WithScripts:
             await send({"type": "http.response.body", "body": body})
 
         await self._app(scope, receive, collect)
+
+
+class Kept:
+    """Answer for Gradio's own files from memory, as compressed as they were sent the first time.
+
+    A page asks for about eighty of them. Gradio 6.31 reads and compresses each one for each page, which was half of the
+    time until a page could be used, and lets browsers keep none, though a changed file has another name.
+
+    Args:
+        app: Serves the page.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._kept: dict[str, list[Message]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer with what is kept."""
+        if scope["type"] != "http" or not scope["path"].startswith(HASHED) or not self._plain(scope):
+            await self._app(scope, receive, send)
+            return
+        messages = self._kept.get(scope["path"]) or await self._fetched(scope, receive)
+        for message in messages:
+            await send(message)
+
+    @staticmethod
+    def _plain(scope: Scope) -> bool:
+        """Return whether it is asked for as every browser does: whole, and compressed."""
+        headers = Headers(scope=scope)
+        return scope["method"] == "GET" and "range" not in headers and "br" in headers.get("accept-encoding", "")
+
+    async def _fetched(self, scope: Scope, receive: Receive) -> list[Message]:
+        messages: list[Message] = []
+
+        async def collect(message: Message) -> None:
+            messages.append(message)
+
+        # What a browser holds already does not matter: kept is the whole answer.
+        whole = [(name, value) for name, value in scope["headers"] if not name.startswith(b"if-")]
+        await self._app({**scope, "headers": whole}, receive, collect)
+        if messages[0]["status"] == 200:
+            MutableHeaders(raw=messages[0]["headers"])["cache-control"] = "public, max-age=31536000, immutable"
+            self._kept[scope["path"]] = messages
+        return messages

@@ -48,7 +48,7 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
         with gr.Tabs() as tabs:
             for name in STEPS:
                 items[name] = gr.Tab(t(f"tab.{name}"), id=name, elem_id=f"tab-{name}")
-        page = Page(demo, project, tabs, items, gr.State(None), signed_in.name)
+        page = Page(demo, project, tabs, items, gr.State(None), signed_in.who)
         wiring = dataclasses.replace(wiring.within(page=page), anchor=bar.hear)
         above = wiring.within(bar=bar, spend=spending, account=signed_in)
         for part in (status_bar, account, spend):

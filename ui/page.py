@@ -25,8 +25,8 @@ class Page:
         tabs: The tabs; a tab's id is its step's name.
         items: The tab of each step; its select event is where a tab looks again.
         model: State with (model folder, time of the wish): the trained model that the Evaluate tab is to show.
-        account: State with the name of the account signed in to the Hub, "" for none; at its change event a tab looks
-            again at what only an account can do.
+        account: State that changes with the account signed in to the Hub and what it may do, "" for none; at its change
+            event a tab looks again at what only an account can do.
         built: Events at which a part that is built `later` has come into the page; empty in what was there at once.
     """
 

@@ -28,6 +28,7 @@ def sign_in(page: Page, token: str, name: str) -> None:
     page.locator("#status-account").click()
     page.locator("#account-token input").fill(token)
     page.locator("#account-sign-in").click()
+    expect(page.locator("#account-token input")).to_have_value("")  # taken
     expect(page.locator("#account-status")).to_contain_text(name)
     page.locator("#account-close").click()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from html import escape
 
@@ -24,10 +24,10 @@ class AccountPanel:
     """Components of the account panel.
 
     Attributes:
-        name: State with the name of the account signed in, "" for none.
+        who: State that changes with who is signed in and what they may do, "" for nobody.
     """
 
-    name: gr.State
+    who: gr.State
     open: gr.State
     box: gr.Column
     about: gr.HTML
@@ -40,7 +40,7 @@ class AccountPanel:
 
 
 # What `draw` updates; never the field a token is being typed into.
-DRAWN = tuple(f"account.{name}" for name in ("name", "about", "retry", "take_up", "sign_out"))
+DRAWN = tuple(f"account.{name}" for name in ("who", "about", "retry", "take_up", "sign_out"))
 SHOWN = ("account.open", "account.box", *DRAWN)
 
 
@@ -143,17 +143,22 @@ def item(visit: Visit) -> tuple[str, str]:
     return "busy", say("account.bar.may_not_write", name=now.account.name)
 
 
-def name_of(visit: Visit) -> str:
-    """Return the name of the account signed in, "" for none."""
+def who(visit: Visit) -> str:
+    """Return a text that changes with who is signed in and what they may do, "" for nobody.
+
+    Another token of the same account counts: between the two the page may not have seen anybody else.
+    """
     now = visit.sign_in
-    return now.account.name if now.state == "ready" and now.account else ""
+    if now.state != "ready" or now.account is None:
+        return ""
+    return f"{hash(replace(now.account, clock_offset=0.0)):x}"  # the offset is measured anew at each look
 
 
 def draw(visit: Visit) -> Update:
     """Return what the panel shows: updates of `DRAWN`."""
     now = visit.sign_in
     return {
-        "account.name": name_of(visit),
+        "account.who": who(visit),
         "account.about": about(now),
         "account.retry": gr.update(visible=now.state in ("refused", "unreachable")),
         "account.take_up": gr.update(visible=now.state == "none" and bool(now.aside)),

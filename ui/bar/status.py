@@ -118,7 +118,7 @@ def shape(visit: Visit) -> str:
     """Return a text that changes when buttons of the bar or the account's panel have to be drawn again."""
     now = visit.sign_in
     failed, stop = visit.studio.argilla.status.state == "failed", spend.can_stop(visit)
-    return f"{failed} {stop} {now.state} {account.name_of(visit)} {bool(now.aside)}"
+    return f"{failed} {stop} {now.state} {account.who(visit)} {bool(now.aside)}"
 
 
 def inside(visit: Visit) -> Markup:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.base.errors import StudioError
+from pipeline.hub.account import Account, SignInStatus
 from pipeline.studio import Studio
 from pipeline.visit import Visit
 from ui.bar import account, spend, status
@@ -25,3 +28,15 @@ def test_the_studios_account_is_touched_by_its_owner_alone(studio: Studio, handl
     with pytest.raises(StudioError):
         handler(Visit(studio, "bob", may=frozenset()), {"account.token": "hf_his"})  # type: ignore[operator]
     assert studio.sign_in.status.state == "none"
+
+
+def test_another_token_of_the_same_account_is_news_and_the_clock_is_not(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Account("pia", "Pia", "read", may_write=False, may_run_jobs=False, may_read_gated=True)
+    said = []
+    for each in (reader, replace(reader, clock_offset=3.0), replace(reader, kind="write", may_write=True)):
+        monkeypatch.setattr(type(studio.sign_in), "status", SignInStatus("ready", each, source="typed"))
+        said.append((account.who(Visit(studio)), status.shape(Visit(studio))))
+    assert said[0] == said[1]
+    assert said[1][0] != said[2][0] and said[1][1] != said[2][1]
