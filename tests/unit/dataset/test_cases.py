@@ -196,6 +196,10 @@ LAYOUTS: dict[str, tuple[str, list[Row]]] = {
         "explicit",
         each(lambda q, a, b: {"prompt": q, "chosen": {"text": a, "model": "m"}, "rejected": {"text": b, "model": "n"}}),
     ),
+    "turns of ShareGPT and texts": (
+        "sharegpt",
+        each(lambda q, a, b: {"conversations": [{"from": "human", "value": q}], "chosen": a, "rejected": b}),
+    ),
     "conversation and answer": (
         "continued",
         each(lambda q, a, b: {"chosen": exchange(q, a), "rejected": b}),
@@ -257,6 +261,31 @@ def test_a_system_column_is_the_first_turn_in_every_layout(name: str, tmp_path: 
     ]
     assert [turn.role for turn in loaded.pairs[0].prompt] == ["system", "user"]
     assert "ystem" in str(loaded.recognised) and loaded.unused == []
+
+
+def test_roles_in_capitals_and_several_turns(tmp_path: Path) -> None:
+    before = [turn("Human", "Hi."), turn("Assistant", "Hello.")]
+    rows = each(
+        lambda q, a, b: {
+            side: [*before, turn("Human", q), turn("Assistant", text)]
+            for side, text in (("chosen", a), ("rejected", b))
+        }
+    )
+    loaded = load_file(write(tmp_path / "x.jsonl", rows))
+    assert [said(pair) for pair in loaded.pairs] == [
+        (["Hi.", "Hello.", q], [a], [b]) for q, a, b in zip(ASKED, GOOD, BAD, strict=True)
+    ]
+    assert [turn.role for turn in loaded.pairs[0].prompt] == ["user", "assistant", "user"]
+
+
+def test_system_instruction_and_input_are_one_prompt(tmp_path: Path) -> None:
+    rows = each(
+        lambda q, a, b: {"id": q, "system": SYSTEM, "instruction": "Do.", "input": q, "chosen": a, "rejected": b}
+    )
+    loaded = load_file(write(tmp_path / "x.jsonl", rows))
+    assert [said(pair) for pair in loaded.pairs] == [
+        ([SYSTEM, f"Do.\n\n{q}"], [a], [b]) for q, a, b in zip(ASKED, GOOD, BAD, strict=True)
+    ]
 
 
 def test_columns_by_hand_take_several_for_the_prompt_and_one_for_the_system(tmp_path: Path) -> None:
