@@ -126,6 +126,7 @@ def test_an_event_can_say_something_about_a_message(tmp_path: Path) -> None:
 def test_list_is_newest_first_and_filters(ledger: Ledger) -> None:
     first, second = add(ledger), add(ledger, "train")
     assert [run.id for run in ledger.list()] == [second.id, first.id]
+    assert [run.id for run in ledger.list(limit=1)] == [second.id]
     assert [run.id for run in ledger.list(kind="export")] == [first.id]
     ledger.end(second.id, State.SUCCEEDED)
     assert [run.id for run in ledger.list(active=True)] == [first.id]
