@@ -41,7 +41,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 atexit.register(shutil.rmtree, HF_HOME, ignore_errors=True)
 
-# Files that take minutes, and of the unit tests those that take seconds, the longest first: they begin first, so that all processes end together.
+# Files that take minutes, and of the unit tests those that take seconds, the longest first: they begin first, so that
+# all processes end together.
 LONGEST = (
     "browser/test_hub_journey.py",
     "browser/test_journey.py",

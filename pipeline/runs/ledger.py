@@ -119,7 +119,7 @@ class Ledger:
             if row := _asked(connection, request):
                 connection.rollback()
                 return self.get(row["id"]), False
-            run_id = f"{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+            run_id = _new_id(connection, kind)
             made = spec(run_id) if callable(spec) else spec
             self._insert(connection, run_id, request, kind, project, title, State.QUEUED, time.time(), made)
             connection.commit()
@@ -323,6 +323,14 @@ def _full_is_said() -> Iterator[None]:
         raise
 
 
+def _new_id(connection: sqlite3.Connection, kind: str) -> str:
+    """Return an id that no run has: many may be started in one second."""
+    while True:
+        run_id = f"{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        if not connection.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone():
+            return run_id
+
+
 def _asked(connection: sqlite3.Connection, request: str) -> sqlite3.Row | None:
     query = f"SELECT id FROM runs WHERE request = ? AND state IN {_marks()}"
     row: sqlite3.Row | None = connection.execute(query, (request, *ACTIVE)).fetchone()
@@ -359,7 +367,7 @@ def _reserve(connection: sqlite3.Connection, ledger: Path) -> None:
     with contextlib.suppress(sqlite3.OperationalError):  # the disk is full already
         connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")
         with connection:
-            connection.execute("BEGIN")
+            connection.execute("BEGIN IMMEDIATE")
             connection.execute("CREATE TABLE IF NOT EXISTS space (filler BLOB)")
             connection.execute(f"INSERT INTO space VALUES (zeroblob({_RESERVE}))")
         connection.execute("DELETE FROM space")
