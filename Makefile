@@ -21,7 +21,7 @@ test-full: $(VENV)/.dev check
 	$(BIN)/python -m pytest --numprocesses auto $(SIDE_BY_SIDE)
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses logical $(SIDE_BY_SIDE) tests/unit tests/handlers
+	$(BIN)/python -m pytest -m "not matrix" --numprocesses logical $(SIDE_BY_SIDE) tests/unit tests/handlers
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

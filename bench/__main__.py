@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import argilla_import, doctor, evaluation, hub, page, reading, training_start, watching
+from bench import argilla_import, doctor, evaluation, filtering, hub, page, reading, training_start, watching
 
 ALL = {
     "page": page,
@@ -15,6 +15,7 @@ ALL = {
     "evaluation": evaluation,
     "hub": hub,
     "doctor": doctor,
+    "filter": filtering,
 }
 
 

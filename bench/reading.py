@@ -27,6 +27,7 @@ from pipeline.dataset.project import pairs_of, start_project
 from pipeline.dataset.recognise import Loaded, Mapping
 from pipeline.export import options as export_options
 from pipeline.export import writing
+from pipeline.export.places import places_of
 from pipeline.models import tokens
 from pipeline.review import annotators, importing
 from pipeline.review import plan as review_plan
@@ -108,6 +109,7 @@ def _now(ago: timedelta = timedelta()) -> str:
 def ours(endpoint: Endpoint, of: Project, name: str) -> None:
     """Read back, settle and export, as the page and the export run do."""
     refresh_answers(of, endpoint)
+    options = export_options.ExportOptions(name=name)
     provenance = export_options.Provenance(
         dataset="bench",
         kind="file",
@@ -118,7 +120,12 @@ def ours(endpoint: Endpoint, of: Project, name: str) -> None:
         studio_version="bench",
     )
     written = writing.write(
-        pairs_of(of), settled_of(of), export_options.ExportOptions(name=name), of.exports / name, provenance
+        pairs_of(of),
+        settled_of(of),
+        options,
+        of.exports / name,
+        provenance,
+        places=places_of(of, options.seed),
     )
     assert written.plan.total == RECORDS
 

@@ -36,9 +36,13 @@ for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACEHUB_API_TOKEN
 os.environ.update(HF_ENDPOINT=f"http://{HOST}:{HUB_PORT}", HF_HOME=HF_HOME, HF_HUB_DISABLE_TELEMETRY="1")
 # Two threads that wait for each other on a busy machine make a tiny model ten times slower.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Tests start hundreds of processes: each would compile the libraries anew, 3 s for an app, 2 s for a command.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 atexit.register(shutil.rmtree, HF_HOME, ignore_errors=True)
 
-# Files that take minutes, the longest first: they begin first, so that all processes end together.
+# Files that take minutes, and of the unit tests those that take seconds, the longest first: they begin first, so that
+# all processes end together.
 LONGEST = (
     "browser/test_hub_journey.py",
     "browser/test_journey.py",
@@ -59,6 +63,12 @@ LONGEST = (
     "integration/hub/test_publish.py",
     "browser/",
     "integration/",
+    "handlers/test_visits.py",
+    "unit/dataset/test_conservation.py",
+    "unit/train/doctor/",
+    "unit/command/test_command.py",
+    "unit/test_stream.py",
+    "unit/base/test_languages.py",
 )
 
 

@@ -11,9 +11,10 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from pipeline.base.extensions import extensions
 
@@ -33,15 +34,24 @@ def members(kind: type[T], package: str, module: str = "*", *, extended: bool = 
     Raises:
         ImportError: A file of the extensions' folder cannot be loaded.
     """
-    names = _modules(package) if module == "*" else _modules_named(package, module)
-    found: dict[int, T] = {}
-    modules = [importlib.import_module(name) for name in names]
-    for loaded in (*modules, *(_extensions(extensions()) if extended else ())):
-        for value in vars(loaded).values():
-            for each in value if isinstance(value, tuple) else (value,):
-                if isinstance(each, kind):
-                    found.setdefault(id(each), each)
+    found = {id(each): each for each in _own(cast(Hashable, kind), package, module)}
+    if extended:
+        found |= {id(each): each for loaded in _extensions(extensions()) for each in _of(kind, loaded)}
     return list(found.values())
+
+
+@functools.cache
+def _own(kind: Any, package: str, module: str) -> tuple[Any, ...]:
+    """Return those of this program, whose files stay as they are while it runs."""
+    names = _modules(package) if module == "*" else _modules_named(package, module)
+    return tuple(each for name in names for each in _of(kind, importlib.import_module(name)))
+
+
+def _of(kind: type[T], loaded: ModuleType) -> Iterator[T]:
+    for value in vars(loaded).values():
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, kind):
+                yield each
 
 
 def _modules(package: str) -> list[str]:

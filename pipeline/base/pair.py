@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 @dataclass(frozen=True)
@@ -120,15 +122,26 @@ def to_table(pairs: Iterable[Pair]) -> pa.Table:
 
 def from_table(table: pa.Table) -> list[Pair]:
     """Return the pairs of a table written by `to_table`."""
+    ids, sources, extra, swapped = (table[name].to_pylist() for name in ("record_id", "source", "metadata", "swapped"))
+    parts = (_turns(table[name]) for name in ("prompt", "chosen", "rejected"))
     return [
-        Pair(
-            record_id=row["record_id"],
-            prompt=as_messages(row["prompt"]),
-            chosen=as_messages(row["chosen"]),
-            rejected=as_messages(row["rejected"]),
-            source=row["source"] or "",
-            metadata=json.loads(row["metadata"] or "{}"),
-            swapped=bool(row["swapped"]),
+        Pair(record_id, prompt, chosen, rejected, source or "", json.loads(more) if more else {}, bool(turned))
+        for record_id, prompt, chosen, rejected, source, more, turned in zip(
+            ids, *parts, sources, (None if more == "{}" else more for more in extra), swapped, strict=True
         )
-        for row in table.to_pylist()
     ]
+
+
+def _turns(column: pa.ChunkedArray[Any]) -> list[Messages]:
+    """Return the turns of each row: a column at a time, which a dictionary for each of 120,000 turns is not."""
+    found: list[Messages] = []
+    for chunk in column.chunks:
+        inside: Any = pc.list_flatten(chunk)
+        roles, contents = (inside.field(name).to_pylist() for name in ("role", "content"))
+        turns = [Message(str(role), str(content)) for role, content in zip(roles, contents, strict=True)]
+        ends = itertools.accumulate(pc.fill_null(pc.list_value_length(chunk), 0).to_pylist())
+        start = 0
+        for end in ends:
+            found.append(tuple(turns[start:end]))
+            start = end
+    return found

@@ -132,6 +132,8 @@ class _Formatter(string.Formatter):
         if format_spec.startswith("|"):
             one, _, many = format_spec[1:].partition("|")
             return one if value == 1 else many
+        if isinstance(value, str | int | float):  # first: it is quick to see, a protocol is not
+            return format(value, format_spec)
         if isinstance(value, Sayable):
             return str(getattr(value, format_spec)) if format_spec in _PARTS else value.said()
         if isinstance(value, list | tuple):

@@ -11,6 +11,7 @@ CHOSEN = (
     *("preferred", "preferred_response", "preferred_answer", "preferred_output", "preferred_completion"),
     *("accepted", "accepted_response", "accepted_answer", "better_response", "better_answer", "winning_response"),
     *("winner_response", "best_response", "positive_response", "response_positive", "response_j", "y_w"),
+    *("accept", "win", "winning", "good_response", "good_answer", "positive_answer", "pos_resp"),
 )
 REJECTED = (
     *("rejected", "rejected_response", "response_rejected", "rejected_answer", "answer_rejected"),
@@ -21,6 +22,7 @@ REJECTED = (
     *("non_preferred_answer", "non_preferred_output", "non_preferred_completion", "nonpreferred_output"),
     *("worse_response", "worse_answer", "losing_response", "loser_response", "worst_response"),
     *("negative_response", "response_negative", "response_k", "y_l"),
+    *("reject", "lose", "losing", "bad_response", "bad_answer", "negative_answer", "neg_resp"),
 )
 CONVERSATION = ("messages", "conversations", "conversation", "dialog", "dialogue", "chat", "turns")
 INSTRUCTION = ("instruction", "instructions")

@@ -7,12 +7,15 @@ import io
 import json
 import re
 import tokenize
+from collections.abc import Iterable
 from typing import Any
 
 _NUMBER = re.compile(r"\s*[-+]?[\d.]+(?:[eE][-+]?\d+)?\s*")
 _LOOKS = re.compile(r"\s*(?:array\()?[\[{(]")
 # What numpy writes that Python does not read as it was: elements without commas between them.
 _SIDE_BY_SIDE = re.compile(r"['\"}\])]\s+['\"{\[(a]")
+_EMPTY = re.compile(r"\s*(?:\[\s*\]|\{\s*\}|\(\s*\))\s*")
+_LOOKED_AT = 200  # cells
 _NAMES = {
     "None": None,
     "True": True,
@@ -96,8 +99,7 @@ def _with_commas(text: str) -> str:
 def lists(cells: list[Any]) -> list[Any] | None:
     """Return what the cells of a column of text hold, where the column was written as lists or turns.
 
-    A table of text has no lists: they were written down by str(), and their brackets are no part of an answer. Half
-    of the cells decide, so that a text with brackets among others stays one.
+    A table of text has no lists: they were written down by str(), and their brackets are no part of an answer.
 
     Args:
         cells: The cells of one column.
@@ -105,14 +107,31 @@ def lists(cells: list[Any]) -> list[Any] | None:
     Returns:
         Lists and dictionaries where cells hold them, the other cells as they were; None where the column is text.
     """
+    return [held(cell) for cell in cells] if are_lists(cells) else None
+
+
+def are_lists(cells: Iterable[Any]) -> bool:
+    """Return whether a column of text was written as lists or turns.
+
+    Half of the cells decide, so that a text with brackets among others stays one; empty lists say nothing about it.
+
+    Args:
+        cells: The cells of one column, or the first of them.
+    """
     filled = [cell for cell in cells if isinstance(cell, str) and cell.strip() and not _NUMBER.fullmatch(cell)]
-    looked_at = filled[:200]
-    if not filled or 2 * sum(bool(_LOOKS.match(cell)) for cell in looked_at) < len(looked_at):
-        return None
-    read = [parsed(cell) if isinstance(cell, str) else cell for cell in cells]
-    if 2 * sum(_of_texts(value) for value in read) < len(filled):
-        return None
-    return [value if _of_texts(value) else cell for value, cell in zip(read, cells, strict=True)]
+    told = [cell for cell in filled if not _EMPTY.fullmatch(cell)]
+    looked_at = told[:_LOOKED_AT]
+    if 2 * sum(bool(_LOOKS.match(cell)) for cell in looked_at) < len(looked_at):
+        return False
+    return bool(filled) and 2 * sum(_of_texts(parsed(cell)) for cell in told) >= len(told)
+
+
+def held(cell: Any) -> Any:
+    """Return the list or dictionary that a cell of such a column holds, else the cell."""
+    if not isinstance(cell, str):
+        return cell
+    value = [] if _EMPTY.fullmatch(cell) else parsed(cell)
+    return value if value == [] or _of_texts(value) else cell
 
 
 def _of_texts(value: Any) -> bool:

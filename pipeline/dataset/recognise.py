@@ -12,6 +12,7 @@ from pipeline.base import message as said
 from pipeline.base.errors import StudioError
 from pipeline.base.message import message
 from pipeline.base.pair import Pair, identify
+from pipeline.dataset import notation
 from pipeline.dataset.layout import Layout, Look, Mapping, layout_of, layouts
 from pipeline.dataset.rows import BadRow, Row, Rows
 from pipeline.dataset.turns import Parts, Unusable, checked, left_in, text_key
@@ -23,6 +24,8 @@ MARKUP = (
     *("<start_of_turn>", "<end_of_turn>", "<|user|>", "<|assistant|>", "<|system|>", "<|endoftext|>", "<|end|>"),
     *("<｜User｜>", "<｜Assistant｜>", "<|START_OF_TURN_TOKEN|>", "</s>"),
 )
+
+_LOOK_AT = 200  # rows
 
 __all__ = ["Loaded", "Mapping", "normalise", "recognise"]
 
@@ -103,12 +106,13 @@ def normalise(rows: Rows, mapping: Mapping) -> Loaded:
         if name not in rows.columns:
             raise StudioError("layout.no_column", name=name, columns=rows.columns[:20])
     layout, bad = layout_of(mapping), list(rows.bad_rows)
+    written = _written(rows, mapping)
     parts: list[Parts] = []
     others: list[tuple[str, dict[str, Any]]] = []
     left = _Left(layout, mapping)
     for number, row in _arranged(rows, layout, mapping):
         try:
-            part, other = _read(row, layout, mapping, left)
+            part, other = _read(row if isinstance(row, Unusable) else _held(row, written), layout, mapping, left)
         except Unusable as error:
             bad.append(BadRow(number, error.reason))
             continue
@@ -143,6 +147,18 @@ def _read(
         return part, (clean(str(row.get(mapping.source) or "")), _metadata(row, mapping, left.used, part))
     except RecursionError:
         raise Unusable("row.too_deep") from None
+
+
+def _written(rows: Rows, mapping: Mapping) -> list[str]:
+    """Return the columns used whose lists were written into a text, as JSON or in Python's notation."""
+    first = list(rows.rows[:_LOOK_AT])
+    named = dict.fromkeys(name for name in (*mapping.prompts, mapping.chosen, mapping.rejected, mapping.system) if name)
+    return [name for name in named if notation.are_lists(row.get(name) for row in first)]
+
+
+def _held(row: Row, written: list[str]) -> Row:
+    """Return a row with the lists that texts of it hold: their brackets are no part of what is said."""
+    return {**row, **{name: notation.held(row[name]) for name in written if name in row}} if written else row
 
 
 def _arranged(rows: Rows, layout: Layout, mapping: Mapping) -> Iterator[tuple[int, Row | Unusable]]:

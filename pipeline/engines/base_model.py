@@ -136,7 +136,9 @@ def tokenizer(values: Values) -> Values:
         values: As the model's author saved it; stays as it is.
     """
     told = {name: value for name, value in values.items() if name not in _OF_THE_BACKEND}
-    if told.get("tokenizer_class") == _BACKEND:  # both take tokenizer.json as it is
+    # Both take tokenizer.json as it is. 4.48's classes of the same names would not: its Llama puts a first token before
+    # each text whatever the file says, and cannot be loaded without sentencepiece's file where a space is not added.
+    if told.get("tokenizer_class") == _BACKEND or values.get("backend") == "tokenizers":
         told["tokenizer_class"] = _FAST
     if isinstance(told.get("extra_special_tokens"), list):  # 4.48 knows them under their former name
         more = told.pop("extra_special_tokens")

@@ -7,24 +7,24 @@ The folder is a dataset repository as it stands: `train.jsonl` and `test.jsonl` 
 from __future__ import annotations
 
 import errno
-import hashlib
 import itertools
 import json
 import shutil
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow.parquet as pq
 
 from pipeline.base.errors import StudioError, disk_full
 from pipeline.base.message import message
-from pipeline.base.pair import Messages, Pair, text_of
+from pipeline.base.pair import Pair
 from pipeline.export import card, encoding
 from pipeline.export.encoding import SCHEMA, new_file
 from pipeline.export.options import ExportFile, ExportOptions, ExportPlan, ExportResult, Provenance, Row, Split
+from pipeline.export.places import place
 from pipeline.models.tokens import PairCounts
 from pipeline.review.settle import Settled
 
@@ -34,19 +34,22 @@ __all__ = ["ExportFile", "ExportOptions", "ExportPlan", "ExportResult", "Provena
 
 FORMAT = "align-studio-export/1"
 REASONS = ("too_few", "undecided", "ties", "rejected_better")  # for which pairs are left out
-_ODD_SPACES = ("  ", *"\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f")  # what `str.split` makes one space or none of
+_NONE: Mapping[str, bytes] = MappingProxyType({})
 _CHUNK = 1000  # rows in memory at a time; also the parquet row group, small enough for the Hub's viewer
 
 
-def plan(pairs: Sequence[Pair], settled: Mapping[str, Settled], options: ExportOptions) -> ExportPlan:
+def plan(
+    pairs: Sequence[Pair], settled: Mapping[str, Settled], options: ExportOptions, places: Mapping[str, bytes] = _NONE
+) -> ExportPlan:
     """Count what an export would hold.
 
     Args:
         pairs: The pairs a recipe kept.
         settled: What reviewers said, by record id; a pair nobody reviewed may be missing and is exported as it is.
         options: The options of the export.
+        places: See `write`.
     """
-    return _prepare(pairs, settled, options)[1]
+    return _prepare(pairs, settled, options, places)[1]
 
 
 def write(
@@ -57,6 +60,7 @@ def write(
     provenance: Provenance,
     counts: Sequence[PairCounts] | None = None,
     on_progress: Progress | None = None,
+    places: Mapping[str, bytes] = _NONE,
 ) -> ExportResult:
     """Write an export: whole or not at all.
 
@@ -71,6 +75,7 @@ def write(
         provenance: Where the pairs come from.
         counts: Token counts, one per pair in the order of the pairs, for the card; None leaves them out.
         on_progress: Called with stage ("rows" or "card"), done and total.
+        places: Where prompts stand by record id, as far as known: see `pipeline.export.places`.
 
     Returns:
         The folder, the plan and the files.
@@ -78,7 +83,7 @@ def write(
     Raises:
         StudioError: Nothing is left to export, the name is in use, or the folder cannot be written (a full disk, say).
     """
-    rows, planned = _prepare(pairs, settled, options, counts)
+    rows, planned = _prepare(pairs, settled, options, places, counts)
     if not rows:
         raise _nothing_to_export(planned)
     if folder.exists():
@@ -109,6 +114,7 @@ def _prepare(
     pairs: Sequence[Pair],
     settled: Mapping[str, Settled],
     options: ExportOptions,
+    places: Mapping[str, bytes],
     counts: Sequence[PairCounts] | None = None,
 ) -> tuple[list[Row], ExportPlan]:
     """Return the rows to export in the order of the pairs, and their plan."""
@@ -116,7 +122,7 @@ def _prepare(
         raise ValueError(f"{len(counts)} token counts for {len(pairs)} pairs.")
     dropped = dict.fromkeys(REASONS, 0)
     kept: list[tuple[Pair, PairCounts | None, Settled | None, bool]] = []
-    keys: list[str] = []
+    keys: list[bytes] = []
     for pair, count in zip(pairs, itertools.repeat(None) if counts is None else counts, strict=counts is not None):
         verdict = settled.get(pair.record_id)
         became = becomes(verdict, options)
@@ -125,9 +131,9 @@ def _prepare(
         else:
             turned = became == "swapped"
             kept.append((*_turned_around(pair, count), verdict, turned) if turned else (pair, count, verdict, False))
-            keys.append(_prompt_key(pair.prompt))
+            keys.append(places.get(pair.record_id) or place(pair.prompt, options.seed))
     sizes = Counter(keys)
-    held_out = _held_out(sizes, options.test_share, options.seed)
+    held_out = _held_out(sizes, options.test_share)
     rows = [
         Row(pair, verdict, count, turned, "test" if key in held_out else "train")
         for (pair, count, verdict, turned), key in zip(kept, keys, strict=True)
@@ -161,34 +167,23 @@ def _turned_around(pair: Pair, counts: PairCounts | None) -> tuple[Pair, PairCou
     return turned, None if counts is None else PairCounts(counts.prompt, counts.rejected, counts.chosen)
 
 
-def _prompt_key(prompt: Messages) -> str:
-    """Return the prompt's text without what does not make it another prompt: case, spacing, Unicode form."""
-    text = text_of(prompt)
-    if text.isascii():
-        if not any(odd in text for odd in _ODD_SPACES):  # four times as fast, and there may be 40,000
-            return text.strip().lower()
-        return " ".join(text.lower().split())
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-def _held_out(sizes: Mapping[str, int], test_share: float, seed: int) -> set[str]:
+def _held_out(sizes: Mapping[bytes, int], test_share: float) -> set[bytes]:
     """Choose the prompts of the test split.
 
-    Prompts are visited in the order of SHA-256(seed, prompt), so neither the order of rows nor other prompts decide
-    where one stands, and a prompt goes to the test split whenever that brings the split nearer to its share.
+    Prompts are visited in the order of their places, so neither the order of rows nor other prompts decide where one
+    stands, and a prompt goes to the test split whenever that brings the split nearer to its share.
 
     Args:
-        sizes: Number of pairs of each prompt.
+        sizes: Number of pairs of each prompt, by its place.
         test_share: Share of the pairs wanted, 0 to 0.5.
-        seed: Seed of the order.
 
     Returns:
-        Keys of the prompts held out: at least one if a share is wanted and there are two prompts, never all.
+        Places of the prompts held out: at least one if a share is wanted and there are two prompts, never all.
     """
     if not test_share or len(sizes) < 2:
         return set()
     wanted = test_share * sum(sizes.values())
-    order = sorted(sizes, key=lambda key: hashlib.sha256(f"{seed}\n{key}".encode("utf-8", "surrogatepass")).digest())
+    order = sorted(sizes)
     held_out, taken = set(), 0
     for key in order:
         if abs(taken + sizes[key] - wanted) < abs(taken - wanted):

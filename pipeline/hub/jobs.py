@@ -80,7 +80,7 @@ def flavors() -> list[JobHardwareInfo]:
         StudioError: The Hub does not say.
     """
     try:
-        return retrying(lambda: _api().list_jobs_hardware(), attempts=2)
+        return retrying(lambda: _api().list_jobs_hardware(), attempts=2, longest=0.3)  # a page waits for it
     except HUB_ERRORS as error:
         raise explain(error, "hub.cannot.hardware") from error
 

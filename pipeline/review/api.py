@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import httpx
+import orjson
 
 from pipeline.base.errors import StudioError, disk_full
 from pipeline.base.message import Message, message, verbatim
@@ -163,8 +164,8 @@ class Api:
 
     def _json(self, answer: httpx.Response) -> Any:
         try:
-            return answer.json()
-        except json.JSONDecodeError as error:
+            return orjson.loads(answer.content)
+        except orjson.JSONDecodeError as error:
             self._unreachable(message("argilla.something_else"), error)
 
     def _unreachable(self, reason: Message, error: Exception | None = None) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import hashlib
 import json
 import re
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.base import words
 from pipeline.base.errors import StudioError, disk_full
 from pipeline.base.home import LOCAL, Home
 from pipeline.base.message import Message, verbatim
@@ -66,13 +68,13 @@ class Ledger:
         self.home = home
         self.owner: str | None = None
         self._whole: Ledger | None = None
-        with self._connect() as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(_SCHEMA)
         # Held open: the end of the last connection removes the write-ahead log, and without space for a new one SQLite
         # cannot even read.
         held = sqlite3.connect(home.ledger, timeout=30, isolation_level=None, check_same_thread=False)
         weakref.finalize(self, held.close)
+        with _full_is_said():
+            held.execute("PRAGMA journal_mode=WAL")
+            held.execute(_SCHEMA)
         _reserve(held, home.ledger)
 
     def of(self, owner: str) -> Ledger:
@@ -117,7 +119,7 @@ class Ledger:
             if row := _asked(connection, request):
                 connection.rollback()
                 return self.get(row["id"]), False
-            run_id = f"{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+            run_id = _new_id(connection, kind)
             made = spec(run_id) if callable(spec) else spec
             self._insert(connection, run_id, request, kind, project, title, State.QUEUED, time.time(), made)
             connection.commit()
@@ -216,29 +218,32 @@ class Ledger:
             raise KeyError(run_id)
         return self._run(row)
 
-    def list(self, *, project: str | None = None, kind: str | None = None, active: bool = False) -> list[Run]:
+    def list(
+        self, *, project: str | None = None, kind: str | None = None, active: bool = False, limit: int = -1
+    ) -> list[Run]:
         """Return runs, newest first.
 
         Args:
             project: Only of this project.
             kind: Only of this kind.
             active: Only those that have not ended.
+            limit: At most so many; negative: all.
         """
         where: list[str] = ["owner = coalesce(?, owner)"]
-        values: list[str | None] = [self.owner]
+        values: list[str | int | None] = [self.owner]
         if project is not None:
             where, values = [*where, "project = ?"], [*values, project]
         if kind is not None:
             where, values = [*where, "kind = ?"], [*values, kind]
         if active:
             where, values = [*where, f"state IN ({','.join('?' * len(ACTIVE))})"], [*values, *ACTIVE]
-        query = f"SELECT * FROM runs WHERE {' AND '.join(where)} ORDER BY number DESC"
+        query = f"SELECT * FROM runs WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT ?"
         with self._connect() as connection:
-            return [self._run(row) for row in connection.execute(query, values)]
+            return [self._run(row) for row in connection.execute(query, [*values, limit])]
 
     def latest(self, project: str, kind: str) -> Run | None:
         """Return the newest run of a kind in a project."""
-        return next(iter(self.list(project=project, kind=kind)), None)
+        return next(iter(self.list(project=project, kind=kind, limit=1)), None)
 
     def set_state(self, run_id: str, state: State) -> None:
         """Record that an active run has gone on; a run that has ended stays as it ended."""
@@ -256,11 +261,11 @@ class Ledger:
         self, run_id: str, state: State, *, problem: Message | None = None, result: dict[str, Any] | None = None
     ) -> None:
         """Record how an active run ended; the first end wins. Waits while the disk is full."""
-        words = json.dumps(problem.as_dict(), ensure_ascii=False) if problem else None
+        why = json.dumps(problem.as_dict(), ensure_ascii=False) if problem else None
         outcome = json.dumps(result, ensure_ascii=False, default=str) if result is not None else None
         self._update(
             f"UPDATE runs SET state = ?, ended = ?, problem = ?, result = ? WHERE id = ? AND state IN {_marks()}",
-            (state, time.time(), words, outcome, run_id, *ACTIVE),
+            (state, time.time(), why, outcome, run_id, *ACTIVE),
             patient=True,
         )
 
@@ -281,12 +286,9 @@ class Ledger:
         connection = sqlite3.connect(self.home.ledger, timeout=30, isolation_level=None)
         connection.row_factory = sqlite3.Row
         try:
-            connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")
-            yield connection
-        except (sqlite3.OperationalError, OSError) as error:
-            if disk_full(error):
-                raise LedgerFull from error
-            raise
+            with _full_is_said():
+                connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")
+                yield connection
         finally:
             connection.close()
 
@@ -296,7 +298,7 @@ class Ledger:
             id=row["id"],
             kind=row["kind"],
             project=row["project"],
-            named=_named(row["title"]),
+            named=_named(row["title"], words.spoken()),
             state=State(row["state"]),
             created=row["created"],
             started=row["started"],
@@ -311,6 +313,24 @@ class Ledger:
         )
 
 
+@contextlib.contextmanager
+def _full_is_said() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.OperationalError, OSError) as error:
+        if disk_full(error):
+            raise LedgerFull from error
+        raise
+
+
+def _new_id(connection: sqlite3.Connection, kind: str) -> str:
+    """Return an id that no run has: many may be started in one second."""
+    while True:
+        run_id = f"{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        if not connection.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone():
+            return run_id
+
+
 def _asked(connection: sqlite3.Connection, request: str) -> sqlite3.Row | None:
     query = f"SELECT id FROM runs WHERE request = ? AND state IN {_marks()}"
     row: sqlite3.Row | None = connection.execute(query, (request, *ACTIVE)).fetchone()
@@ -321,8 +341,13 @@ def _titled(title: Message | str) -> Message:
     return title if isinstance(title, Message) else verbatim(title)
 
 
-def _named(text: str) -> Message:
-    """Return a title: a message as JSON, or the words an older ledger has."""
+@functools.lru_cache(maxsize=4096)
+def _named(text: str, language: str) -> Message:
+    """Return a title: a message as JSON, or the words an older ledger has.
+
+    Kept, for all runs are listed at every look at them, and a message that comes from outside is tried in the present
+    language when it is read.
+    """
     with contextlib.suppress(ValueError):
         found = json.loads(text)
         if isinstance(found, dict) and "code" in found:
@@ -341,8 +366,10 @@ def _reserve(connection: sqlite3.Connection, ledger: Path) -> None:
         return
     with contextlib.suppress(sqlite3.OperationalError):  # the disk is full already
         connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")
-        connection.execute("CREATE TABLE IF NOT EXISTS space (filler BLOB)")
-        connection.execute(f"INSERT INTO space VALUES (zeroblob({_RESERVE}))")
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("CREATE TABLE IF NOT EXISTS space (filler BLOB)")
+            connection.execute(f"INSERT INTO space VALUES (zeroblob({_RESERVE}))")
         connection.execute("DELETE FROM space")
 
 

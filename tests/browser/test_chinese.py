@@ -5,6 +5,7 @@ What is not ours stays as it is: dataset text, names, paths, addresses, commands
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -76,7 +77,8 @@ def words_of(language: str) -> dict[str, str]:
     return {code: text for file in files for code, text in json.loads(file.read_text("utf-8")).items()}
 
 
-def phrases() -> set[str]:
+@functools.cache
+def phrases() -> dict[str, re.Pattern[str]]:
     """Return our English texts and their parts between values, of two words or more, that Chinese says otherwise."""
     english, chinese = words_of("en"), words_of("zh")
     parts = {
@@ -86,13 +88,14 @@ def phrases() -> set[str]:
         if part.strip() not in chinese[code]
     }
     parts = {part for part in parts if re.search(rf"{WORD} {WORD}", part) and not re.search(r"[/=<`_]", part)}
-    return {part for part in parts if re.search(WORD, OF_THE_TRADE.sub("", part))}
+    ours = {part for part in parts if re.search(WORD, OF_THE_TRADE.sub("", part))}
+    return {part: re.compile(rf"\b{re.escape(part)}\b") for part in ours}
 
 
 def english(text: str) -> list[str]:
     """Return what is English in a page's text and should not be."""
     text = re.sub(r"\S*[/\\=@_.~]\S*|--\S+|\w+-[\w-]+", "·", text)  # paths, addresses, settings, names
-    ours = {each for each in phrases() if re.search(rf"\b{re.escape(each)}\b", text)}
+    ours = {each for each, pattern in phrases().items() if pattern.search(text)}
     return sorted(ours | {match[0] for match in SENTENCE.finditer(OF_THE_TRADE.sub("·", text))})
 
 
@@ -179,7 +182,7 @@ def filter_and_export(reader: Reader) -> None:
     page = reader.page
     reader.tab("filter", "filter")
     steps.set_number(page, "filter-min-chosen-tokens", 20)
-    expect(page.locator("#filter-rules")).to_contain_text("20")
+    expect(page.locator("#filter-rules")).to_contain_text("优选不少于 20")
     page.locator("#filter-rules [data-testid=cell-0-0]").click()
     expect(page.locator("#filter-removed-title")).to_be_visible()
     reader.read("filter with a rule")
@@ -208,6 +211,7 @@ def evaluate(reader: Reader) -> None:
     """Score both models and ask them something: before, while it runs, and when it has ended."""
     page = reader.page
     page.locator("#train-evaluate").click()
+    expect(page.locator("#evaluate-tuned input")).not_to_have_value("")
     page.locator("#evaluate-source input[value=bundled]").check()
     expect(page.locator("#evaluate-start")).to_be_enabled()
     reader.read("evaluate, ready")

@@ -133,6 +133,7 @@ def test_an_import_goes_on_while_the_app_is_dead(app: App, studio: Page, tmp_pat
     assert_each_pair_once(app, "killed", MANY)
 
 
+@pytest.mark.matrix  # stopped and continued without a page: integration/test_review_server.py, handlers/review
 def test_a_stopped_import_goes_on_where_it_was(app: App, studio: Page, tmp_path: Path) -> None:
     steps.load_path(studio, made_pairs(tmp_path / "stopped.jsonl", SOME), SOME)
     steps.start_import(studio)
@@ -184,6 +185,7 @@ def test_trainings_go_on_and_the_queue_moves_while_the_app_is_dead(
     assert history == [["second", "Finished"], ["first", "Finished"]]
 
 
+@pytest.mark.matrix  # a page opened on a run that goes on: test_stream.py, and above
 @pytest.mark.usefixtures("no_training_left")
 def test_a_page_opened_again_shows_the_run(app: App, studio: Page, browser: Browser, project: str, base: Path) -> None:
     steps.watch(studio, project)

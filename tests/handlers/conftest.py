@@ -7,16 +7,17 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pipeline.base.settings import Settings
-from pipeline.runs import launch
-from pipeline.studio import Studio
-from pipeline.visit import Visit
-from ui import layout
-from ui.handlers import Asked, Handler, Update, Wired, Wiring
+
+# Imported in functions: pytest's own process reads this file before it starts the others, and calls nothing.
+if TYPE_CHECKING:
+    from pipeline.studio import Studio
+    from pipeline.visit import Visit
+    from ui.handlers import Handler, Update, Wired
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Built:
 
     def given(self, wired: Wired, **changed: Any) -> dict[str, Any]:
         """Return what a handler is given on a fresh page."""
+        from ui.handlers import Asked
+
         return {"asked": Asked("page"), **{name: initial(wired.parts[name]) for name in wired.inputs}, **changed}
 
     def call(self, handler: Handler, visit: Visit, /, **changed: Any) -> Update:
@@ -65,6 +68,11 @@ def value(update: Any) -> Any:
 @functools.cache
 def page() -> Built:
     """Return the page; it is built once, of a home that is not needed any more then."""
+    from pipeline.studio import Studio
+    from pipeline.visit import Visit
+    from ui import layout
+    from ui.handlers import Wiring
+
     with tempfile.TemporaryDirectory(prefix="align-studio-page-") as folder:
         studio = Studio(Settings(home=Path(folder)))
         wiring = Wiring(lambda request: Visit(studio), whole=True)
@@ -81,6 +89,8 @@ def built() -> Built:
 @pytest.fixture
 def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """A studio with a home of its own, and `gradio` beside it for uploads; nothing is started."""
+    from pipeline.studio import Studio
+
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
     return Studio(Settings(home=tmp_path / "home"))
 
@@ -88,12 +98,16 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
 @pytest.fixture
 def visit(studio: Studio) -> Visit:
     """The one person of a studio on their own machine."""
+    from pipeline.visit import Visit
+
     return Visit(studio)
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[str]]]:
     """Commands of the supervisors that would have been started."""
+    from pipeline.runs import launch
+
     commands: list[list[str]] = []
 
     def start(command: list[str], **more: Any) -> None:

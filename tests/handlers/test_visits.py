@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Person:
     model: str
     file: str
 
-    @property
+    @functools.cached_property
     def names(self) -> dict[str, Any]:
         """What of theirs can be named, by what it is."""
         numbers = {f"number of {kind}": str(self.visit.run(run).number) for kind, run in self.runs.items()}

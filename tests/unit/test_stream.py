@@ -192,14 +192,14 @@ def test_an_unknown_run_and_a_foreign_one_are_refused_alike(served: tuple[Stream
 
 def test_fifty_pages_are_looked_at_once(served: tuple[Stream, str], counter: Counter) -> None:
     stream, url = served
-    counter.every = 0.2
+    counter.every = 0.1
     pages = [Listener(url, "count:") for _ in range(50)]
     until(lambda: stream.pages == 50)
     for page in pages:
         page.first("count:")
     before = counter.looks
-    time.sleep(1.0)
-    assert counter.looks - before <= 8, "A look for each page would be 250."
+    time.sleep(0.4)
+    assert counter.looks - before <= 8, "A look for each page would be 200."
     counter.said = {"html": "two"}
     for page in pages:
         until(lambda page=page: page.of("count:")[-1].get("html") == "two")

@@ -16,6 +16,7 @@ from pipeline.base.message import Message, message
 from pipeline.base.project import Project
 from pipeline.export import exported, writing
 from pipeline.export.options import ExportOptions, ExportPlan
+from pipeline.export.places import places_of
 from pipeline.filter.project import filtered
 from pipeline.review.project import save_settling, settled_of, settling_of
 from pipeline.runs import launch
@@ -192,7 +193,8 @@ def planned(visit: Visit, given: Given) -> Update:
         return {"incoming": incoming, "plan": wrong_values(error, "export"), "start": start}
     running = bool(visit.ledger.list(project=project.name, kind="export", active=True))
     settling = options.settling
-    plan = writing.plan(filtered(project, settling=settling).kept, settled_of(project, settling), options)
+    kept, places = filtered(project, settling=settling).kept, places_of(project, options.seed)
+    plan = writing.plan(kept, settled_of(project, settling), options, places)
     blocker = _blocker(project, plan, options, running=running)
     shown = export_result.counts(plan) + notices([blocker] if blocker else [], bad=True)
     if not blocker and not plan.test:

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from pipeline.dataset.rows import Row, Rows, unreadable
 
 _BATCH = 1000
+# SystemError: pyarrow 26.0.1 where a damaged file says that a text ends before it begins.
+_BROKEN = (pa.ArrowException, OSError, ValueError, SystemError)
 _INDEX = "__index_level_"  # pandas stores its index as a column of this name; it is no column of the dataset
 STREAM = b"\xff\xff\xff\xff"  # how an Arrow stream begins, such as `datasets` writes to the disk
 
@@ -27,7 +29,7 @@ def read_parquet(path: Path) -> Rows:
         with pq.ParquetFile(path) as file:
             columns = _columns(path, file.schema_arrow.names)
             rows = _rows(file.iter_batches(batch_size=_BATCH, columns=columns))
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except _BROKEN as error:
         raise unreadable(path, "load.parquet_damaged") from error
     return Rows(columns, rows, list(range(1, len(rows) + 1)), format="parquet")
 
@@ -53,12 +55,22 @@ def read_arrow(path: Path, stream: bool) -> Rows:
                 columns = _columns(path, file.schema.names)
                 batches = (file.get_batch(number) for number in range(file.num_record_batches))
                 rows = _rows(piece for batch in batches for piece in _pieces(batch))
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except _BROKEN as error:
         raise unreadable(path, "load.arrow_damaged") from error
     return Rows(columns, rows, list(range(1, len(rows) + 1)), format="Arrow")
 
 
 def _pieces(batch: pa.RecordBatch) -> Iterable[pa.RecordBatch]:
+    """Return a batch in pieces, once it is known that what it says of itself leads nowhere outside.
+
+    Raises:
+        pa.ArrowInvalid: It does. Bytes that are not UTF-8 are not this function's to refuse: they cost a row.
+    """
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid as error:
+        if "UTF8" not in str(error):
+            raise
     return (batch.slice(first, _BATCH) for first in range(0, batch.num_rows, _BATCH))
 
 

@@ -15,6 +15,7 @@ past. A cursor therefore points `OVERLAP` back: what was written shortly before 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,8 +27,8 @@ from argilla_server.errors.future import UnprocessableEntityError
 from argilla_server.models import Dataset, Record, Response, User
 from argilla_server.security import auth
 from fastapi import APIRouter, Depends, Query, Security
-from fastapi.responses import JSONResponse
-from sqlalchemy import and_, func, or_, select
+from fastapi import Response as Answer
+from sqlalchemy import String, func, literal_column, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 LOCK_TIMEOUT = 30
@@ -96,7 +97,7 @@ async def changes(
     limit: int = Query(PAGE, ge=1, le=PAGE),
     db: AsyncSession = Depends(get_async_db),
     current_user: User = Security(auth.get_current_user),
-) -> JSONResponse:
+) -> Answer:
     """Answer with the responses written since a moment (see the module's text)."""
     await authorize(current_user, _owner)
     await Dataset.get_or_raise(db, dataset_id)
@@ -110,57 +111,57 @@ async def changes(
     more = len(rows) > limit
     rows = rows[:limit]
     following = Cursor(rows[-1].updated_at, rows[-1].id, start) if more else Cursor(start - OVERLAP)
-    answer: dict[str, Any] = {
-        "items": [_item(row) for row in rows],
-        "cursor": str(following),
-        "more": more,
-        "now": _iso(now),
-    }
+    answer: dict[str, Any] = {"cursor": str(following), "more": more, "now": _iso(now)}
     if not more:
         answer["total"] = await _number(db, dataset_id)
         if ids:
             answer["ids"] = await _all_ids(db, dataset_id)
-    return JSONResponse(answer)
+    items = ",".join(row.item for row in rows)
+    return Answer(f'{{"items":[{items}],{json.dumps(answer)[1:]}', media_type="application/json")
+
+
+def _dashed(column: str) -> str:
+    """Return SQL for an id as Argilla's interface writes it; SQLite holds its 32 digits."""
+    pieces = (f"substr({column}, {start}, {length})" for start, length in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12)))
+    return " || '-' || ".join(pieces)
+
+
+def _zoned(column: str) -> str:
+    """Return SQL for a time as `_iso` writes it."""
+    return f"replace({column}, ' ', 'T') || 'Z'"
+
+
+# A response as the answer has it, written by SQLite: of the 120,000 of a whole review, Python would make objects,
+# dictionaries and text again, which took five times as long as all the rest.
+_ITEM = f"""json_object(
+    'id', {_dashed("responses.id")}, 'record_id', {_dashed("responses.record_id")},
+    'external_id', records.external_id, 'user_id', {_dashed("responses.user_id")}, 'username', users.username,
+    'status', responses.status, 'values', json(coalesce(nullif(responses."values", 'null'), '{{}}')),
+    'inserted_at', {_zoned("responses.inserted_at")}, 'updated_at', {_zoned("responses.updated_at")}
+)"""
 
 
 def _changed(dataset_id: UUID, cursor: Cursor) -> Any:
     statement = (
-        # Columns, not objects: SQLAlchemy's bookkeeping of 5,000 objects costs more than all the rest of a page.
-        select(
-            *(Response.id, Response.record_id, Response.user_id, Response.status, Response.values),
-            *(Response.inserted_at, Response.updated_at, Record.external_id, User.username),
-        )
+        select(Response.id, Response.updated_at, literal_column(_ITEM, String).label("item"))
         .join(Record, Record.id == Response.record_id)
         .join(User, User.id == Response.user_id)
-        .where(Record.dataset_id == dataset_id)
+        # “+” keeps SQLite from beginning with the dataset's records and sorting all their responses for each page: the
+        # index of text_index.py has them in order.
+        .where(literal_column("+records.dataset_id", Record.dataset_id.type) == dataset_id)
         .order_by(Response.updated_at, Response.id)
     )
     if cursor.since is None:
         return statement
-    statement = statement.where(Response.updated_at >= cursor.since)
     if cursor.after is None:
-        return statement
-    later = and_(Response.updated_at == cursor.since, Response.id > cursor.after)
-    return statement.where(or_(Response.updated_at > cursor.since, later))
-
-
-def _item(row: Any) -> dict[str, Any]:
-    return {
-        "id": str(row.id),
-        "record_id": str(row.record_id),
-        "external_id": row.external_id,
-        "user_id": str(row.user_id),
-        "username": row.username,
-        "status": str(row.status),
-        "values": row.values or {},
-        "inserted_at": _iso(row.inserted_at),
-        "updated_at": _iso(row.updated_at),
-    }
+        return statement.where(Response.updated_at >= cursor.since)
+    return statement.where(tuple_(Response.updated_at, Response.id) > tuple_(cursor.since, cursor.after))
 
 
 async def _number(db: AsyncSession, dataset_id: UUID) -> int:
-    statement = select(func.count(Response.id)).join(Record, Record.id == Response.record_id)
-    statement = statement.where(Record.dataset_id == dataset_id, Record.external_id.is_not(None))
+    ours = select(Record.id).where(Record.dataset_id == dataset_id, Record.external_id.is_not(None))
+    # By two indexes alone; a join would look at each of the responses, which takes four times as long.
+    statement = select(func.count()).select_from(Response).where(Response.record_id.in_(ours))
     return int((await db.execute(statement)).scalar_one())
 
 

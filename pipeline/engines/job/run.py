@@ -239,7 +239,7 @@ class Job:
 
     def uv(self, step: str, arguments: list[str]) -> None:
         """Run one uv command and pass its lines on."""
-        command = [os.environ.get("UV") or shutil.which("uv") or "uv", *arguments, "--no-config", "--color", "never"]
+        command = [shutil.which("uv") or os.environ.get("UV") or "uv", *arguments, "--no-config", "--color", "never"]
         tail: deque[str] = deque(maxlen=15)
         process = self.start(command, {"UV_NO_PROGRESS": "1"})
         for text in self.output_of(process):

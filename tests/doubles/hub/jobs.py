@@ -17,11 +17,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.base.settings import Settings
+from tests.doubles.hub import image_uv
 from tests.doubles.hub.access import Directory, Token, User
 from tests.doubles.hub.clock import Clock, stamp
 from tests.doubles.hub.hardware import hardware
 from tests.doubles.hub.web import HubError
 
+ENGINES = Settings().engines_folder  # before any test names another home
 Stage = Literal["SCHEDULING", "RUNNING", "COMPLETED", "CANCELED", "ERROR", "DELETED"]
 ENDED = ("COMPLETED", "CANCELED", "ERROR", "DELETED")
 DEFAULT_TIMEOUT = 30 * 60
@@ -269,9 +272,7 @@ class Jobs:
         # uv is the image's; nothing of the studio's own environment can be imported.
         tools = job.folder / "bin"
         tools.mkdir()
-        for name in ("uv", "uvx"):
-            if found := shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"):
-                (tools / name).symlink_to(found)
+        image_uv.put(tools, ENGINES)
         python = Path(sys._base_executable).parent  # type: ignore[attr-defined]
         paths = [str(tools), str(python), "/usr/local/bin", "/usr/bin", "/bin"]
         home = Path.home()

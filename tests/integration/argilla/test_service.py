@@ -206,6 +206,7 @@ def forget_one_record(home: Path) -> None:
     con.close()
 
 
+@pytest.mark.matrix
 def test_a_port_in_use_is_left_to_its_user_and_lost_secrets_are_made_anew(
     new_service: MakeService, tmp_path: Path
 ) -> None:

@@ -267,6 +267,17 @@ def runs(bench: Bench) -> tuple[dict[str, Result], dict[str, dict[str, Any]]]:
         bench.spec("half", model="half", mixed_precision="bf16"),
         bench.spec("sampling", model="sampling", lora=False, pairs=4, gradient_accumulation=2, logging_steps=500),
         bench.spec("accumulate", gradient_accumulation=4),
+        stopped,
+    ]
+    out = bench.folder / "out"
+    load = [out / name for name in ("same", "adapter", "adapter/merged", "full", "plain", "half", "sampling")]
+    return bench.drive(specs, [*load, Path(bench.model("chat"))])
+
+
+@pytest.fixture(scope="package")
+def failing(bench: Bench) -> dict[str, Result]:
+    """Runs that load their engine and then fail."""
+    specs = [
         bench.spec("diverges", lora=False, learning_rate=1e20),
         bench.spec("too-long", block_size=2048),
         bench.spec("tiny-answers", max_completion_length=3),
@@ -274,8 +285,5 @@ def runs(bench: Bench) -> tuple[dict[str, Result], dict[str, dict[str, Any]]]:
         bench.spec("missing", model="nobody/nothing"),
         bench.spec("gated", model="gated/model"),
         bench.spec("unreachable", model="unreachable/model"),
-        stopped,
     ]
-    out = bench.folder / "out"
-    load = [out / name for name in ("same", "adapter", "adapter/merged", "full", "plain", "half", "sampling")]
-    return bench.drive(specs, [*load, Path(bench.model("chat"))])
+    return bench.drive(specs, [])[0]

@@ -11,8 +11,6 @@ import pytest
 from pipeline.base.message import Message
 from tests.integration.autotrain.conftest import WORKER, Bench, Result
 
-Runs = tuple[dict[str, Result], dict[str, dict[str, Any]]]
-
 
 @pytest.mark.parametrize(
     ("name", "changes", "kind", "said", "advice"),
@@ -78,8 +76,8 @@ def test_an_existing_model_is_not_overwritten(bench: Bench) -> None:
         ("unreachable", "no_network", "unreachable/model", "network"),
     ],
 )
-def test_failures_say_what_to_do(name: str, kind: str, said: str, advice: str, runs: Runs) -> None:
-    run = runs[0][name]
+def test_failures_say_what_to_do(name: str, kind: str, said: str, advice: str, failing: dict[str, Result]) -> None:
+    run = failing[name]
     error = run.one("error")
     assert run.code == 1 and run.events[-1] == error and run.all("done") == []
     words = Message.from_dict(error)
@@ -102,8 +100,8 @@ def test_out_of_memory_and_a_full_disk_are_recognised(monkeypatch: pytest.Monkey
     }
 
 
-def test_a_parameter_that_autotrain_does_not_know_is_named(runs: Runs) -> None:
-    error = runs[0]["misspelt"].one("error")
+def test_a_parameter_that_autotrain_does_not_know_is_named(failing: dict[str, Result]) -> None:
+    error = failing["misspelt"].one("error")
     assert (error["code"], error["values"]) == ("engines.parameter_unknown", {"name": "learning_rates"})
 
 

@@ -86,6 +86,8 @@ def tokens(tokenizer: Any) -> dict[str, Any]:
     turns = [{"role": "user", "content": "Why?"}]
     return {
         "ids": [tokenizer(text, add_special_tokens=False)["input_ids"] for text in TEXTS],
+        "whole": [tokenizer(text)["input_ids"] for text in TEXTS],
+        "said": [tokenizer.decode(tokenizer(text)["input_ids"]) for text in TEXTS],
         "end": tokenizer.eos_token,
         "special": sorted(tokenizer.all_special_tokens),
         "chat": tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True),

@@ -13,7 +13,8 @@ from typing import Any
 
 import forms  # type: ignore[import-not-found]
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GPT2Tokenizer, LlamaTokenizer, Qwen2Tokenizer
 
 
 def write(folder: Path, base: str, order: dict[str, Any]) -> dict[str, Any]:
@@ -33,7 +34,35 @@ def write(folder: Path, base: str, order: dict[str, Any]) -> dict[str, Any]:
         tokenizer = AutoTokenizer.from_pretrained(base, **more)
         tokenizer.save_pretrained(folder / name)
         found["tokens"][name] = forms.tokens(tokenizer)
+    template = AutoTokenizer.from_pretrained(base).chat_template
+    for name, tokenizer in classes(json.loads((Path(base) / "tokenizer.json").read_text())["model"]).items():
+        tokenizer.chat_template = template
+        tokenizer.save_pretrained(folder / name)
+        found["tokens"][name] = forms.tokens(AutoTokenizer.from_pretrained(folder / name))
     return found
+
+
+def classes(bytes_: dict[str, Any]) -> dict[str, Any]:
+    """Return tokenizers of classes of their own, whose defaults transformers 4 and 5 do not share.
+
+    Args:
+        bytes_: A byte-level BPE's vocabulary and merges.
+    """
+    pieces = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    pieces.pre_tokenizer = pre_tokenizers.Metaspace(split=False)
+    specials = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    pieces.train_from_iterator(forms.TEXTS, trainers.BpeTrainer(vocab_size=320, special_tokens=specials))
+    piece = json.loads(pieces.to_str())["model"]
+    byte_level = {"vocab": bytes_["vocab"], "merges": [tuple(merge) for merge in bytes_["merges"]]}
+    metaspace = {"vocab": piece["vocab"], "merges": [tuple(merge) for merge in piece["merges"]]}
+    return {
+        "LlamaTokenizer": LlamaTokenizer(**metaspace),
+        "LlamaTokenizer-bare": LlamaTokenizer(**metaspace, add_prefix_space=False, add_bos_token=False),
+        "LlamaTokenizer-ends": LlamaTokenizer(**metaspace, add_bos_token=True, add_eos_token=True),
+        "Qwen2Tokenizer": Qwen2Tokenizer(**byte_level),
+        "GPT2Tokenizer": GPT2Tokenizer(**byte_level),
+        "GPT2Tokenizer-space": GPT2Tokenizer(**byte_level, add_prefix_space=True),
+    }
 
 
 def read(folder: Path) -> dict[str, Any]:

@@ -19,6 +19,10 @@ from tests.tiny_model import make_tiny_model
 HERE = Path(__file__).parent
 KINDS, SCALED = sorted(base_model.ROTARY), sorted(base_model.SCALED)
 FORMS = sorted(forms.configs(KINDS, SCALED))
+CLASSES = [
+    *("LlamaTokenizer", "LlamaTokenizer-bare", "LlamaTokenizer-ends"),
+    *("Qwen2Tokenizer", "GPT2Tokenizer", "GPT2Tokenizer-space"),
+]
 EXACT = 1e-4  # nats
 
 
@@ -67,7 +71,7 @@ def test_the_published_number_format_is_kept(read: dict[str, dict[str, Any]]) ->
     assert read["trained"]["dtype"]["mistral"] == "torch.float32"
 
 
-@pytest.mark.parametrize("form", ["backend", "list"])
+@pytest.mark.parametrize("form", ["backend", "list", *CLASSES])
 def test_tokenizers_are_the_same(form: str, read: dict[str, dict[str, Any]]) -> None:
     written, trained = read["written"]["tokens"][form], read["trained"]["tokens"][form]
     assert trained == written and read["scored"]["tokens"][form] == written

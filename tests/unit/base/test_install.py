@@ -104,7 +104,11 @@ def test_a_build_is_cancelled_while_uv_says_nothing(toy: Engine, tmp_path: Path)
     assert install.find("toy", tmp_path / "engines") is None
 
 
-def test_waiting_for_another_build_can_be_cancelled(toy: Engine, tmp_path: Path) -> None:
+def test_waiting_for_another_build_can_be_cancelled(
+    toy: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "TICK", 0.05)
+
     class Stop(Exception):
         pass
 

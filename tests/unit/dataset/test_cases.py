@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -196,11 +198,16 @@ LAYOUTS: dict[str, tuple[str, list[Row]]] = {
         "explicit",
         each(lambda q, a, b: {"prompt": q, "chosen": {"text": a, "model": "m"}, "rejected": {"text": b, "model": "n"}}),
     ),
+    "turns of ShareGPT and texts": (
+        "sharegpt",
+        each(lambda q, a, b: {"conversations": [{"from": "human", "value": q}], "chosen": a, "rejected": b}),
+    ),
     "conversation and answer": (
         "continued",
         each(lambda q, a, b: {"chosen": exchange(q, a), "rejected": b}),
     ),
     "names of papers": ("explicit", each(lambda q, a, b: {"prompt": q, "y_w": a, "y_l": b})),
+    "names of a vote": ("explicit", each(lambda q, a, b: {"question": q, "win": a, "lose": b})),
     "names in words": (
         "explicit",
         each(lambda q, a, b: {"User Prompt": q, "Chosen Response": a, "rejectedResponse": b}),
@@ -257,6 +264,31 @@ def test_a_system_column_is_the_first_turn_in_every_layout(name: str, tmp_path: 
     ]
     assert [turn.role for turn in loaded.pairs[0].prompt] == ["system", "user"]
     assert "ystem" in str(loaded.recognised) and loaded.unused == []
+
+
+def test_roles_in_capitals_and_several_turns(tmp_path: Path) -> None:
+    before = [turn("Human", "Hi."), turn("Assistant", "Hello.")]
+    rows = each(
+        lambda q, a, b: {
+            side: [*before, turn("Human", q), turn("Assistant", text)]
+            for side, text in (("chosen", a), ("rejected", b))
+        }
+    )
+    loaded = load_file(write(tmp_path / "x.jsonl", rows))
+    assert [said(pair) for pair in loaded.pairs] == [
+        (["Hi.", "Hello.", q], [a], [b]) for q, a, b in zip(ASKED, GOOD, BAD, strict=True)
+    ]
+    assert [turn.role for turn in loaded.pairs[0].prompt] == ["user", "assistant", "user"]
+
+
+def test_system_instruction_and_input_are_one_prompt(tmp_path: Path) -> None:
+    rows = each(
+        lambda q, a, b: {"id": q, "system": SYSTEM, "instruction": "Do.", "input": q, "chosen": a, "rejected": b}
+    )
+    loaded = load_file(write(tmp_path / "x.jsonl", rows))
+    assert [said(pair) for pair in loaded.pairs] == [
+        ([SYSTEM, f"Do.\n\n{q}"], [a], [b]) for q, a, b in zip(ASKED, GOOD, BAD, strict=True)
+    ]
 
 
 def test_columns_by_hand_take_several_for_the_prompt_and_one_for_the_system(tmp_path: Path) -> None:
@@ -504,6 +536,29 @@ def test_lists_written_by_python_into_a_table_are_lists(how: str, tmp_path: Path
         load_file(write(tmp_path / "c.csv", python(two, how)))
 
 
+@pytest.mark.parametrize("write_list", [json.dumps, str])
+def test_lists_written_into_texts_are_lists_in_any_file(write_list: Callable[[Any], str], tmp_path: Path) -> None:
+    rows = each(lambda q, a, b: {"prompt": write_list([q]), "chosen": write_list([a]), "rejected": write_list([b])})
+    are_the_three(load_file(write(tmp_path / "x.jsonl", rows)))
+    asked = each(lambda q, a, b: {"history": write_list([["Ready?", "Yes."]]), "prompt": q, "chosen": a, "rejected": b})
+    for row in asked[1:]:
+        row["history"] = "[]"  # nothing was said before, and nothing is decided by it
+    for path in (write(tmp_path / "y.jsonl", asked), csv_file(tmp_path / "y.csv", asked)):
+        prompts = [said(pair)[0] for pair in load_file(path).pairs]
+        assert prompts == [["Ready?", "Yes.", ASKED[0]], [ASKED[1]], [ASKED[2]]]
+    asked[0]["history"] = "[]"
+    assert [said(pair)[0] for pair in load_file(write(tmp_path / "z.jsonl", asked)).pairs] == [[q] for q in ASKED]
+
+
+def csv_file(path: Path, rows: list[Row]) -> Path:
+    """Write rows as a table of text."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
 def test_answers_in_brackets_among_others_stay_text(tmp_path: Path) -> None:
     loaded = load_file(write(tmp_path / "x.csv", "prompt,chosen,rejected\nq,['a'],b\nr,c,d\ns,e,[1]\n"))
     assert [said(pair)[1] for pair in loaded.pairs] == [["['a']"], ["c"], ["e"]]
@@ -748,3 +803,12 @@ def test_not_recognised_quotes_the_first_rows_reason(tmp_path: Path) -> None:
         )
     with pytest.raises(LayoutUnknown, match="None of them is known to hold"):
         load_file(write(tmp_path / "y.jsonl", [{"text": "a", "title": "b"}]))
+
+
+def test_arrow_files_whose_texts_end_before_they_begin_are_damaged(tmp_path: Path) -> None:
+    raw = cases.arrow(tmp_path / "x.arrow", stream=True).read_bytes()
+    offsets = pa.array(ASKED).buffers()[1].to_pybytes()
+    assert raw.count(offsets) == 1
+    (tmp_path / "x.arrow").write_bytes(raw.replace(offsets, offsets[:8] + b"\x00\x00\x00\xf0" + offsets[12:]))
+    with pytest.raises(StudioError, match="cut off or damaged"):
+        load_file(tmp_path / "x.arrow")

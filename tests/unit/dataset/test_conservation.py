@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import StudioError
 from pipeline.base.pair import Pair
-from pipeline.dataset.reading import LayoutUnknown, load_file
+from pipeline.dataset.files import read_rows
+from pipeline.dataset.reading import LayoutUnknown, load_file, load_rows
 from pipeline.dataset.recognise import Loaded, NothingUsable
+from pipeline.dataset.rows import Rows
 from pipeline.dataset.values import texts
+from tests import mix
 from tests.unit.dataset.made_files import CONTAINERS, LAYOUTS, PACKINGS, Made, files, write
 
 FILES = 20_400  # of the matrix; `make test` reads a few hundred
@@ -48,6 +52,69 @@ def assert_spoken(pair: Pair, value: Any, inside: set[str]) -> None:
     for text in texts(value):
         bare = text.strip()
         assert bare in spoken or bare.lower() in aside or bare.startswith(("Human: ", "Assistant: ")), bare
+
+
+def conserved(rows: Rows, loaded: Loaded) -> None:
+    """Check that all rows are pairs or named, and all texts in their pair or in a column that is named."""
+    bad = {row.number for row in loaded.bad_rows}
+    assert len(loaded.pairs) + len(bad) == rows.total
+    good = [row for number, row in zip(rows.numbers, rows.rows, strict=True) if number not in bad]
+    named = {*loaded.mapping.decides, loaded.mapping.source, *loaded.unused}
+    for row, pair in zip(good, loaded.pairs, strict=True):
+        for column, value in row.items():
+            if column not in named:
+                assert_spoken(pair, value, set())
+
+
+CHINESE = [
+    ("长江有多长？", "约六千三百公里，是亚洲最长的河流。", "很长。"),
+    ("请用一句话解释“光合作用”。", "植物利用光能，把二氧化碳和水变成糖与氧气。", "植物要晒太阳。"),
+    ("怎样泡绿茶？", "水温八十度，泡两分钟。\n\n第一泡倒掉也可以。", "用开水煮一小时。"),
+    ("把“慢慢来”译成英语。", "Take your time. / Easy does it.", "Slow slow come."),
+]
+
+
+def chinese() -> list[dict[str, Any]]:
+    """Return rows as Chinese files have them: turns of ShareGPT, an instruction, a note that no pair has."""
+    return [
+        {
+            "conversations": [{"from": "human", "value": f"第{number}问："}, {"from": "gpt", "value": "请说。"}]
+            + [{"from": "human", "value": q}],
+            "system": "请用中文回答。" if number else "",
+            "chosen": {"from": "gpt", "value": a},
+            "rejected": {"from": "gpt", "value": b},
+            "备注": "重复" if number == 3 else "",
+        }
+        for number, (q, a, b) in enumerate([*CHINESE, ("", "好。", "不。"), ("谁？", "我。", "我。")])
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "gb18030"])
+def test_a_chinese_file_is_whole(encoding: str, folder: Path) -> None:
+    rows = chinese()
+    path = folder / "中文.json"
+    path.write_bytes(json.dumps(rows, ensure_ascii=False).encode(encoding))
+    read = read_rows(path)
+    loaded = load_rows(read)
+    conserved(read, loaded)
+    assert (loaded.mapping.layout, loaded.mapping.system, loaded.unused) == ("sharegpt", "system", ["备注"])
+    assert [(bad.number, str(bad.reason)) for bad in loaded.bad_rows] == [
+        (5, "the prompt is empty"),
+        (6, "chosen and rejected are identical"),
+    ]
+    for pair, (q, a, b) in zip(loaded.pairs, CHINESE, strict=True):
+        assert (pair.prompt[-1].content, pair.chosen[-1].content, pair.rejected[-1].content) == (q, a, b)
+    table = "prompt,chosen,rejected\n" + "".join(",".join(f'"{text}"' for text in row) + "\n" for row in CHINESE)
+    path.write_bytes(table.encode(encoding))
+    assert [pair.prompt[-1].content for pair in load_file(path).pairs] == [q for q, _, _ in CHINESE]
+
+
+@pytest.mark.matrix
+def test_a_file_of_44_245_rows_is_whole(folder: Path) -> None:
+    read = read_rows(mix.write(folder / "mix.parquet"))
+    loaded = load_rows(read)
+    conserved(read, loaded)
+    assert (len(loaded.pairs), loaded.bad_rows, loaded.unused) == (mix.ROWS, [], [])
 
 
 def check(layout: str, made: Made, container: str, packing: str, folder: Path) -> None:

@@ -71,6 +71,9 @@ def test_tokenizers_are_told_in_older_names() -> None:
         "additional_special_tokens": ["<b>", "<a>"],
         "eos_token": "</s>",
     }
+    llama = {"tokenizer_class": "LlamaTokenizer", "add_prefix_space": False}
+    assert base_model.tokenizer({**llama, "backend": "tokenizers"})["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert base_model.tokenizer({**llama, "backend": "sentencepiece"}) == llama
     older = {"tokenizer_class": "GPT2Tokenizer", "extra_special_tokens": {"image_token": "<i>"}}
     assert base_model.tokenizer(older) == older
 

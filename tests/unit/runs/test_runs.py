@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import sqlite3
 import sys
@@ -45,6 +46,16 @@ def test_asking_twice_while_active_gives_one_run(ledger: Ledger) -> None:
     assert again.id == first.id != other.id
     ledger.end(first.id, State.CANCELLED)
     assert ledger.add("train", "p", "a", {"x": 1})[0].id != first.id
+
+
+def test_two_runs_of_one_second_have_ids_and_specs_of_their_own(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter(["aaaa", "aaaa", "bbbb"])
+    monkeypatch.setattr(secrets, "token_hex", lambda size: next(drawn))
+    first, second = add(ledger, x=1), add(ledger, x=2)
+    assert first.id != second.id
+    assert [json.loads(run.spec.read_text())["x"] for run in (first, second)] == [1, 2]
 
 
 def test_what_was_asked_says_whether_it_is_the_same_run(ledger: Ledger) -> None:
@@ -115,6 +126,7 @@ def test_an_event_can_say_something_about_a_message(tmp_path: Path) -> None:
 def test_list_is_newest_first_and_filters(ledger: Ledger) -> None:
     first, second = add(ledger), add(ledger, "train")
     assert [run.id for run in ledger.list()] == [second.id, first.id]
+    assert [run.id for run in ledger.list(limit=1)] == [second.id]
     assert [run.id for run in ledger.list(kind="export")] == [first.id]
     ledger.end(second.id, State.SUCCEEDED)
     assert [run.id for run in ledger.list(active=True)] == [first.id]
