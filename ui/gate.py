@@ -10,7 +10,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -89,6 +89,8 @@ class Gate:
         if method in ("GET", "HEAD") and (path in READ or path.startswith(READ_BELOW)):
             return receive, send
         if method == "POST" and path == UPLOAD:
+            plain = [each for each in scope["headers"] if each[0] != b"accept-encoding"]  # the answer is read here
+            scope["headers"] = plain
             return receive, self._noting(send)
         if method != "POST" or path not in ASKED:
             raise Refused(404, "serve.not_served")
@@ -104,10 +106,13 @@ class Gate:
         path, address = reference.get("path"), reference.get("url")
         if not isinstance(path, str) or path not in self._uploads:
             return False
-        parts = urlsplit(address) if isinstance(address, str) else None
-        return not address or (
-            parts is not None and parts.netloc in ("", host) and parts.path.endswith(FILE_AT + path) and not parts.query
-        )
+        if not address:
+            return True
+        try:
+            parts = urlsplit(address if isinstance(address, str) else "")
+        except ValueError:
+            return False
+        return parts.netloc in ("", host) and unquote(parts.path) == FILE_AT + path and not parts.query
 
     def _noting(self, send: Send) -> Send:
         """Return what passes an upload's answer on and remembers where the files are."""

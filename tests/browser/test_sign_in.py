@@ -87,7 +87,8 @@ def test_whoever_is_signed_in_gets_no_file_by_its_name(
                     seen.append(client.post("/gradio_api/queue/join", json=body).status_code)
         assert len(seen) > 500 and set(seen) == {403}
         assert [client.get(f"/gradio_api/file={name}").status_code for name in names] == [404] * len(names)
-        sent = client.post("/gradio_api/upload", files={"files": ("pairs.csv", b"prompt,chosen,rejected\na,b,c\n")})
+        file = ("pairs.csv", b"prompt,chosen,rejected\n" + 100 * b"a,b,c\n")
+        sent = client.post("/gradio_api/upload", files={"files": file}, headers={"accept-encoding": "gzip, br"})
         (mine,) = sent.json()
         own = {"path": mine, "meta": {"_type": "gradio.FileData"}}
         join = {"data": [own], "fn_index": indices[0], "session_hash": "own"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ from tests.aside import run_aside
 from ui.gate import LONGEST, UPLOAD, Gate, references
 
 JOIN = "/gradio_api/queue/join"
-MINE = "/tmp/gradio/0a1b/pairs.csv"
+MINE = "/tmp/gradio/0a1b/my pairs.csv"
 SECRET = "/proc/self/environ"
 
 
@@ -69,10 +70,11 @@ def test_a_reference_to_a_file_is_refused_wherever_it_stands(hidden: object) -> 
     ("url", "status"),
     [
         (None, 200),
-        (f"http://127.0.0.1:7860/gradio_api/file={MINE}", 200),
+        (f"http://127.0.0.1:7860/gradio_api/file={quote(MINE)}", 200),
         (f"http://127.0.0.1:7860/gradio_api/file={SECRET}", 403),
         (f"http://10.0.0.1/gradio_api/file={MINE}", 403),
         (["http://10.0.0.1/"], 403),
+        ("http://[::1", 403),
     ],
 )
 def test_an_upload_may_be_used_as_what_it_is(url: object, status: int) -> None:
