@@ -163,10 +163,14 @@ def load_sample(page: Page) -> str:
 
 
 def watch(page: Page, project: str) -> None:
-    """Show another project."""
+    """Show another project than the page has opened with, if it is another."""
     expect(page.locator("#status-items")).to_contain_text("Argilla")
-    choose(page, "status-project", project)
-    expect(page.locator("#status-project input")).to_have_value(project)
+    shown, facts = page.locator("#status-project input"), page.locator("#dataset-facts")
+    expect(shown).not_to_have_value("")
+    if shown.input_value() != project:
+        before = facts.text_content() or ""
+        choose(page, "status-project", project)
+        expect(facts).not_to_have_text(before)  # the name is there as soon as it is typed
 
 
 def start_import(page: Page) -> None:
@@ -216,6 +220,16 @@ def record_text(page: Page) -> str:
     return record.frame_locator(".custom_field_component iframe").locator("#pair").inner_text()
 
 
+def record_now(page: Page) -> str:
+    """Return what `record_text` returns, "" while no record is shown."""
+    record = page.locator(".record")
+    if not record.is_visible():
+        return ""
+    frame = ".custom_field_component iframe"
+    shown = record.frame_locator(frame).locator("#pair") if record.locator(frame).count() else record
+    return "".join(shown.all_inner_texts())
+
+
 def place_of(text: str, chosen: str, rejected: str, meant: str) -> str:
     """Return what an annotator clicks who means one of two answers, whose order is drawn: A, B or Tie.
 
@@ -259,6 +273,7 @@ def rate(page: Page, judge: Callable[[str], Judgement], submitted: int, *, keybo
         questions.get_by_text(label, exact=True).click()
         questions.get_by_role("button", name="Submit").click()
     expect(page.locator(".my-progress__share .status-counter__counter")).to_have_text(str(submitted + 1))
+    until(lambda: record_now(page) != text, "the next record, or that there is none")
     return text
 
 
@@ -276,6 +291,12 @@ def export(page: Page, *, test_share: float = 0.1) -> str:
     return name
 
 
+def open_train(page: Page) -> None:
+    """Go to the Train tab, and wait until the project's choices are in its fields: they would replace what is typed."""
+    open_tab(page, "Train")
+    expect(page.locator("#train-dataset input")).not_to_have_value("")
+
+
 def fill_training(page: Page, base: Path, **numbers: float) -> None:
     """Fill in the Train tab.
 
@@ -284,7 +305,7 @@ def fill_training(page: Page, base: Path, **numbers: float) -> None:
         base: Folder of the base model.
         **numbers: Values of number fields by name.
     """
-    open_tab(page, "Train")
+    open_train(page)
     choose(page, "train-base-model", str(base))
     if not page.locator("#train-batch-size input").is_visible():
         unfold(page, "Learning: rate, batches, passes")

@@ -49,10 +49,10 @@ def test_signing_in_with_tokens_of_all_kinds(page: Page, hub_app: App, hub: HubD
     expect(page.get_by_text("That is not a token.")).to_be_visible()
     expect(field).to_have_value("")
 
-    hub.fault("GET", r"^/api/whoami-v2", delay=4)
+    hub.fault("GET", r"^/api/whoami-v2", delay=8)
     token = hub.add_user("nora", "read", expires=datetime.now(UTC) + timedelta(days=3), organisations=("lab",))
     type_token(page, token)
-    expect(field).to_have_value("", timeout=3000)  # emptied before the Hub has answered
+    expect(field).to_have_value("", timeout=7_000)  # emptied before the Hub has answered
     expect(about).to_contain_text("Asking the Hub")
     expect(about).to_contain_text("Signed in as nora.")
     expect(about).to_contain_text("This token is read-only")

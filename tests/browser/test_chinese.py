@@ -182,7 +182,7 @@ def filter_and_export(reader: Reader) -> None:
     page = reader.page
     reader.tab("filter", "filter")
     steps.set_number(page, "filter-min-chosen-tokens", 20)
-    expect(page.locator("#filter-rules")).to_contain_text("20")
+    expect(page.locator("#filter-rules")).to_contain_text("优选不少于 20")
     page.locator("#filter-rules [data-testid=cell-0-0]").click()
     expect(page.locator("#filter-removed-title")).to_be_visible()
     reader.read("filter with a rule")
@@ -211,6 +211,7 @@ def evaluate(reader: Reader) -> None:
     """Score both models and ask them something: before, while it runs, and when it has ended."""
     page = reader.page
     page.locator("#train-evaluate").click()
+    expect(page.locator("#evaluate-tuned input")).not_to_have_value("")
     page.locator("#evaluate-source input[value=bundled]").check()
     expect(page.locator("#evaluate-start")).to_be_enabled()
     reader.read("evaluate, ready")

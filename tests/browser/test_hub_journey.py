@@ -109,7 +109,7 @@ def publish(page: Page, hub: HubDouble) -> None:
 
 def train(app: App, page: Page, hub: HubDouble) -> None:
     """Train on the preselected hardware; the bar tells what is billing, then that nothing is."""
-    steps.open_tab(page, "Train")
+    steps.open_train(page)
     steps.choose(page, "train-base-model", BASE)
     page.locator("#train-where").get_by_label("Hugging Face Job").check()
     expect(page.locator("#train-flavor input:checked")).to_have_value("l40sx1")
@@ -160,6 +160,7 @@ def evaluate(app: App, page: Page, hub: HubDouble) -> None:
     expect(page.locator("#evaluate-tuned input")).to_have_value(re.compile("journey"))
     expect(page.locator("#evaluate-base input")).to_have_value(re.compile(BASE))
     page.locator("#evaluate-where").get_by_label("Hugging Face Job").check()
+    expect(page.locator("#evaluate-check")).to_contain_text("Costs at most")  # before, the start is of a run here
     start = page.locator("#evaluate-start")
     expect(start).to_be_enabled()
     start.click()

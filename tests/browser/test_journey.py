@@ -223,6 +223,7 @@ def train(app: App, page: Page, base: Path) -> None:
 def evaluate(app: App, page: Page) -> None:
     """Score base and trained model on both tasks; what the page shows is what lighteval wrote."""
     page.locator("#train-evaluate").click()
+    expect(page.locator("#evaluate-tuned input")).to_have_value(re.compile("journey"))
     page.get_by_label("A file of mine").check()
     with page.expect_file_chooser() as chooser:
         page.locator("#evaluate-upload").click()

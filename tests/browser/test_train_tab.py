@@ -58,6 +58,7 @@ def test_a_changed_field_is_checked_and_what_stops_a_run_disables_the_start(
 def test_a_training_shows_curves_and_leaves_a_model(page: Page, studio: App, tmp_path: Path) -> None:
     project = make_project(studio.home, "trained", tmp_path, pairs=64)
     open_tab(page, studio, project, "Train")
+    expect(page.locator("#train-base-model input")).to_have_value(str(tmp_path / "tiny-base"))
     page.locator("#train-start:not([disabled])").click()
     expect(page.locator("#train-card")).to_contain_text("Train my-autotrain-llm")
     expect(page.locator("#train-project-name").locator("input, textarea")).to_have_value("my-autotrain-llm-2")

@@ -55,7 +55,8 @@ def main(engines: str, *arguments: str) -> None:
         if lock.exists() and lock.read_bytes() == (ours / name / "lock.txt").read_bytes():
             (there,) = environment.glob("lib/python*/site-packages")
             for built in (Path(engines) / name).glob(f"lib/{there.parent.name}/site-packages"):
-                compiled(there, built)
+                if built.stat().st_dev == there.stat().st_dev:  # else uv has copied, and nothing can be linked
+                    compiled(there, built)
 
 
 if __name__ == "__main__":
