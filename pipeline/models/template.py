@@ -147,6 +147,8 @@ class ModelReader:
         self.problem = ""
         try:
             self._template: jinja2.Template | None = _environment().from_string(template or of.template)
+            # jinja2 3.1 copies these for each text; a copy of its chain of mappings takes a third of the whole.
+            self._template.globals = dict(self._template.globals)
         except jinja2.TemplateError as error:
             self._template, self.problem = None, str(error)
 

@@ -157,6 +157,8 @@ def _are_rows(items: list[Any], around: dict[str, Any]) -> bool:
     if not any(isinstance(each, dict | BadRow) for each in items):
         return False
     told = any(isinstance(each, dict) and _known(each) >= 2 for each in items)
+    if not told and all(isinstance(each, dict) and _is_turn(each) for each in items):
+        return False  # a conversation
     return told or not any(isinstance(cell, str) and _known((name,)) for name, cell in around.items())
 
 

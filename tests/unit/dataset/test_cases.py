@@ -686,6 +686,13 @@ def test_other_splits_of_a_document_are_named(tmp_path: Path) -> None:
     assert any("test" in str(note) for note in loaded.notes)
 
 
+def test_one_row_of_conversations_is_a_row(tmp_path: Path) -> None:
+    row = LAYOUTS["arena"][1][0]
+    for space in (None, 1):
+        loaded = load_file(write(tmp_path / "x.json", json.dumps({"judge": "j", **row}, indent=space)))
+        assert [said(pair) for pair in loaded.pairs] == [([ASKED[0]], [GOOD[0]], [BAD[0]])]
+
+
 def test_text_that_the_viewer_has_cut_is_no_pair(tmp_path: Path) -> None:
     rows = [{"row": row, "truncated_cells": ["chosen"] if n else []} for n, row in enumerate(plain())]
     loaded = load_file(write(tmp_path / "x.json", json.dumps({"rows": rows, "num_rows_total": 90})))

@@ -20,7 +20,10 @@ from pipeline.train.doctor.words import Words, words_of
 NEAR = 0.7
 _SIZE, _PERMUTATIONS, _BANDS, _SEED = 3, 96, 24, 42
 _UNCLEAR = (0.55, 0.9)  # estimates between these are computed exactly: three standard errors around NEAR and more
-_LEADERS = 300  # of one bucket that the others are compared with
+_FEW = 8  # pairs of a bucket up to which each is compared with each, those of many buckets at once
+_LEADERS = 300  # of a larger bucket that the others are compared with
+_BLOCK = 20_000  # couples compared at once: 8 MB of signatures
+_SETS = 10_000  # of runs in memory: 50 MB
 Signatures = NDArray[np.uint32]
 
 
@@ -43,51 +46,107 @@ def _note(subject: Subject, samples: Sequence[Sample]) -> Sequence[bytes]:
     return [row.tobytes() if ends[at] < ends[at + 1] else b"" for at, row in enumerate(rows)]
 
 
+def _set(pair: Pair) -> NDArray[np.uint64]:
+    """Return a pair's set of runs, sorted."""
+    texts = [text_of(part) for part in (pair.prompt, pair.chosen, pair.rejected)]
+    runs = np.sort(_runs(words_of(texts), 1)[0])  # np.unique of numpy 2.4 takes three times as long
+    return runs[np.concatenate([[True], runs[1:] != runs[:-1]])] if len(runs) else runs
+
+
 def similarity(one: Pair, other: Pair) -> float:
     """Return the Jaccard similarity of two pairs' sets of runs; see the module."""
-    sets = []
-    for pair in (one, other):
-        texts = [text_of(part) for part in (pair.prompt, pair.chosen, pair.rejected)]
-        sets.append(np.unique(_runs(words_of(texts), 1)[0]))
-    shared = len(np.intersect1d(sets[0], sets[1], assume_unique=True))
-    return shared / max(1, len(sets[0]) + len(sets[1]) - shared)
+    return _shared(_set(one), _set(other))
 
 
-def _buckets(signatures: Signatures) -> Iterator[NDArray[np.int64]]:
-    """Yield the members of each bucket of each band, those with two or more, in order."""
+def _shared(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> float:
+    shared = len(np.intersect1d(one, other, assume_unique=True))
+    return shared / max(1, len(one) + len(other) - shared)
+
+
+def _buckets(signatures: Signatures) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield for each band the pairs in the order of their buckets, and where those of two or more begin, with sizes.
+
+    Within a bucket, pairs stand in their own order.
+    """
     width = _PERMUTATIONS // _BANDS
     for band in range(_BANDS):
         keys = np.ascontiguousarray(signatures[:, band * width : (band + 1) * width]).view(f"V{4 * width}").ravel()
         order = np.argsort(keys, kind="stable")
         starts = np.flatnonzero(np.concatenate([[True], keys[order][1:] != keys[order][:-1]]))
         sizes = np.diff(np.concatenate([starts, [len(order)]]))
-        for start, size in zip(starts[sizes > 1], sizes[sizes > 1], strict=True):
-            yield order[start : start + size]
+        yield order, starts[sizes > 1], sizes[sizes > 1]
+
+
+class _Compared:
+    """Which pairs are near to which earlier ones, as far as they have been compared.
+
+    Args:
+        subject: What is examined.
+        signatures: One of each pair compared.
+        places: Which of the subject's pairs each is.
+    """
+
+    def __init__(self, subject: Subject, signatures: Signatures, places: NDArray[np.int64]) -> None:
+        self._pairs, self._places, self._signatures = subject.pairs, places, signatures
+        self._sets: dict[int, NDArray[np.uint64]] = {}
+        self._looked: set[tuple[int, int]] = set()
+        self.near: dict[int, dict[int, float]] = {}
+
+    def estimates(self, leaders: NDArray[np.int64] | int, members: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the share of their signatures in which members are like their leaders."""
+        found: NDArray[np.float64] = (self._signatures[members] == self._signatures[leaders]).mean(axis=1)
+        return found
+
+    def are_near(self, leader: int, member: int, estimate: float) -> bool:
+        """Return whether two pairs are near, and remember it."""
+        if (leader, member) not in self._looked:
+            self._looked.add((leader, member))
+            value = estimate if estimate >= _UNCLEAR[1] else _shared(self._set(leader), self._set(member))
+            if value >= NEAR:
+                self.near.setdefault(member, {})[leader] = value
+        return leader in self.near.get(member, {})
+
+    def _set(self, at: int) -> NDArray[np.uint64]:
+        if at not in self._sets:
+            if len(self._sets) >= _SETS:
+                self._sets.clear()
+            self._sets[at] = _set(self._pairs[int(self._places[at])])
+        return self._sets[at]
 
 
 def _near(subject: Subject, signatures: Signatures, places: NDArray[np.int64]) -> dict[int, dict[int, float]]:
     """Return for each pair the earlier ones that it is near to, with their similarity."""
-    near: dict[int, dict[int, float]] = {}
-    looked: set[tuple[int, int]] = set()
-    for bucket in _buckets(signatures):
-        rest, leaders = bucket, 0
-        while len(rest) > 1 and leaders < _LEADERS:
-            leader, rest, leaders = int(rest[0]), rest[1:], leaders + 1
-            alike = (signatures[rest] == signatures[leader]).mean(axis=1)
-            close = np.zeros(len(rest), bool)
-            for at in np.flatnonzero(alike >= _UNCLEAR[0]):
-                member, value = int(rest[at]), float(alike[at])
-                if (leader, member) in looked:
-                    close[at] = leader in near.get(member, {})
-                    continue
-                looked.add((leader, member))
-                if value < _UNCLEAR[1]:
-                    value = similarity(subject.pairs[int(places[leader])], subject.pairs[int(places[member])])
-                if value >= NEAR:
-                    close[at] = True
-                    near.setdefault(member, {})[leader] = value
-            rest = rest[~close]
-    return near
+    compared = _Compared(subject, signatures, places)
+    large = []
+    couples = [np.empty(0, np.int64)]  # of a leader and a member: one number
+    for order, starts, sizes in _buckets(signatures):
+        large += [order[start : start + size] for start, size in zip(starts, sizes, strict=True) if size > _FEW]
+        for size in range(2, _FEW + 1):
+            members = order[starts[sizes == size][:, None] + np.arange(size)]
+            couples += [
+                members[:, one] * len(places) + members[:, other] for other in range(size) for one in range(other)
+            ]
+    each = np.unique(np.concatenate(couples))
+    for start in range(0, len(each), _BLOCK):
+        leaders, members = np.divmod(each[start : start + _BLOCK], len(places))
+        alike = compared.estimates(leaders, members)
+        for at in np.flatnonzero(alike >= _UNCLEAR[0]):
+            compared.are_near(int(leaders[at]), int(members[at]), float(alike[at]))
+    for bucket in large:
+        _among(bucket, compared)
+    return compared.near
+
+
+def _among(bucket: NDArray[np.int64], compared: _Compared) -> None:
+    """Compare the pairs of a large bucket: the first with all others, then the first of those not near to it."""
+    rest, leaders = bucket, 0
+    while len(rest) > 1 and leaders < _LEADERS:
+        leader, rest, leaders = int(rest[0]), rest[1:], leaders + 1
+        alike = compared.estimates(leader, rest)
+        close = np.zeros(len(rest), bool)
+        for at in np.flatnonzero(alike >= _UNCLEAR[0]):
+            close[at] = compared.are_near(leader, int(rest[at]), float(alike[at]))
+        rest = rest[~close]
 
 
 def _judge(subject: Subject, notes: Sequence[bytes]) -> Found | None:
