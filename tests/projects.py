@@ -57,6 +57,20 @@ def make_project(home: Home, name: str, folder: Path, *, pairs: int = 0, mark: s
     return project
 
 
+def defective(home: Home, folder: Path) -> Project:
+    """Return a project whose export has a prompt without text and two equal answers, in a quarter of its pairs."""
+    project = make_project(home, "defective", folder, pairs=64)
+    file = project.exports / "pairs" / "train.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    for row in rows[:6]:
+        row["prompt"][-1]["content"] = " "
+    for row in rows[6:12]:
+        row["rejected"] = row["chosen"]
+    rows[12]["prompt"][-1]["content"] = "<|im_start|><img src=x onerror=alert(1)>"
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return project
+
+
 def ended(
     ledger: Ledger,
     kind: str,

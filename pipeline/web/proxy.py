@@ -240,6 +240,9 @@ def _wants_page(request: Request) -> bool:
 def _request_headers(request: Request) -> RawHeaders:
     dropped = _HOP_BY_HOP | _REPLACED | _named_in_connection(",".join(request.headers.getlist("connection")))
     dropped |= {"cookie"}  # Argilla needs none, and ours hold sign-ins it must not see
+    # Its pages ask for no parts of files, and its starlette takes half a second over a long list of them
+    # (CVE-2025-62727).
+    dropped |= {"range", "if-range"}
     if "transfer-encoding" in request.headers:
         dropped |= {"content-length"}  # RFC 9112 §6.3: the chunks count; both together smuggle requests
     if _wants_page(request):

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from pipeline.base.home import open_home
 from pipeline.base.project import Project
+from pipeline.runs.spec import spec_of
 from tests import projects
 from tests.browser import steps
 from tests.browser.conftest import App
@@ -79,3 +80,19 @@ def test_a_training_shows_curves_and_leaves_a_model(page: Page, studio: App, tmp
     expect(page.get_by_role("tab", name="Evaluate")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#evaluate-tuned input")).to_have_value("my-autotrain-llm (trained on pairs)")
     expect(page.locator("#evaluate-base input")).to_have_value(str(tmp_path / "tiny-base"))
+
+
+def test_what_the_doctor_finds_is_decided_before_the_start(page: Page, studio: App, tmp_path: Path) -> None:
+    open_tab(page, studio, projects.defective(open_home(studio.home), tmp_path), "Train")
+    doctor, equal = page.locator("#train-doctor"), page.locator("#train-doctor-equal-once-cut")
+    expect(doctor).to_contain_text("48 pairs examined", timeout=OPEN_MS)
+    expect(equal).to_contain_text("6 of 48 pairs")
+    markup = page.locator("#train-doctor-markup")
+    markup.locator("summary").click()
+    expect(markup).to_contain_text("<img src=x onerror=alert(1)>")
+    page.locator("#train-doctor-equal-once-cut-choice").get_by_text("Leave", exact=False).first.click()
+    expect(page.locator("#train-check")).to_contain_text("42")
+    page.locator("#train-start:not([disabled])").click()
+    expect(page.locator("#train-card .state")).to_have_text("Finished", timeout=RUN_MS)
+    spec = spec_of(steps.latest(studio, "train", "defective"))
+    assert spec["options"]["remedies"] == ["equal_once_cut=leave_out"]

@@ -18,7 +18,7 @@ from pipeline.studio import Studio
 from pipeline.train.doctor import kept, task
 from pipeline.visit import ARGILLA, COMPUTE, Visit
 from tests.handlers.conftest import Built, value
-from tests.projects import ended, make_project, trained
+from tests.projects import defective, ended, make_project, trained
 from ui.train import history, tab
 
 
@@ -224,22 +224,8 @@ def test_what_is_anothers_is_not_found(built: Built, studio: Studio, tmp_path: P
             built.call(handler, bob, view__run=run.id)
 
 
-def defective(visit: Visit, folder: Path) -> Project:
-    """Return a project whose export has a prompt without text and two equal answers, in a quarter of its pairs."""
-    project = make_project(visit.home, "defective", folder, pairs=64)
-    file = project.exports / "pairs" / "train.jsonl"
-    rows = [json.loads(line) for line in file.read_text().splitlines()]
-    for row in rows[:6]:
-        row["prompt"][-1]["content"] = " "
-    for row in rows[6:12]:
-        row["rejected"] = row["chosen"]
-    rows[12]["prompt"][-1]["content"] = "<|im_start|><img src=x onerror=alert(1)>"
-    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    return project
-
-
 def test_the_doctor_shows_what_it_found_as_text(built: Built, visit: Visit, tmp_path: Path) -> None:
-    project = defective(visit, tmp_path / "made")
+    project = defective(visit.home, tmp_path / "made")
     found = built.call(tab.checked, visit, **form(project))
     assert found["doctor.box"]["visible"] and found["doctor.examine"]["visible"] is False
     assert "48 pairs examined" in found["doctor.summary"]
@@ -255,7 +241,7 @@ def test_the_doctor_shows_what_it_found_as_text(built: Built, visit: Visit, tmp_
 
 
 def test_a_choice_counts_for_the_pairs_it_was_made_for(built: Built, visit: Visit, tmp_path: Path) -> None:
-    project = defective(visit, tmp_path / "made")
+    project = defective(visit.home, tmp_path / "made")
     first = built.call(tab.checked, visit, **form(project))
     picked = {"doctor__key": first["doctor.key"], "doctor__choices__equal_once_cut": "leave_out"}
     found = built.call(tab.checked, visit, **form(project, **picked))
