@@ -7,6 +7,10 @@ UV_VERSION := 0.13.9
 # Each process has an app, an Argilla and a browser of its own; how many, and which files begin: tests/conftest.py.
 SIDE_BY_SIDE := --maxprocesses 5 --dist loadfile --no-loadscope-reorder
 
+# Unit tests write many small ledgers: to memory, where it has room for them, for a disk is waited for.
+IN_MEMORY := $(shell [ "$$(df -Pm /dev/shm 2>/dev/null | awk 'NR == 2 {print $$4}')" -gt 1000 ] 2>/dev/null && \
+	echo TMPDIR=/dev/shm)
+
 .PHONY: run test test-full check unit coverage engines bench picture lock clean
 
 run: $(VENV)/.app
@@ -21,7 +25,8 @@ test-full: $(VENV)/.dev check
 	$(BIN)/python -m pytest --numprocesses auto $(SIDE_BY_SIDE)
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not matrix" --numprocesses logical $(SIDE_BY_SIDE) tests/unit tests/handlers
+	$(IN_MEMORY) $(BIN)/python -m pytest -m "not matrix" -o tmp_path_retention_policy=failed \
+		--numprocesses logical $(SIDE_BY_SIDE) tests/unit tests/handlers
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import sys
@@ -164,3 +165,9 @@ def argilla(argilla_python: Path, argilla_home: Path) -> Iterator[Endpoint]:
 def unique() -> str:
     """A name no other test uses: letters and digits."""
     return "t" + uuid4().hex[:12]
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the collector need not walk it again and again."""
+    gc.collect()
+    gc.freeze()

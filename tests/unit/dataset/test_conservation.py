@@ -139,7 +139,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 kinds = st.sampled_from(sorted(LAYOUTS)).flatmap(lambda layout: st.tuples(st.just(layout), files(layout)))
 
 
-@settings(FORM, max_examples=300)
+@settings(FORM, max_examples=150)
 @given(kinds, st.sampled_from(sorted(CONTAINERS)), st.sampled_from(sorted(PACKINGS)))
 def test_every_row_and_text_is_accounted_for(
     folder: Path, kind: tuple[str, Made], container: str, packing: str
@@ -190,7 +190,7 @@ JUNK = st.binary(max_size=400) | st.builds(
 )
 
 
-@settings(FORM, max_examples=300)
+@settings(FORM, max_examples=150)
 @given(JUNK)
 def test_what_is_no_data_is_refused_and_never_crashes(folder: Path, raw: bytes) -> None:
     path = folder / "junk"
@@ -203,7 +203,7 @@ def test_what_is_no_data_is_refused_and_never_crashes(folder: Path, raw: bytes) 
         assert loaded.pairs
 
 
-@settings(FORM, max_examples=300)
+@settings(FORM, max_examples=150)
 @given(kinds, st.sampled_from(sorted(CONTAINERS)), st.integers(0, 10_000), st.integers(0, 255))
 def test_a_damaged_file_never_crashes(folder: Path, kind: tuple[str, Made], container: str, at: int, byte: int) -> None:
     path = folder / "damaged"
