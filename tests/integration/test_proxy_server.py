@@ -242,7 +242,8 @@ def test_an_upload_streams(studio: Studio) -> None:
 
 def test_an_answer_streams(studio: Studio) -> None:
     with httpx.stream("GET", studio.url + "/annotate/endless", timeout=PATIENCE) as answer:
-        assert next(answer.iter_lines()) == "first"
+        lines = answer.iter_lines()  # held: one that is thrown away closes the connection
+        assert next(lines) == "first"
         assert not studio.service.left.is_set()
 
 
