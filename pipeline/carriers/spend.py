@@ -341,8 +341,13 @@ class SpendWatch:
         return self._billing(self._found(account), account)
 
     def _found(self, account: Account) -> list[JobInfo]:
-        """Return our Jobs of every account or organisation that this app has used; the account's own at least."""
-        used = {str((run.worker or {}).get("namespace") or account.name) for run in self._job_runs()}
+        """Return our Jobs of the account and of every organisation that it has used here.
+
+        What another account started is not asked for: its Jobs are not this one's to see, and the refusal would hide
+        this one's own.
+        """
+        mine = [run for run in self._job_runs() if run.user == account.name]
+        used = {str((run.worker or {}).get("namespace") or account.name) for run in mine}
         return [job for name in sorted(used | {account.name}) for job in jobs.ours(name)]
 
     def _billing(self, found: list[JobInfo], account: Account) -> tuple[Billing, ...]:

@@ -116,7 +116,7 @@ def test_an_unreachable_hub_is_not_called_nothing(page: Page, hub_app: App, hub:
     page.goto(hub_app.url)
     sign_in(page, token, user)
     bar = page.locator("#spend-item")
-    expect(bar).to_contain_text("since", timeout=SEEN_MS)
+    expect(bar).to_contain_text("“Training rivers” since", timeout=SEEN_MS)
     hub.fault("GET", rf"/api/jobs/{user}\?", drop=True, times=None)
     expect(bar).to_contain_text("What is billing is not known since", timeout=SEEN_MS)
     expect(bar).to_contain_text("Last seen: L40S Job")

@@ -15,7 +15,8 @@ from pipeline.base.errors import StudioError
 from pipeline.base.home import open_home
 from pipeline.base.message import verbatim
 from pipeline.carriers.spend import Billing, Left, Spend, SpendWatch, Stopped, billing
-from pipeline.hub.account import SignIn
+from pipeline.hub import jobs
+from pipeline.hub.account import Account, SignIn, SignInStatus
 from pipeline.runs.ledger import Ledger, Run, State
 from ui.bar import spend as page
 
@@ -138,6 +139,20 @@ def test_a_token_the_hub_was_not_asked_about_is_not_nothing(tmp_path: Path) -> N
     assert sign_in.wait().state == "unreachable"
     now = watch.check()
     assert now.state == "unknown" and now.problem is not None
+
+
+def test_an_account_is_not_asked_about_anothers_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger, run = ledger_with_job(tmp_path, "ada")
+    theirs, _ = ledger.add("train", "lakes", "Train theirs", {"place": "job", "user": "bob"})
+    ledger.set_worker(theirs.id, {"job": "6741", "namespace": "rivers-org", "url": "https://hub.example/jobs/r/6741"})
+    bob = Account("bob", "Bob", "write", may_write=True, may_run_jobs=True, may_read_gated=True)
+    monkeypatch.setattr(SignIn, "status", SignInStatus("ready", bob, source="typed"))
+    monkeypatch.setattr(SignIn, "token", "hf_bob")
+    asked: list[str] = []
+    monkeypatch.setattr(jobs, "ours", lambda name: asked.append(name) or [])  # type: ignore[func-returns-value]
+    seen = SpendWatch(ledger, SignIn()).check()
+    assert asked == ["bob", "rivers-org"]
+    assert seen.state != "hidden" and run.id in [one.id for one in seen.unseen]
 
 
 def test_what_stayed_is_named_with_its_reason() -> None:
