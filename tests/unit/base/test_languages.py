@@ -23,6 +23,7 @@ NAMES = frozenset(
         "Studio",
         "Argilla",
         "AutoTrain",
+        "Space",
         "Hub",
         "Hugging",
         "OpenAI",
