@@ -94,11 +94,14 @@ def path_of(given: str) -> Path:
     text = given.strip().strip("\"'")
     if not text:
         raise StudioError("load.no_path")
-    path = Path(text).expanduser()
-    if not path.is_absolute():
-        raise StudioError("load.part_of_path", path=text)
-    if not path.is_file():
-        raise StudioError("load.folder" if path.is_dir() else "load.no_file", path=text)
+    try:
+        path = Path(text).expanduser()
+        if not path.is_absolute():
+            raise StudioError("load.part_of_path", path=text)
+        if not path.is_file():
+            raise StudioError("load.folder" if path.is_dir() else "load.no_file", path=text)
+    except (OSError, RuntimeError) as error:  # too long for a path; the home of somebody who is not here
+        raise StudioError("load.no_file", path=text) from error
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -61,9 +62,10 @@ def refer(name: str) -> Reference:
     Args:
         name: A folder, or a model's id on the Hub with or without @revision.
     """
-    folder = Path(name).expanduser()
-    if name and folder.is_dir():
-        return Reference(str(folder.resolve()), local=True)
+    with contextlib.suppress(OSError, RuntimeError):  # too long for a path; the home of somebody who is not here
+        folder = Path(name).expanduser()
+        if name and folder.is_dir():
+            return Reference(str(folder.resolve()), local=True)
     found = _WITH_REVISION.fullmatch(name.strip())
     return Reference(found["id"], found["revision"] or "") if found else Reference(name)
 
