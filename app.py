@@ -55,13 +55,26 @@ def check(settings: Settings) -> None:
     """Check the addresses before anything slow is loaded.
 
     Raises:
-        StudioError: The studio would be reachable from outside, an address is malformed, or a port is in use.
+        StudioError: The studio would be reachable from outside by people it cannot tell apart, an address is
+            malformed, or a port is in use.
     """
-    if settings.host not in LOOPBACK:
+    if settings.space_id:
+        _check_space(settings)
+    elif settings.host not in LOOPBACK:
         raise StudioError("serve.not_local", host=settings.host)
     _free(settings.host, settings.port, "--port")
     if settings.annotators:
         _free(*parse_listener(settings.annotators), "--annotators")
+
+
+def _check_space(settings: Settings) -> None:
+    """Check that a Space can tell its visitors apart: what it tells them by would be forged without the secret."""
+    if not settings.hosts:
+        raise StudioError("serve.no_space_host")
+    if not (settings.oauth_client_id and settings.oauth_client_secret.get_secret_value()):
+        raise StudioError("serve.no_oauth")
+    if settings.annotators:
+        raise StudioError("serve.space_listener")
 
 
 def _free(host: str, port: int, option: str) -> None:
@@ -82,9 +95,8 @@ def serve(settings: Settings) -> None:
 
     from pipeline.studio import Studio  # noqa: PLC0415
     from pipeline.web.annotate import build_annotators_app, serve_annotators  # noqa: PLC0415
-    from pipeline.web.guard import LocalOnly  # noqa: PLC0415
     from pipeline.web.proxy import ServiceProxy  # noqa: PLC0415
-    from pipeline.web.sign_in import FIELD, SignedIn, token_of  # noqa: PLC0415
+    from pipeline.web.sign_in import FIELD, token_of  # noqa: PLC0415
     from ui import assets  # noqa: PLC0415 - seconds; the addresses are checked before
     from ui.gate import Gate  # noqa: PLC0415
     from ui.topics import stream_of  # noqa: PLC0415
@@ -93,7 +105,7 @@ def serve(settings: Settings) -> None:
     studio.open()
     stream = stream_of(studio)
     stream.start()
-    token = token_of(studio.home) if settings.token else ""
+    token = token_of(studio.home) if settings.token and not settings.space_id else ""
     proxy = ServiceProxy(studio.argilla.target, "/annotate")
 
     @contextlib.asynccontextmanager
@@ -104,7 +116,8 @@ def serve(settings: Settings) -> None:
                 build_annotators_app(studio.argilla.target), *parse_listener(settings.annotators)
             )
         print(
-            f"Align Studio: http://{settings.host}:{settings.port}" + (f"/?{FIELD}={token}" if token else ""),
+            f"Align Studio: {settings.base or f'http://{settings.host}:{settings.port}'}"
+            + (f"/?{FIELD}={token}" if token else ""),
             flush=True,
         )
         yield
@@ -117,9 +130,7 @@ def serve(settings: Settings) -> None:
     app.add_middleware(assets.Kept)
     app.add_middleware(assets.WithScripts)
     app.add_middleware(Gate)
-    if token:
-        app.add_middleware(SignedIn, token=token, port=settings.port)
-    app.add_middleware(LocalOnly, port=settings.port)
+    _add_doors(app, studio, token)
     # Before the page, which answers every other path.
     app.router.routes.extend([*proxy.routes(), *stream.routes(), assets.route()])
     _mount(app, studio)
@@ -133,6 +144,36 @@ def serve(settings: Settings) -> None:
         app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2
     )
     Server(served).run()
+
+
+def _add_doors(app: FastAPI, studio: Studio, token: str) -> None:
+    """Ask who comes, and refuse what does not address the studio: the last one added is passed first."""
+    from pipeline.web.guard import Addressed, local_hosts  # noqa: PLC0415
+    from pipeline.web.oauth import Flow  # noqa: PLC0415
+    from pipeline.web.sign_in import SignedIn  # noqa: PLC0415
+    from pipeline.web.space import HubSignedIn, Session, Sessions  # noqa: PLC0415
+
+    settings = studio.settings
+    if not settings.space_id:
+        if token:
+            app.add_middleware(SignedIn, token=token, port=settings.port)
+        app.add_middleware(Addressed, hosts=local_hosts(settings.port))
+        return
+
+    def arrived(session: Session, given: str) -> None:
+        studio.person(session.who).arrived(given)
+
+    secret = settings.oauth_client_secret.get_secret_value()
+    app.add_middleware(
+        HubSignedIn,
+        flow=Flow(settings.openid_provider_url, settings.oauth_client_id, secret, settings.base),
+        sessions=Sessions(studio.left),
+        owns=settings.owns,
+        visitors=settings.visitors,
+        arrived=arrived,
+        scopes=settings.oauth_scopes,
+    )
+    app.add_middleware(Addressed, hosts=set(settings.hosts), secure=True)
 
 
 def _mount(app: FastAPI, studio: Studio) -> None:

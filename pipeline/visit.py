@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pipeline.base import project as projects
 from pipeline.base import words
@@ -13,15 +14,20 @@ from pipeline.base.errors import StudioError
 from pipeline.base.home import LOCAL, Home
 from pipeline.base.message import Message, message
 from pipeline.base.project import Project
+from pipeline.carriers.spend import SpendWatch
 from pipeline.hub.account import SignInStatus
 from pipeline.review.workspace import workspace_of
 from pipeline.runs.ledger import Ledger, Run
 from pipeline.studio import Studio
+from pipeline.web.space import session_of
 
 COMPUTE, ARGILLA = "compute", "argilla"  # local training and evaluation; administration of the annotation server
 FILES = "files"  # naming any file and folder of this machine
-ACCOUNT = "account"  # the studio's own account on the Hub: signing in and out, and what is billed to it
-ALL = frozenset({COMPUTE, ARGILLA, FILES, ACCOUNT})
+ACCOUNT = "account"  # an account on the Hub of their own: acting as it, and what is billed to it
+TOKEN = "token"  # typing that account's token, and taking up the one of this machine
+ALL = frozenset({COMPUTE, ARGILLA, FILES, ACCOUNT, TOKEN})
+ON_A_SPACE = frozenset({ACCOUNT})  # everybody there signs in as themselves
+OWNING_A_SPACE = ON_A_SPACE | {COMPUTE, ARGILLA}
 
 
 @dataclass(frozen=True)
@@ -53,12 +59,17 @@ class Visit:
     @property
     def sign_in(self) -> SignInStatus:
         """How they are signed in to the Hub."""
-        return self.studio.sign_in.status if ACCOUNT in self.may else SignInStatus("none")
+        return self.studio.person(self.who).sign_in.status if ACCOUNT in self.may else SignInStatus("none")
+
+    @property
+    def spend(self) -> SpendWatch:
+        """What is billed to them."""
+        return self.studio.person(self.who).spend
 
     @property
     def token(self) -> str | None:
         """The token with which the Hub is asked for them."""
-        return self.studio.sign_in.token if self.who == LOCAL else None
+        return self.studio.token_of(self.who)
 
     @property
     def workspace(self) -> str:
@@ -144,11 +155,21 @@ class Visit:
             raise StudioError(refusal)
 
 
-def visit_of(studio: Studio, headers: Mapping[str, str]) -> Visit:
+def visit_of(studio: Studio, headers: Mapping[str, str], scope: Mapping[str, Any]) -> Visit:
     """Return the visit that a request makes: the one place where it is decided who asks.
 
     Args:
         studio: The services.
         headers: The request's headers, by lower-case name.
+        scope: The request's ASGI scope, in which the door of a Space says whose session it is.
+
+    Raises:
+        StudioError: It came to a Space past its door.
     """
-    return Visit(studio, language=words.closest(headers.get("accept-language", "")))
+    language = words.closest(headers.get("accept-language", ""))
+    if not studio.settings.space_id:
+        return Visit(studio, language=language)
+    session = session_of(scope)
+    if session is None:
+        raise StudioError("sign_in.nobody")
+    return Visit(studio, session.who, language, OWNING_A_SPACE if session.owner else ON_A_SPACE)

@@ -10,13 +10,15 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.base import words
+from pipeline.base.home import LOCAL
+from pipeline.web.space import session_of
 
 OURS = ("/annotate", "/page", "/stream")  # they answer for themselves
 READ = {
@@ -33,7 +35,9 @@ UPLOAD = "/gradio_api/upload"
 ASKED = {"/gradio_api/queue/join", "/gradio_api/reset", "/gradio_api/cancel"}  # posted, with a body of JSON
 FILE_AT = "/gradio_api/file="  # where Gradio would serve an upload; the page never asks for it
 LONGEST = 64 << 20  # bytes of a request that is no upload
-UPLOADS = 1_000  # remembered; the studio moves an upload away as soon as it is used
+UPLOADS = 1_000  # of one visitor, remembered; the studio moves an upload away as soon as it is used
+PAGES = 50_000  # open pages whose visitor is remembered
+LISTENS = ("/gradio_api/heartbeat/", "/gradio_api/queue/data", "/gradio_api/upload_progress")
 
 
 class Refused(Exception):
@@ -58,7 +62,8 @@ class Gate:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._uploads: OrderedDict[str, None] = OrderedDict()
+        self._uploads: dict[str, OrderedDict[str, None]] = {}
+        self._pages: OrderedDict[str, str] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -85,26 +90,49 @@ class Gate:
         Raises:
             Refused: It may not.
         """
-        method, path = scope["method"], scope["path"]
+        method, path, who = scope["method"], scope["path"], _who(scope)
         if method in ("GET", "HEAD") and (path in READ or path.startswith(READ_BELOW)):
+            for page in _pages_of(scope):
+                self._is_theirs(page, who)
             return receive, send
         if method == "POST" and path == UPLOAD:
+            for page in _pages_of(scope):
+                self._is_theirs(page, who)
             plain = [each for each in scope["headers"] if each[0] != b"accept-encoding"]  # the answer is read here
             scope["headers"] = plain
-            return receive, self._noting(send)
+            return receive, self._noting(send, who)
         if method != "POST" or path not in ASKED:
             raise Refused(404, "serve.not_served")
         asked = _read(await _whole(receive))
         host = Headers(scope=scope).get("host", "")
-        if any(not self._own(reference, host) for reference in references(asked)):
+        if any(not self._own(reference, host, who) for reference in references(asked)):
             raise Refused(403, "serve.file_reference")
+        if isinstance(asked, dict):
+            for name in ("session_hash", "event_id"):
+                self._is_theirs(asked.get(name), who)
         # Written anew: no other reader can find in it what was not looked at, such as a key that stands twice.
         return _again(json.dumps(asked).encode(), receive), send
 
-    def _own(self, reference: dict[str, Any], host: str) -> bool:
-        """Return whether a reference is to an upload, and to that alone."""
+    def _is_theirs(self, name: object, who: str) -> None:
+        """Note whose a page (or an event or upload of one) is: what it holds and hears is for nobody else.
+
+        Raises:
+            Refused: It is another visitor's.
+        """
+        if name is None:
+            return
+        if not isinstance(name, str) or len(name) > 200:
+            raise Refused(400, "serve.unreadable")
+        if self._pages.setdefault(name, who) != who:
+            raise Refused(403, "serve.not_yours")
+        self._pages.move_to_end(name)
+        while len(self._pages) > PAGES:
+            self._pages.popitem(last=False)
+
+    def _own(self, reference: dict[str, Any], host: str, who: str) -> bool:
+        """Return whether a reference is to an upload of the visitor's, and to that alone."""
         path, address = reference.get("path"), reference.get("url")
-        if not isinstance(path, str) or path not in self._uploads:
+        if not isinstance(path, str) or path not in self._uploads.get(who, ()):
             return False
         if not address:
             return True
@@ -114,7 +142,7 @@ class Gate:
             return False
         return parts.netloc in ("", host) and unquote(parts.path) == FILE_AT + path and not parts.query
 
-    def _noting(self, send: Send) -> Send:
+    def _noting(self, send: Send, who: str) -> Send:
         """Return what passes an upload's answer on and remembers where the files are."""
         parts: list[bytes] = []
 
@@ -122,21 +150,39 @@ class Gate:
             if message["type"] == "http.response.body":
                 parts.append(message.get("body", b""))
                 if not message.get("more_body"):
-                    self._remember(b"".join(parts))
+                    self._remember(b"".join(parts), who)
             await send(message)
 
         return passed
 
-    def _remember(self, answer: bytes) -> None:
+    def _remember(self, answer: bytes, who: str) -> None:
         try:
             paths = json.loads(answer)
         except ValueError:
             return
+        theirs = self._uploads.setdefault(who, OrderedDict())
         for path in paths if isinstance(paths, list) else ():
+            # Gradio 6.31 names an upload's folder after its content: the same file of two people has one path, and each
+            # may name it, for each has it.
             if isinstance(path, str):
-                self._uploads[path] = None
-        while len(self._uploads) > UPLOADS:
-            self._uploads.popitem(last=False)
+                theirs[path] = None
+        while len(theirs) > UPLOADS:
+            theirs.popitem(last=False)
+
+
+def _who(scope: Scope) -> str:
+    session = session_of(scope)
+    return session.who if session else LOCAL
+
+
+def _pages_of(scope: Scope) -> Iterator[str]:
+    """Yield the ids of pages and uploads that a request listens to."""
+    if scope["path"].startswith(LISTENS[0]):
+        yield scope["path"].removeprefix(LISTENS[0])
+    if scope["path"] in (*LISTENS, UPLOAD):
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        for name in ("session_hash", "upload_id"):
+            yield from query.get(name, ())
 
 
 def references(value: object) -> Iterator[dict[str, Any]]:

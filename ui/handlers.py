@@ -81,7 +81,7 @@ class Asked:
     def by(cls, request: gr.Request) -> Asked:
         """Return which page a request comes from."""
         query = getattr(request, "query_params", None)
-        base = f"http://{request.headers.get('host', '')}"
+        base = f"{scope_of(request).get('scheme', 'http')}://{request.headers.get('host', '')}"
         return cls(str(getattr(request, "session_hash", "") or ""), dict(query or {}), base)
 
 
@@ -265,6 +265,12 @@ def uploaded(path: str | None) -> Path:
     if not found.is_relative_to(Path(get_upload_folder()).resolve()) or not found.is_file():
         raise StudioError("file.none", name=found.name)
     return found
+
+
+def scope_of(request: gr.Request) -> Mapping[str, Any]:
+    """Return the ASGI scope of a request; Gradio 6.31 itself would turn it into JSON."""
+    inner = getattr(request, "request", None)
+    return inner.scope if inner is not None else {}
 
 
 class said_to:

@@ -20,7 +20,7 @@ from ui.dataset import tab as dataset
 from ui.evaluate import tab as evaluate
 from ui.export import tab as export
 from ui.filter import tab as filter
-from ui.handlers import Given, Update, Wiring
+from ui.handlers import Given, Update, Wiring, scope_of
 from ui.page import Page, later
 from ui.parts import more_runs
 from ui.text import t
@@ -39,7 +39,7 @@ def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
         studio: The services behind it.
         wiring: Says whose visit a request is, and gets what is connected; the one person of this machine by default.
     """
-    wiring = wiring or Wiring(lambda request: visit_of(studio, request.headers))
+    wiring = wiring or Wiring(lambda request: visit_of(studio, request.headers, scope_of(request)))
     demo = gr.Blocks(title="Align Studio", analytics_enabled=False, fill_width=True)
     with demo:
         project = gr.State("")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from pipeline.base.words import speaking, spoken
 from pipeline.studio import Studio
-from pipeline.visit import Visit
+from pipeline.visit import Visit, visit_of
 from ui.bar.status import BarTopic
 from ui.parts.run_topic import RunTopic
 from ui.review.topic import ReviewTopic
@@ -18,8 +17,7 @@ def stream_of(studio: Studio) -> Stream:
     """Return the stream of a studio; the caller starts and closes it."""
 
     def look_up(request: Request) -> Visit:
-        with speaking(request.headers.get("accept-language", "")):
-            return Visit(studio, language=spoken())
+        return visit_of(studio, request.headers, request.scope)
 
     sources: dict[str, Source] = {"bar": BarTopic(), "run": RunTopic(METRICS), "review": ReviewTopic()}
     return Stream(sources, look_up)

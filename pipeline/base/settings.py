@@ -40,8 +40,66 @@ class Settings(BaseSettings):
     hf_token: SecretStr = Field(
         SecretStr(""),
         validation_alias="HF_TOKEN",
-        description="Hugging Face token to sign in with; empty: the one of `hf auth login`, or typed on the page.",
+        description="Hugging Face token to sign in with; empty: the one of `hf auth login`, or typed on the page. "
+        "A Space does not use it: there everybody signs in as themselves.",
     )
+    # On a Space: who may come besides its owner, and how much each may have.
+    visitors: bool = Field(True, description="Whether a Space's studio takes others than its owners; off: it does not.")
+    owners: str = Field(
+        "",
+        description="Names of accounts, separated by commas, that own a Space's studio besides the one it belongs to.",
+    )
+    visitor_projects: int = Field(10, ge=1, description="Projects that a visitor of a Space may have.")
+    visitor_runs: int = Field(3, ge=1, description="Runs that a visitor of a Space may have going at once.")
+    visitor_megabytes: int = Field(2_000, ge=1, description="Disk that a visitor of a Space may fill, MB.")
+    # What Hugging Face tells a Space.
+    space_id: str = Field("", validation_alias="SPACE_ID", description="The Space this is, as Hugging Face sets it.")
+    space_host: str = Field(
+        "",
+        validation_alias="SPACE_HOST",
+        description="Host names of the Space, separated by commas, the first its own.",
+    )
+    space_author: str = Field(
+        "", validation_alias="SPACE_AUTHOR_NAME", description="Account that the Space belongs to: it owns the studio."
+    )
+    space_creator: str = Field(
+        "", validation_alias="SPACE_CREATOR_USER_ID", description="Id of who made the Space: they own the studio too."
+    )
+    oauth_client_id: str = Field(
+        "", validation_alias="OAUTH_CLIENT_ID", description="Of the Space's sign-in, as `hf_oauth: true` sets it."
+    )
+    oauth_client_secret: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="OAUTH_CLIENT_SECRET",
+        description="The same; without it a Space does not start.",
+    )
+    oauth_scopes: str = Field(
+        "openid profile", validation_alias="OAUTH_SCOPES", description="What the Space's sign-in asks for, set as well."
+    )
+    openid_provider_url: str = Field(
+        "https://huggingface.co", validation_alias="OPENID_PROVIDER_URL", description="Where people of a Space sign in."
+    )
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Host names by which a Space is reached, its own first; none elsewhere."""
+        names = self.space_host.split(",") if self.space_id else []
+        return tuple(name.strip().lower() for name in names if name.strip())
+
+    @property
+    def base(self) -> str:
+        """Scheme and host by which a Space is reached, "" elsewhere."""
+        return f"https://{self.hosts[0]}" if self.hosts else ""
+
+    def owns(self, sub: str, name: str) -> bool:
+        """Return whether an account owns this Space's studio.
+
+        Args:
+            sub: Its id, which stays when it is renamed.
+            name: Its name.
+        """
+        named = {self.space_author, *(each.strip() for each in self.owners.split(","))} - {""}
+        return (bool(self.space_creator) and sub == self.space_creator) or name in named
 
     @property
     def engines_folder(self) -> Path:

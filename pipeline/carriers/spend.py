@@ -14,7 +14,6 @@ from typing import Literal
 from huggingface_hub import JobInfo
 
 from pipeline.base.errors import StudioError
-from pipeline.base.home import LOCAL
 from pipeline.base.message import Message
 from pipeline.carriers import job as job_runs
 from pipeline.carriers.job_end import worker_of
@@ -188,8 +187,8 @@ class SpendWatch:
     """Knows what is billing; a thread of its own asks the Hub, never a page.
 
     Args:
-        ledger: The home's ledger.
-        sign_in: Whose Jobs are asked about.
+        ledger: One person's runs.
+        sign_in: Theirs: whose Jobs are asked about.
     """
 
     def __init__(self, ledger: Ledger, sign_in: SignIn) -> None:
@@ -205,12 +204,18 @@ class SpendWatch:
         self._checking = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     def start(self) -> None:
         """Begin to watch in the background."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._keep, daemon=True, name="spend-watch")
             self._thread.start()
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._closed = True
+        self._wake.set()
 
     def look(self) -> Spend:
         """Return what is known now, without asking the Hub; that a page is open makes the thread ask more often."""
@@ -285,6 +290,8 @@ class SpendWatch:
         while True:
             self._wake.wait(max(SOON_S, min(self._due(), EVERY_S)))
             self._wake.clear()
+            if self._closed:
+                return
             if self._due() <= 0:
                 self.check()
 
@@ -366,7 +373,7 @@ class SpendWatch:
             if time.monotonic() < self._not_adopted.get(job.id, 0.0):
                 continue
             try:
-                run, new = job_runs.adopt(self._ledger.of(LOCAL), job)  # the sign-in is theirs
+                run, new = job_runs.adopt(self._ledger, job)
                 if new:
                     launch.supervise(self._ledger.home, run)
                 changed = True

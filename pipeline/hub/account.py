@@ -26,7 +26,7 @@ from pipeline.hub.problems import HUB_ERRORS, explain, status
 
 Kind = Literal["read", "write", "fine-grained", "oauth"]
 State = Literal["none", "checking", "ready", "refused", "unreachable"]
-Source = Literal["", "environment", "file", "typed"]
+Source = Literal["", "environment", "file", "typed", "oauth"]
 
 KEPT_S = 300.0  # the Hub limits whoami strictly
 TIMEOUT_S = 10.0
@@ -240,11 +240,14 @@ class SignIn:
 
     Args:
         environment: The token of the environment, "" for none.
+        machine: Whether it is for the person whose machine this is: then a token stored on it counts too.
     """
 
-    def __init__(self, environment: str = "") -> None:
+    def __init__(self, environment: str = "", *, machine: bool = True) -> None:
         self._environment = environment.strip()
+        self._own_machine = machine
         self._typed = ""
+        self._given: Source = "typed"
         self._aside = False
         self._token = ""
         self._status = SignInStatus("none")
@@ -274,8 +277,12 @@ class SignIn:
             self._aside = False
             self._choose()
 
-    def use(self, token: str) -> None:
-        """Use a typed token until sign-out; the Hub is asked about it in the background.
+    def use(self, token: str, *, source: Source = "typed") -> None:
+        """Use a token until sign-out; the Hub is asked about it in the background.
+
+        Args:
+            token: The token.
+            source: Where it comes from.
 
         Raises:
             StudioError: It cannot be a token.
@@ -284,7 +291,7 @@ class SignIn:
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise StudioError("account.no_token")
         with self._lock:
-            self._typed = token
+            self._typed, self._given = token, source
             self._choose()
 
     def sign_in(self, token: str) -> SignInStatus:
@@ -317,7 +324,7 @@ class SignIn:
             self._status = SignInStatus("none", aside=place)
             self._settled.set()
             return
-        self._status = SignInStatus("checking", source="typed" if self._typed else place)
+        self._status = SignInStatus("checking", source=self._given if self._typed else place)
         self._settled.clear()
         self._again.set()
         if self._thread is None:
@@ -326,6 +333,8 @@ class SignIn:
 
     def _machine(self) -> tuple[str, Source]:
         """Return the token that this machine has stored, and where."""
+        if not self._own_machine:
+            return "", ""
         if self._environment:
             return self._environment, "environment"
         try:

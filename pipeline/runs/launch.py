@@ -133,7 +133,7 @@ def environment(run: Run) -> dict[str, str]:
     It holds a token only for a run that names a user, and nothing of the machine's stored ones is used unasked.
     AutoTrain 0.8.36 pauses the Space named in SPACE_ID when it ends.
     """
-    left_out = {"SPACE_ID", "ENDPOINT_ID", IMPLICIT, *client.TOKEN_VARIABLES}
+    left_out = {"SPACE_ID", "ENDPOINT_ID", "OAUTH_CLIENT_SECRET", IMPLICIT, *client.TOKEN_VARIABLES}
     ours = {key: value for key, value in os.environ.items() if key not in left_out}
     token = client.token() if run.user else None
     path = os.pathsep.join(filter(None, [str(ROOT), ours.get("PYTHONPATH", "")]))

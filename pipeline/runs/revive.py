@@ -19,11 +19,11 @@ class Reviver:
 
     Args:
         ledger: The home's ledger.
-        token: Returns the token that runs of its user may be woken with; asked anew each time.
+        token_of: Returns the token that an owner's runs may be woken with; asked anew each time.
     """
 
-    def __init__(self, ledger: Ledger, token: Callable[[], str | None]) -> None:
-        self._ledger, self._token = ledger, token
+    def __init__(self, ledger: Ledger, token_of: Callable[[str], str | None]) -> None:
+        self._ledger, self._token_of = ledger, token_of
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True, name="reviver")
 
@@ -40,8 +40,9 @@ class Reviver:
     def _keep(self) -> None:
         while True:
             try:
-                with client.acting_as(self._token()):
-                    launch.revive(self._ledger)
+                for run in self._ledger.list(active=True):
+                    with client.acting_as(self._token_of(run.owner)):
+                        launch.supervise(self._ledger.home, run)
             except Exception:  # a full disk, say: the next round may find it better
                 LOG.exception("reviving the runs")
             if self._ended.wait(EVERY_S):

@@ -26,13 +26,15 @@ FIELD = "token"
 AT = "/sign-in"
 KEPT_S = 30 * 24 * 3600  # how long a browser stays signed in
 _LONGEST = 4096  # bytes of what is posted to it
+STYLE = """body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:18vh auto;padding:0 1rem;
+color-scheme:light dark}
+input,button,.button{font:inherit;padding:.5rem .75rem;border-radius:.4rem;border:1px solid #8888}
+input{width:100%;box-sizing:border-box;margin:.25rem 0 .75rem}
+button,.button{background:#0f766e;color:#fff;border:0;display:inline-block;text-decoration:none}
+.bad{border-left:.25rem solid #d97706;padding-left:.75rem}"""
 _PAGE = """<!doctype html><html lang="{language}"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
-<style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:18vh auto;padding:0 1rem;
-color-scheme:light dark}}
-input,button{{font:inherit;padding:.5rem .75rem;border-radius:.4rem;border:1px solid #8888}}
-input{{width:100%;box-sizing:border-box;margin:.25rem 0 .75rem}}button{{background:#0f766e;color:#fff;border:0}}
-.bad{{border-left:.25rem solid #d97706;padding-left:.75rem}}</style><h1>{title}</h1>{wrong}
+<style>{style}</style><h1>{title}</h1>{wrong}
 <p>{why}</p><form method="post" action="{action}"><label for="token">{label}</label>
 <input id="token" name="token" type="password" autocomplete="off" spellcheck="false" autofocus required>
 <button>{button}</button></form>"""
@@ -134,7 +136,8 @@ def _asking(request: Request, *, wrong: bool = False) -> Response:
     """Return the page that asks for the token."""
     say = {name: html.escape(words.say(f"serve.sign_in.{name}")) for name in ("title", "why", "label", "button")}
     note = f'<p class="bad">{html.escape(words.say("serve.sign_in.wrong"))}</p>' if wrong else ""
-    page = _PAGE.format(language=words.spoken(), action=html.escape(AT + _rest(request)), wrong=note, **say)
+    action = html.escape(AT + _rest(request))
+    page = _PAGE.format(language=words.spoken(), style=STYLE, action=action, wrong=note, **say)
     headers = {
         "cache-control": "no-store",
         "referrer-policy": "same-origin",  # with no-referrer a browser calls the form's origin null

@@ -74,10 +74,10 @@ def test_another_sites_page_cannot_speak_to_the_studio() -> None:
     from starlette.routing import Route
     from starlette.testclient import TestClient
 
-    from pipeline.web.guard import LocalOnly
+    from pipeline.web.guard import Addressed, local_hosts
 
     inner = Starlette(routes=[Route("/", lambda request: PlainTextResponse("in"))])
-    client = TestClient(LocalOnly(inner, port=7860), base_url="http://127.0.0.1:7860")
+    client = TestClient(Addressed(inner, local_hosts(7860)), base_url="http://127.0.0.1:7860")
     assert client.get("/").text == "in"
     assert client.get("/", headers={"Origin": "http://localhost:7860"}).text == "in"
     assert client.get("/", headers={"Host": "evil.example:7860"}).status_code == 403

@@ -297,7 +297,7 @@ def test_runs_are_revived_without_a_page(ledger: Ledger, monkeypatch: pytest.Mon
     given: list[str] = []
     monkeypatch.setattr(launch, "supervise", lambda home, which: given.append(which.id))
     monkeypatch.setattr(revive, "EVERY_S", 0.05)
-    reviving = revive.Reviver(ledger, lambda: None)
+    reviving = revive.Reviver(ledger, lambda owner: None)
     reviving.start()
     until(lambda: given.count(run.id) > 1)
     reviving.close()

@@ -10,12 +10,14 @@ import gradio as gr
 
 from pipeline.base.errors import StudioError
 from pipeline.hub.account import Account, SignInStatus, token_page
-from pipeline.visit import ACCOUNT, Visit
+from pipeline.visit import ACCOUNT, TOKEN, Visit
+from pipeline.web.space import OUT
 from ui.handlers import BUSY, Given, Update, Wiring
 from ui.parts.notice import facts, notice
 from ui.text import say, t
 
 DOTS = {"ready": "good", "refused": "bad", "unreachable": "bad", "checking": "busy"}
+_LEAVE = f'<form method="post" action="{OUT}"><button class="account-leave">{{}}</button></form>'
 CLOCK_S = 60.0  # a clock that is further off than this is mentioned
 
 
@@ -31,6 +33,7 @@ class AccountPanel:
     open: gr.State
     box: gr.Column
     about: gr.HTML
+    form: gr.Row
     token: gr.Textbox
     sign_in: gr.Button
     retry: gr.Button
@@ -40,7 +43,7 @@ class AccountPanel:
 
 
 # What `draw` updates; never the field a token is being typed into.
-DRAWN = tuple(f"account.{name}" for name in ("who", "about", "retry", "take_up", "sign_out"))
+DRAWN = tuple(f"account.{name}" for name in ("who", "about", "form", "retry", "take_up", "sign_out"))
 SHOWN = ("account.open", "account.box", *DRAWN)
 
 
@@ -48,7 +51,7 @@ def build() -> AccountPanel:
     """Lay out the panel, closed; the status bar's account button opens it."""
     with gr.Column(visible=False, elem_id="account-panel") as box:
         about = gr.HTML(elem_id="account-status", padding=False)
-        with gr.Row(equal_height=True, elem_id="account-form"):
+        with gr.Row(equal_height=True, elem_id="account-form") as form:
             token = gr.Textbox(
                 label=t("account.token"),
                 info=t("account.token.help"),
@@ -66,7 +69,7 @@ def build() -> AccountPanel:
             )
             out = gr.Button(t("account.sign_out"), size="sm", visible=False, min_width=120, elem_id="account-sign-out")
             close = gr.Button(t("account.close"), size="sm", min_width=120, elem_id="account-close")
-    return AccountPanel(gr.State(""), gr.State(False), box, about, token, sign_in, retry, take_up, out, close)
+    return AccountPanel(gr.State(""), gr.State(False), box, about, form, token, sign_in, retry, take_up, out, close)
 
 
 def wire(wiring: Wiring) -> None:
@@ -102,10 +105,10 @@ def _show(visit: Visit, wanted: bool) -> Update:
 
 def taken(visit: Visit, given: Given) -> Update:
     """Take a token that was typed."""
-    visit.require(ACCOUNT)
+    visit.require(TOKEN)
     # Not for the page to show: an event that raises leaves its outputs alone, and the field is to be cleared.
     try:
-        visit.studio.sign_in.use(given["account.token"])
+        visit.studio.person(visit.who).sign_in.use(given["account.token"])
     except StudioError as error:
         gr.Warning(escape(str(error)))
     return {"account.token": "", **draw(visit)}
@@ -114,21 +117,21 @@ def taken(visit: Visit, given: Given) -> Update:
 def waited(visit: Visit, given: Given) -> Update:
     """Show what the Hub has said of a token."""
     visit.require(ACCOUNT)
-    visit.studio.sign_in.wait()
+    visit.studio.person(visit.who).sign_in.wait()
     return draw(visit)
 
 
 def signed_out(visit: Visit, given: Given) -> Update:
     """Forget the token."""
-    visit.require(ACCOUNT)
-    visit.studio.sign_in.sign_out()
+    visit.require(TOKEN)
+    visit.studio.person(visit.who).sign_in.sign_out()
     return draw(visit)
 
 
 def asked_again(visit: Visit, given: Given) -> Update:
     """Ask the Hub again, or take up a token of this machine."""
-    visit.require(ACCOUNT)
-    visit.studio.sign_in.start()
+    visit.require(TOKEN)
+    visit.studio.person(visit.who).sign_in.start()
     return draw(visit)
 
 
@@ -156,23 +159,31 @@ def who(visit: Visit) -> str:
 
 def draw(visit: Visit) -> Update:
     """Return what the panel shows: updates of `DRAWN`."""
-    now = visit.sign_in
+    now, typed = visit.sign_in, TOKEN in visit.may
     return {
         "account.who": who(visit),
-        "account.about": about(now),
-        "account.retry": gr.update(visible=now.state in ("refused", "unreachable")),
-        "account.take_up": gr.update(visible=now.state == "none" and bool(now.aside)),
-        "account.sign_out": gr.update(visible=now.state != "none"),
+        "account.about": about(now, typed=typed),
+        "account.form": gr.update(visible=typed),
+        "account.retry": gr.update(visible=typed and now.state in ("refused", "unreachable")),
+        "account.take_up": gr.update(visible=typed and now.state == "none" and bool(now.aside)),
+        "account.sign_out": gr.update(visible=typed and now.state != "none"),
     }
 
 
-def about(now: SignInStatus) -> str:
-    """Return how the sign-in is, as HTML, everything escaped."""
+def about(now: SignInStatus, *, typed: bool = True) -> str:
+    """Return how the sign-in is, as HTML, everything escaped.
+
+    Args:
+        now: The sign-in.
+        typed: Whether tokens are typed here; else the way out is the browser's session.
+    """
     name = now.account.name if now.account else ""
     head = f'<span class="dot {DOTS.get(now.state, "idle")}"></span>{escape(say(f"account.{now.state}", name=name))}'
     parts = [f'<div class="account-head">{head}</div>', *_explained(now)]
     if now.account is not None and now.state == "ready":
         parts += [*map(notice, _warnings(now.account)), facts(_facts(now.account, now.source))]
+    if not typed:
+        return "".join([*parts, _LEAVE.format(escape(say("account.leave")))])
     link = f'<a href="{escape(token_page())}" target="_blank" rel="noopener">{escape(say("account.page"))}</a>'
     parts.append(f'<div class="subdued">{link} {escape(say("account.page.tick"))}</div>')
     return "".join(parts)

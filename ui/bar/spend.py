@@ -59,13 +59,13 @@ def wire(wiring: Wiring) -> None:
 def asked(visit: Visit, given: Given) -> Update:
     """Ask whether everything is to be stopped, with what is billing now."""
     visit.require(ACCOUNT)
-    return _shown(question(visit.studio.spend.check()), end=True)
+    return _shown(question(visit.spend.check()), end=True)
 
 
 def ended(visit: Visit, given: Given) -> Update:
     """Stop everything and say what came of it."""
     visit.require(ACCOUNT)
-    return _shown(outcome(visit.studio.spend.stop_all()), end=False)
+    return _shown(outcome(visit.spend.stop_all()), end=False)
 
 
 def closed(visit: Visit, given: Given) -> Update:
@@ -86,7 +86,7 @@ def can_stop(visit: Visit) -> bool:
     """Return whether there is, or may be, something to stop that the account signed in may stop."""
     if ACCOUNT not in visit.may:
         return False
-    now = visit.studio.spend.look()
+    now = visit.spend.look()
     return bool(now.items) or (now.state == "unknown" and visit.sign_in.account is not None)
 
 
@@ -94,7 +94,7 @@ def item(visit: Visit) -> Markup:
     """Return the status bar's item, nothing for those who do not pay."""
     if ACCOUNT not in visit.may:
         return Markup()
-    now = visit.studio.spend.look()
+    now = visit.spend.look()
     dot = {"none": "idle", "billing": "busy", "unknown": "bad", "hidden": "idle", "signed out": "bad"}[now.state]
     if now.state == "unknown" and now.problem is None:
         dot = "idle"  # being asked for the first time

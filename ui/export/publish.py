@@ -125,7 +125,7 @@ def show(visit: Visit, given: Given) -> Update:
 def account_changed(visit: Visit, given: Given) -> Update:
     """Say what can be done now, and where the account that signed in would publish."""
     project, name = visit.project_or_none(given["page.project"]), given["export.name"]
-    who, repository = visit.studio.sign_in.status.account, given["form.repository"]
+    who, repository = visit.sign_in.account, given["form.repository"]
     mine = who is not None and repository.partition("/")[0] in (who.name, *who.organisations)
     followed = "" if mine else _followed(project, name, repository)
     return {**_draw(visit, project, name), **({"form.repository": followed} if followed else {})}
@@ -232,7 +232,7 @@ def _draw(visit: Visit, project: Project | None, name: str) -> Update:
 
 def _problem(visit: Visit) -> str:
     """Return why nothing can be published now, "" where it can."""
-    now = visit.studio.sign_in.status
+    now = visit.sign_in
     if now.state != "ready" or now.account is None:
         return say(f"publish.{now.state}")
     return "" if now.account.may_write else say("publish.read_only", name=now.account.name)

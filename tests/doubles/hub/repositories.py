@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 from starlette.requests import Request
@@ -85,6 +85,7 @@ class Repository:
     tags: dict[str, str] = field(default_factory=dict)
     granted: set[str] = field(default_factory=set)
     guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    more: Callable[[], dict[str, Any]] = field(default=dict, repr=False)  # what the Hub tells beyond, of a Space
 
     @property
     def namespace(self) -> str:
@@ -133,6 +134,7 @@ class Repositories:
     def __init__(self, storage: Storage, directory: Directory, clock: Clock) -> None:
         self.storage, self.directory, self.clock = storage, directory, clock
         self.all: dict[tuple[Kind, str], Repository] = {}
+        self.on_commit: Callable[[Repository, str], None] = lambda repository, branch: None
 
     def create(self, kind: Kind, name: str, private: bool, gated: Gated, author: str) -> Repository:
         """Make a repository with its first commit, as the Hub does."""
@@ -211,7 +213,8 @@ class Repositories:
             made = Commit(sha, title, message, head, paths, tree, self.clock.now(), author)
             repository.commits[sha] = made
             repository.branches[branch] = sha
-            return made
+        self.on_commit(repository, branch)
+        return made
 
     def squash(self, repository: Repository, branch: str, title: str) -> None:
         """Replace a branch's history by one commit."""
@@ -275,12 +278,12 @@ class Repositories:
         self.may_write(token, repository.name)
         return repository, token
 
-    def may_write(self, token: Token, name: str) -> None:
-        """Raise unless a token may write to a repository or make one of that name."""
+    def may_write(self, token: Token, name: str, permission: str = "repo.write") -> None:
+        """Raise unless a token may write to a repository, or make or delete one of that name."""
         namespace = name.split("/")[0]
         if not token.user.writes_to(namespace):
             raise HubError(403, f'Forbidden: you don\'t have write access to the namespace "{namespace}"')
-        if not token.allows("repo.write", name):
+        if not token.allows(permission, name):
             raise HubError(403, "Forbidden: you must use a write token to write to a repository")
 
     def may_store(self, repository: Repository, more: int) -> None:

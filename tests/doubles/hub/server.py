@@ -12,15 +12,20 @@ from pathlib import Path
 
 from tests.doubles.hub.access import Directory, Role
 from tests.doubles.hub.app import App, Connections
+from tests.doubles.hub.buckets import Buckets
 from tests.doubles.hub.cas import Cas
 from tests.doubles.hub.clock import Clock
 from tests.doubles.hub.faults import Drop, Fault, Faults, Request
 from tests.doubles.hub.file_routes import FileRoutes
 from tests.doubles.hub.job_routes import JobRoutes
 from tests.doubles.hub.jobs import EVICTED, Job, Jobs
+from tests.doubles.hub.oauth import TOKEN_SECONDS, Client, OAuth
+from tests.doubles.hub.oauth_routes import OAuthRoutes
 from tests.doubles.hub.repositories import Commit, Gated, Kind, Repositories, Repository
 from tests.doubles.hub.repository_routes import RepositoryRoutes
 from tests.doubles.hub.serving import HOST, OTHER_HOST, Serving, free_port
+from tests.doubles.hub.space_routes import SpaceRoutes
+from tests.doubles.hub.spaces import OUT_OF_MEMORY, Space, Spaces
 from tests.doubles.hub.storage import Storage
 from tests.doubles.hub.web import Router
 
@@ -51,14 +56,22 @@ class HubDouble:
         self.directory = Directory(self.clock)
         self.repositories = Repositories(self.storage, self.directory, self.clock)
         self.job_runner = Jobs(self.directory, self.clock, root / "jobs", self.url)
+        self.oauth = OAuth(self.directory, self.clock, self.url)
         self._connections = Connections()
         router = Router()
         self._app = App(router, self.faults, self.clock, self._connections, self.requests)
         self._app.cdn_port = self._ports[1]
-        RepositoryRoutes(self.repositories, self.url, router)
+        self.buckets = Buckets(self.directory, self.clock, root / "buckets", self.url, router)
+        self.space_runner = Spaces(
+            self.repositories, self.directory, self.clock, root / "spaces", self.url, self.oauth, self.buckets
+        )
+        # Before the repositories': `/api/spaces/hardware` could be one's name.
+        self._space_routes = SpaceRoutes(self.space_runner, self.repositories, self.clock, router)
+        RepositoryRoutes(self.repositories, self.space_runner, self.url, router)
         FileRoutes(self.repositories, self.url, self.cdn, router)
         Cas(self.repositories, root / "xorbs", self.cdn, router)
         self._job_routes = JobRoutes(self.job_runner, self.directory, self.clock, router)
+        OAuthRoutes(self.oauth, router)
         self._serving = Serving(self._app, self._connections.protocol(), self._ports)
 
     # Its life
@@ -68,8 +81,9 @@ class HubDouble:
         self._serving.start()
 
     def stop(self) -> None:
-        """Stop listening and end its Jobs."""
+        """Stop listening and end its Jobs and Spaces."""
         self.job_runner.stop()
+        self.space_runner.stop()
         self._serving.stop()
 
     @contextmanager
@@ -114,6 +128,7 @@ class HubDouble:
         read_gated: bool = True,
         quota: int | None = None,
         can_pay: bool | None = None,
+        pro: bool = False,
     ) -> str:
         """Add a user, or another token of one, and return the token.
 
@@ -128,8 +143,32 @@ class HubDouble:
             read_gated: Whether a fine-grained token reads gated repositories.
             quota: Bytes of private storage; None: no limit.
             can_pay: Whether a payment method is there; None: where there is credit.
+            pro: Whether there is a paid plan: Docker Spaces need one.
         """
-        return self.directory.add(name, role, expires, credit, organisations, permissions, read_gated, quota, can_pay)
+        secret = self.directory.add(name, role, expires, credit, organisations, permissions, read_gated, quota, can_pay)
+        self.directory.users[name].pro |= pro
+        return secret
+
+    def add_oauth_client(
+        self,
+        redirects: Iterable[str],
+        scopes: Iterable[str] = (),
+        *,
+        public: bool = False,
+        name: str = "Application",
+        seconds: int = TOKEN_SECONDS,
+    ) -> Client:
+        """Register an application that signs people in with the Hub; every user of the double can sign in.
+
+        Args:
+            redirects: Addresses it may send people back to; a path of `/*` is any, a loopback address without a port
+                has any.
+            scopes: What it may ask for beside openid and profile.
+            public: Whether it has no secret; then it needs PKCE.
+            name: What the Hub's page calls it.
+            seconds: How long its tokens last.
+        """
+        return self.oauth.register(redirects, scopes, public=public, name=name, seconds=seconds)
 
     def revoke(self, token: str) -> None:
         """Make a token invalid."""
@@ -215,8 +254,12 @@ class HubDouble:
         self.job_runner.end(self.job(id_), "ERROR", EVICTED)
 
     def out_of_credit(self, user: str) -> None:
-        """Take a user's credit: running Jobs end, new ones are refused."""
+        """Take a user's credit: running Jobs end, Spaces are paused, new ones are refused."""
         self.job_runner.out_of_credit(user)
+        self.directory.users[user].can_pay = False
+        for space in self.spaces():
+            if space.live and space.creator == self.directory.users[user].id and space.hardware != "cpu-basic":
+                self.space_runner.pause(space, "PAUSED", "Paused: insufficient credit")
 
     def set_credit(self, user: str, credit: float) -> None:
         """Give a user credit, USD."""
@@ -245,6 +288,46 @@ class HubDouble:
     def keep_alive_seconds(self, seconds: float) -> None:
         self._job_routes.keep_alive = seconds
 
+    # Spaces
+
+    def space(self, name: str) -> Space:
+        """Return a Space; KeyError where there is none."""
+        return self.space_runner.all[name]
+
+    def spaces(self) -> list[Space]:
+        """Return all Spaces, oldest first."""
+        return list(self.space_runner.all.values())
+
+    def crash_space(self, name: str, error: str = OUT_OF_MEMORY) -> None:
+        """Let a Space's program die, by default for want of memory."""
+        self.space_runner.crash(self.space(name), error)
+
+    def sleep_space(self, name: str) -> None:
+        """Let a Space go to sleep, as after its sleep time."""
+        self.space_runner.pause(self.space(name), "SLEEPING")
+
+    def wake_space(self, name: str) -> None:
+        """Visit a sleeping Space: it starts again."""
+        self.space_runner.start(self.space(name))
+
+    @property
+    def building_seconds(self) -> float:
+        """Seconds that building a Space takes."""
+        return self.space_runner.building_seconds
+
+    @building_seconds.setter
+    def building_seconds(self, seconds: float) -> None:
+        self.space_runner.building_seconds = seconds
+
+    @property
+    def build_problem(self) -> str:
+        """What the build of every Space fails with; "": nothing."""
+        return self.space_runner.build_problem
+
+    @build_problem.setter
+    def build_problem(self, problem: str) -> None:
+        self.space_runner.build_problem = problem
+
     # What goes wrong
 
     def until(self, condition: Callable[[], object], timeout: float = 20.0) -> None:
@@ -264,6 +347,7 @@ class HubDouble:
         self.faults.clear()
         self.clock_skew, self.scheduling_seconds, self.keep_alive_seconds = 0.0, 0.0, 30.0
         self.job_environment.clear()
+        self.building_seconds, self.build_problem = 0.0, ""
 
     def fault(
         self,
