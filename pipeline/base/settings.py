@@ -46,6 +46,17 @@ class Settings(BaseSettings):
     load_megabytes: int = Field(
         1_700, ge=200, description="Memory that loading a dataset may take, MiB; a file that needs more is refused."
     )
+    snapshots: Path | None = Field(
+        None,
+        description="Folder, best of a mounted bucket, that the home is saved to in consistent snapshots; a fresh home "
+        "is restored from it. Empty: none.",
+    )
+    snapshot_minutes: int = Field(
+        3, ge=1, le=1440, description="Minutes between two snapshots; the end of a run and of the studio make one too."
+    )
+    snapshots_of: str = Field(
+        "", description="Name of another studio whose place in that folder this one takes, for one that moved."
+    )
     # On a Space: who may come besides its owner, and how much each may have.
     visitors: bool = Field(True, description="Whether a Space's studio takes others than its owners; off: it does not.")
     owners: str = Field(
