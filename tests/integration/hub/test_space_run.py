@@ -78,6 +78,7 @@ def test_a_training_ends_as_a_model_and_a_paused_space_that_can_be_woken(world: 
     assert hub.has_repo("model", f"{world.user}/tuned")
 
 
+@pytest.mark.matrix
 def test_a_supervisor_that_dies_is_followed_by_another_and_a_stop_keeps_what_there_is(world: World) -> None:
     run = world.launch(spec(world, "stopped", epochs=60))
     world.wait_for_event(run, "step", 2)
@@ -89,6 +90,7 @@ def test_a_supervisor_that_dies_is_followed_by_another_and_a_stop_keeps_what_the
     assert space_of(world, "stopped").stage == "PAUSED" and space_of(world, "stopped").starts == 1
 
 
+@pytest.mark.matrix
 def test_a_space_that_is_woken_half_way_trains_nothing_again(world: World) -> None:
     run = world.launch(spec(world, "woken", epochs=60))
     world.wait_for_event(run, "step", 2)
@@ -101,6 +103,7 @@ def test_a_space_that_is_woken_half_way_trains_nothing_again(world: World) -> No
     assert there.starts == 2 and not world.hub.has_repo("model", f"{world.user}/woken")
 
 
+@pytest.mark.matrix
 def test_the_time_limit_is_the_programs_own(world: World) -> None:
     asked = spec(world, "late", timeout=65, epochs=500)
     run = world.launch(asked)
@@ -113,7 +116,15 @@ def test_the_time_limit_is_the_programs_own(world: World) -> None:
     assert told[0] == "time" or "time" in told[1]
 
 
-@pytest.mark.parametrize("what", ["memory", "kill", "paused", "deleted"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "memory",
+        "kill",
+        pytest.param("paused", marks=pytest.mark.matrix),
+        pytest.param("deleted", marks=pytest.mark.matrix),
+    ],
+)
 def test_what_happens_to_a_space_that_works_is_told(world: World, what: str) -> None:
     run = world.launch(spec(world, what, epochs=500))
     world.wait_for_event(run, "stage", 6)
@@ -183,6 +194,7 @@ def test_a_space_is_made_once_whatever_is_lost_on_the_way(world: World) -> None:
     assert [one.name for one in hub.spaces() if one.name.startswith(f"{world.user}/")] == [there.name]
 
 
+@pytest.mark.matrix
 def test_a_space_that_may_not_pause_itself_is_paused_from_here(world: World) -> None:
     hub, name = world.hub, f"{world.user}/autotrain-unpaused"
     refused = hub.fault("POST", f"/api/spaces/{name}/pause", 403, times=1)
