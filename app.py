@@ -93,6 +93,7 @@ def serve(settings: Settings) -> None:
     import uvicorn  # noqa: PLC0415
     from fastapi import FastAPI  # noqa: PLC0415
 
+    from pipeline.snapshots.keeper import Keeper  # noqa: PLC0415
     from pipeline.studio import Studio  # noqa: PLC0415
     from pipeline.web.annotate import build_annotators_app, serve_annotators  # noqa: PLC0415
     from pipeline.web.proxy import ServiceProxy  # noqa: PLC0415
@@ -101,7 +102,9 @@ def serve(settings: Settings) -> None:
     from ui.gate import Gate  # noqa: PLC0415
     from ui.topics import stream_of  # noqa: PLC0415
 
-    studio = Studio(settings)
+    snapshots = Keeper(settings)
+    snapshots.restore(_restoring)
+    studio = Studio(settings, snapshots)
     studio.open()
     stream = stream_of(studio)
     stream.start()
@@ -146,8 +149,16 @@ def serve(settings: Settings) -> None:
     Server(served).run()
 
 
+def _restoring(done: int, of: int) -> None:
+    """Say how far restoring is: nothing is served before."""
+    if done == of or not done % 500:
+        with _in_the_terminal():
+            print(words.say("snapshot.restoring", done=done, of=of), flush=True)
+
+
 def _add_doors(app: FastAPI, studio: Studio, token: str) -> None:
     """Ask who comes, and refuse what does not address the studio: the last one added is passed first."""
+    from pipeline.review.workspace import workspace_of  # noqa: PLC0415
     from pipeline.web.guard import Addressed, local_hosts  # noqa: PLC0415
     from pipeline.web.oauth import Flow  # noqa: PLC0415
     from pipeline.web.sign_in import SignedIn  # noqa: PLC0415
@@ -162,6 +173,7 @@ def _add_doors(app: FastAPI, studio: Studio, token: str) -> None:
 
     def arrived(session: Session, given: str) -> None:
         studio.person(session.who).arrived(given)
+        workspace_of(studio.home.of(session.who), account=session.name)  # made once, with a name that can be read
 
     secret = settings.oauth_client_secret.get_secret_value()
     app.add_middleware(
