@@ -72,6 +72,7 @@ def test_one_job_with_labels_and_its_token_as_a_secret(trained: Trained) -> None
         "kind": "train",
         "stop": "900",
         "price": "30000",
+        "studio": trained.world.ledger.home.studio,
         "name": "",
     }
     assert (job.flavor, job.timeout) == ("l40sx1", 900)
