@@ -12,7 +12,7 @@ import itertools
 import json
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
@@ -84,6 +84,26 @@ def _end_of(token: str) -> int:
     """Return when a token of the server's ends; it is read and not checked, for the server has just given it."""
     claims = token.split(".")[1]
     return int(json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["exp"])
+
+
+def as_themselves(endpoint: Endpoint, person: str) -> Endpoint:
+    """Return the embedded server with a person's own key.
+
+    Raises:
+        StudioError: They have no account there, or more than an annotator's.
+        ReviewError: See `pipeline.review.api`.
+    """
+    with Api(endpoint) as api:
+        api.check_owner()
+        try:
+            user = api.get(f"users/{account_id(person)}")
+        except Refused as error:
+            if error.status == 404:
+                raise StudioError("join.yourself") from error
+            raise
+    if user["role"] != "annotator":
+        raise StudioError("join.not_annotator", name=user["username"])
+    return replace(endpoint, api_key=user["api_key"])
 
 
 def _account(api: Api, person: str, name: str) -> dict[str, Any]:

@@ -167,7 +167,8 @@ def links(visit: Visit, of: Project, base: str) -> Update:
     here, reach_text = shared, ""
     if studio.argilla.embedded:
         here, reach = annotation_link(base, kept.dataset_id), shareable_base(studio.settings, base)[1]
-        reach_text = say("review.reach.network" if reach == "network" else "review.reach.local")
+        where = "space" if studio.settings.space_id else "network" if reach == "network" else "local"
+        reach_text = say(f"review.reach.{where}")
     anchor = Markup('<a class="link-button" href="{}" target="_blank" rel="noopener">{}</a>')
     return {
         "link": shared,
