@@ -93,6 +93,7 @@ def serve(settings: Settings) -> None:
     import uvicorn  # noqa: PLC0415
     from fastapi import FastAPI  # noqa: PLC0415
 
+    from pipeline.snapshots.keeper import Keeper  # noqa: PLC0415
     from pipeline.studio import Studio  # noqa: PLC0415
     from pipeline.web.annotate import build_annotators_app, serve_annotators  # noqa: PLC0415
     from pipeline.web.proxy import ServiceProxy  # noqa: PLC0415
@@ -101,7 +102,9 @@ def serve(settings: Settings) -> None:
     from ui.gate import Gate  # noqa: PLC0415
     from ui.topics import stream_of  # noqa: PLC0415
 
-    studio = Studio(settings)
+    snapshots = Keeper(settings)
+    snapshots.restore(_restoring)
+    studio = Studio(settings, snapshots)
     studio.open()
     stream = stream_of(studio)
     stream.start()
@@ -144,6 +147,13 @@ def serve(settings: Settings) -> None:
         app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2
     )
     Server(served).run()
+
+
+def _restoring(done: int, of: int) -> None:
+    """Say how far restoring is: nothing is served before."""
+    if done == of or not done % 500:
+        with _in_the_terminal():
+            print(words.say("snapshot.restoring", done=done, of=of), flush=True)
 
 
 def _add_doors(app: FastAPI, studio: Studio, token: str) -> None:
