@@ -65,7 +65,8 @@ def settle(visit: Visit, given: Given) -> Update:
         address = annotation_link(studio.settings.argilla_api_url, review_of(of, endpoint).dataset_id, prefix="")
     anchor = Markup('<a class="link-button" href="{}" target="_blank" rel="noopener">{}</a>')
     shown = anchor.format(f"{address}?page=1&status=draft", say("opinions.link", count=f"{waiting:,}"))
-    return {"link": shown + line(say("opinions.link.about"))}
+    about = "opinions.link.about" if ARGILLA in visit.may else "opinions.link.yours"
+    return {"link": shown + line(say(about))}
 
 
 def draw(visit: Visit, of: Project) -> Update:
@@ -74,6 +75,7 @@ def draw(visit: Visit, of: Project) -> Update:
     if not any(each.units for each in found.agreements):
         return {"fold": gr.update(visible=False), "open": gr.update(visible=False), "link": ""}
     waiting = len(found.disputes) - len(found.settled)
+    settles = ARGILLA in visit.may or visit.studio.argilla.embedded
     counts = {"disputed": f"{len(found.disputes):,}", "settled": f"{len(found.settled):,}"}
     parts = [
         _alphas(found.agreements, plan),
@@ -84,7 +86,7 @@ def draw(visit: Visit, of: Project) -> Update:
     return {
         "fold": gr.update(visible=True),
         "shown": Markup("").join(parts),
-        "open": gr.update(visible=waiting > 0, value=say("opinions.open.count", count=f"{waiting:,}")),
+        "open": gr.update(visible=waiting > 0 and settles, value=say("opinions.open.count", count=f"{waiting:,}")),
         "link": "",
     }
 
