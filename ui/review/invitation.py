@@ -50,8 +50,8 @@ def build() -> InvitationPart:
     with gr.Accordion(t("invitation.title"), open=True, visible=False, elem_id="review-invitation") as fold:
         gr.Markdown(t("invitation.about"))
         about = gr.HTML(elem_id="invitation-about", padding=False)
-        with gr.Row(equal_height=True):
-            form = parameter_form(InvitationOptions, "invitation")
+        form = parameter_form(InvitationOptions, "invitation")
+        with gr.Row():
             make = gr.Button(t("invitation.make"), elem_id="invitation-make")
             revoke = gr.Button(t("invitation.revoke"), visible=False, elem_id="invitation-revoke")
         with gr.Column(visible=False, elem_id="invitation-fresh") as fresh_box:
