@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from pipeline.base import words
 from pipeline.base.errors import StudioError
+from pipeline.base.limits import MEGABYTE
 from pipeline.base.options import readable
 from pipeline.base.settings import Settings
 from pipeline.command.arguments import Parser, arguments_speak
@@ -129,7 +130,7 @@ def serve(settings: Settings) -> None:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(assets.Kept)
     app.add_middleware(assets.WithScripts)
-    app.add_middleware(Gate)
+    app.add_middleware(Gate, room=settings.visitor_megabytes * MEGABYTE if settings.space_id else None)
     _add_doors(app, studio, token)
     # Before the page, which answers every other path.
     app.router.routes.extend([*proxy.routes(), *stream.routes(), assets.route()])
