@@ -16,6 +16,13 @@ other variables; the app in a browser test is such a client.
     hub.jobs()[-1].stage, .labels, .log, .secret_names
     hub.until(lambda: hub.jobs()[-1].ended)
 
+Signing in with the Hub (OAuth 2.0, OpenID Connect, PKCE): every user can sign in to a registered application. The page at
+/oauth/authorize has a button for each; `&account=ada` in its address, or the cookie `hub_account` that it leaves, signs
+in without a click, `&account=` refuses, `&orgs=lab` or `&orgIds=<id>` lets the application into an organisation.
+
+    client = hub.add_oauth_client(["http://127.0.0.1:7860/*"], ["read-repos", "jobs"])   # .id, .secret; public=True
+    hub.directory.users["ada"].id                                  # sub: 24 hex digits
+
 What goes wrong, ordered with `hub.fault(method, regex on path and query, ...)`:
 
     hub.fault("POST", "/commit/", 503, times=2, retry_after=1)     # not served, answered with an error
@@ -33,14 +40,15 @@ Contents of large files are at another address ("cdn"), as in reality: no token 
 
 Paths: /api/… the Hub's; /<repo>/resolve/… files; on the cdn /cdn/<sha256> contents and /cas/… Xet's store.
 
-What it is not: there are no webhooks, discussions, Spaces, buckets, datasets-server, dataset viewer or billing pages;
+What it is not: there are no webhooks, discussions, Spaces, buckets, device codes, refresh tokens, datasets-server, dataset viewer or billing pages;
 a Job runs as this user on this machine, in a new process group, folder and home, with uv and a bare Python on PATH,
 and is killed without warning.
 """
 
 from tests.doubles.hub.faults import Fault, Request
 from tests.doubles.hub.jobs import Job
+from tests.doubles.hub.oauth import Client
 from tests.doubles.hub.repositories import Commit
 from tests.doubles.hub.server import HubDouble
 
-__all__ = ["Commit", "Fault", "HubDouble", "Job", "Request"]
+__all__ = ["Client", "Commit", "Fault", "HubDouble", "Job", "Request"]

@@ -30,6 +30,7 @@ class User:
         organisations: Role in each organisation: admin, write, contributor or read.
         quota: Bytes of private storage; None: no limit.
         can_pay: Whether a payment method is there.
+        pro: Whether there is a paid plan; Docker Spaces need one.
     """
 
     name: str
@@ -38,6 +39,7 @@ class User:
     organisations: dict[str, str] = field(default_factory=dict)
     quota: int | None = None
     can_pay: bool = True
+    pro: bool = False
 
     def writes_to(self, namespace: str) -> bool:
         return namespace == self.name or self.organisations.get(namespace) in ("admin", "write", "contributor")
@@ -52,6 +54,9 @@ class Token:
         read_gated: Whether a fine-grained token reads gated repositories its user has access to.
         expires: When it ends; None: never.
         created: When it was made.
+        scopes: Of one that an application got: what was granted.
+        client: The id of that application.
+        own: Repositories that the application made for the user, which it may write.
     """
 
     secret: str
@@ -61,15 +66,27 @@ class Token:
     read_gated: bool
     expires: datetime | None
     created: datetime
+    scopes: tuple[str, ...] | None = None
+    client: str = ""
+    own: set[str] = field(default_factory=set)
 
     def allows(self, permission: str, entity: str) -> bool:
-        """Return whether the token itself (not its user) allows something on a namespace or a repository."""
+        """Return whether the token itself (not its user) allows something on a namespace or a repository.
+
+        Permissions are the Hub's, and `repo.create` and `repo.delete`, which scopes of applications tell apart.
+        """
         if self.role == "write":
             return True
         if self.role == "read":
             return permission == "repo.content.read"
         namespace = entity.split("/")[0]
         granted = {name for place in (entity, namespace, "*") for name in self.permissions.get(place, ())}
+        if self.scopes is None and permission in ("repo.create", "repo.delete"):
+            return "repo.write" in granted
+        if entity in self.own:
+            return permission.startswith("repo.")
+        if permission in ("repo.create", "repo.delete"):
+            return "repo.manage" in granted or (permission == "repo.create" and "repo.contribute" in granted)
         return permission in granted or (permission == "repo.content.read" and "repo.write" in granted)
 
 
@@ -80,6 +97,8 @@ class Directory:
         self._clock = clock
         self.users: dict[str, User] = {}
         self.organisations: set[str] = set()
+        self.paid: set[str] = set()  # organisations with a Team or Enterprise plan
+        self._own: dict[tuple[str, str], set[str]] = {}  # by application and user
         self.tokens: dict[str, Token] = {}
 
     def add(
@@ -109,6 +128,10 @@ class Directory:
         secret = ("hf_oauth_" if role == "oauth" else "hf_") + secrets.token_hex(17)
         self.tokens[secret] = Token(secret, user, role, granted, read_gated, expires, self._clock.now())
         return secret
+
+    def own(self, client: str, user: User) -> set[str]:
+        """Return the repositories that an application made for a user; it may add to them."""
+        return self._own.setdefault((client, user.name), set())
 
     def who(self, request: Request) -> Token | None:
         """Return the token of a request; None: anonymous.
@@ -141,26 +164,32 @@ class Directory:
             "id": user.id,
             "name": user.name,
             "fullname": user.name.title(),
-            "isPro": False,
+            "isPro": user.pro,
             "canPay": user.can_pay,
             "billingMode": "prepaid",
             "periodEnd": None,
             "avatarUrl": "/avatars/none.svg",
-            "orgs": [self._organisation(name, role, user) for name, role in user.organisations.items()],
+            "orgs": [self.organisation(name, role, user) for name, role in user.organisations.items()],
             "auth": self._auth(token),
         }
 
-    def _organisation(self, name: str, role: str, user: User) -> dict[str, Any]:
+    def organisation(self, name: str, role: str, user: User) -> dict[str, Any]:
+        """Return what whoami-v2 tells of an organisation of a user."""
         return {
             "type": "org",
-            "id": _id(name),
+            "id": self.organisation_id(name),
             "name": name,
             "fullname": name.title(),
+            "isEnterprise": name in self.paid,
             "canPay": user.can_pay,
             "periodEnd": None,
             "avatarUrl": "/avatars/none.svg",
             "roleInOrg": role,
         }
+
+    def organisation_id(self, name: str) -> str:
+        """Return the id of an organisation: 24 hex digits."""
+        return _id(name)
 
     def _auth(self, token: Token) -> dict[str, Any]:
         if token.role == "oauth":

@@ -275,12 +275,12 @@ class Repositories:
         self.may_write(token, repository.name)
         return repository, token
 
-    def may_write(self, token: Token, name: str) -> None:
-        """Raise unless a token may write to a repository or make one of that name."""
+    def may_write(self, token: Token, name: str, permission: str = "repo.write") -> None:
+        """Raise unless a token may write to a repository, or make or delete one of that name."""
         namespace = name.split("/")[0]
         if not token.user.writes_to(namespace):
             raise HubError(403, f'Forbidden: you don\'t have write access to the namespace "{namespace}"')
-        if not token.allows("repo.write", name):
+        if not token.allows(permission, name):
             raise HubError(403, "Forbidden: you must use a write token to write to a repository")
 
     def may_store(self, repository: Repository, more: int) -> None:

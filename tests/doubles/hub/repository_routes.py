@@ -56,7 +56,7 @@ class RepositoryRoutes:
         asked = await request.json()
         kind: Kind = asked.get("type") or "model"
         name = f"{asked.get('organization') or token.user.name}/{asked['name']}"
-        self._repositories.may_write(token, name)
+        self._repositories.may_write(token, name, "repo.create")
         if not _NAME.fullmatch(asked["name"]):
             raise HubError(400, f"Invalid repository name: {asked['name']}")
         url = f"{self._url}/{'' if kind == 'model' else kind + 's/'}{name}"
@@ -65,13 +65,16 @@ class RepositoryRoutes:
             return answer({"error": message, "url": url}, 409, {"X-Error-Message": message})
         private = asked.get("visibility", "private" if asked.get("private") else "public") == "private"
         repository = self._repositories.create(kind, name, private, False, token.user.name)
+        if token.scopes is not None:
+            token.own.add(name)
         return answer({"url": url, "name": name, "id": repository.id})
 
     async def delete(self, request: Request) -> Response:
         asked = await request.json()
         token = self._repositories.directory.require(request)
         name = f"{asked.get('organization') or token.user.name}/{asked['name']}"
-        repository, _ = self._repositories.writable(asked.get("type") or "model", name, request)
+        repository = self._repositories.find(asked.get("type") or "model", name, token)
+        self._repositories.may_write(token, repository.name, "repo.delete")
         del self._repositories.all[repository.kind, repository.name]
         return answer()
 

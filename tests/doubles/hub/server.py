@@ -18,6 +18,8 @@ from tests.doubles.hub.faults import Drop, Fault, Faults, Request
 from tests.doubles.hub.file_routes import FileRoutes
 from tests.doubles.hub.job_routes import JobRoutes
 from tests.doubles.hub.jobs import EVICTED, Job, Jobs
+from tests.doubles.hub.oauth import TOKEN_SECONDS, Client, OAuth
+from tests.doubles.hub.oauth_routes import OAuthRoutes
 from tests.doubles.hub.repositories import Commit, Gated, Kind, Repositories, Repository
 from tests.doubles.hub.repository_routes import RepositoryRoutes
 from tests.doubles.hub.serving import HOST, OTHER_HOST, Serving, free_port
@@ -51,6 +53,7 @@ class HubDouble:
         self.directory = Directory(self.clock)
         self.repositories = Repositories(self.storage, self.directory, self.clock)
         self.job_runner = Jobs(self.directory, self.clock, root / "jobs", self.url)
+        self.oauth = OAuth(self.directory, self.clock, self.url)
         self._connections = Connections()
         router = Router()
         self._app = App(router, self.faults, self.clock, self._connections, self.requests)
@@ -59,6 +62,7 @@ class HubDouble:
         FileRoutes(self.repositories, self.url, self.cdn, router)
         Cas(self.repositories, root / "xorbs", self.cdn, router)
         self._job_routes = JobRoutes(self.job_runner, self.directory, self.clock, router)
+        OAuthRoutes(self.oauth, router)
         self._serving = Serving(self._app, self._connections.protocol(), self._ports)
 
     # Its life
@@ -114,6 +118,7 @@ class HubDouble:
         read_gated: bool = True,
         quota: int | None = None,
         can_pay: bool | None = None,
+        pro: bool = False,
     ) -> str:
         """Add a user, or another token of one, and return the token.
 
@@ -128,8 +133,32 @@ class HubDouble:
             read_gated: Whether a fine-grained token reads gated repositories.
             quota: Bytes of private storage; None: no limit.
             can_pay: Whether a payment method is there; None: where there is credit.
+            pro: Whether there is a paid plan: Docker Spaces need one.
         """
-        return self.directory.add(name, role, expires, credit, organisations, permissions, read_gated, quota, can_pay)
+        secret = self.directory.add(name, role, expires, credit, organisations, permissions, read_gated, quota, can_pay)
+        self.directory.users[name].pro |= pro
+        return secret
+
+    def add_oauth_client(
+        self,
+        redirects: Iterable[str],
+        scopes: Iterable[str] = (),
+        *,
+        public: bool = False,
+        name: str = "Application",
+        seconds: int = TOKEN_SECONDS,
+    ) -> Client:
+        """Register an application that signs people in with the Hub; every user of the double can sign in.
+
+        Args:
+            redirects: Addresses it may send people back to; a path of `/*` is any, a loopback address without a port
+                has any.
+            scopes: What it may ask for beside openid and profile.
+            public: Whether it has no secret; then it needs PKCE.
+            name: What the Hub's page calls it.
+            seconds: How long its tokens last.
+        """
+        return self.oauth.register(redirects, scopes, public=public, name=name, seconds=seconds)
 
     def revoke(self, token: str) -> None:
         """Make a token invalid."""
