@@ -11,7 +11,7 @@ SIDE_BY_SIDE := --maxprocesses 5 --dist loadfile --no-loadscope-reorder
 IN_MEMORY := $(shell [ "$$(df -Pm /dev/shm 2>/dev/null | awk 'NR == 2 {print $$4}')" -gt 1000 ] 2>/dev/null && \
 	echo TMPDIR=/dev/shm)
 
-.PHONY: run test test-full check unit coverage engines bench picture lock clean
+.PHONY: run test test-full check unit coverage engines bench picture lock audit clean
 
 run: $(VENV)/.app
 	$(BIN)/python app.py $(ARGS)
@@ -75,10 +75,15 @@ COMPILE := $(abspath $(BIN))/python -m uv pip compile --quiet --universal --pyth
 lock: $(BIN)/uv
 	$(COMPILE) requirements.txt -o requirements.lock
 	$(COMPILE) requirements-dev.txt -o requirements-dev.lock
-	cd pipeline/engines/argilla_server && $(COMPILE) requirements.in -o lock.txt
-	cd pipeline/engines/lighteval && $(COMPILE) requirements.in --excludes excludes.txt -o lock.txt
+	cd pipeline/engines/argilla_server && $(COMPILE) requirements.in --overrides overrides.txt --excludes excludes.txt \
+		-o lock.txt
+	cd pipeline/engines/lighteval && $(COMPILE) requirements.in --overrides overrides.txt --excludes excludes.txt -o lock.txt
 	cd pipeline/engines/autotrain && $(COMPILE) requirements.in --excludes excludes.txt > lock.txt
 	cd pipeline/engines/autotrain && $(COMPILE) autotrain.in --no-deps >> lock.txt  # its own needs are not wanted
+
+# Published holes of what the locks hold: which remain, and why they do not reach us.
+audit: $(VENV)/.dev
+	$(BIN)/python -m audit $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

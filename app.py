@@ -149,6 +149,7 @@ def serve(settings: Settings) -> None:
 
 def _add_doors(app: FastAPI, studio: Studio, token: str) -> None:
     """Ask who comes, and refuse what does not address the studio: the last one added is passed first."""
+    from pipeline.review.workspace import workspace_of  # noqa: PLC0415
     from pipeline.web.guard import Addressed, local_hosts  # noqa: PLC0415
     from pipeline.web.oauth import Flow  # noqa: PLC0415
     from pipeline.web.sign_in import SignedIn  # noqa: PLC0415
@@ -163,6 +164,7 @@ def _add_doors(app: FastAPI, studio: Studio, token: str) -> None:
 
     def arrived(session: Session, given: str) -> None:
         studio.person(session.who).arrived(given)
+        workspace_of(studio.home.of(session.who), account=session.name)  # made once, with a name that can be read
 
     secret = settings.oauth_client_secret.get_secret_value()
     app.add_middleware(

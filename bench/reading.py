@@ -55,7 +55,7 @@ def _imported(endpoint: Endpoint, of: Project) -> str:
     counts = tokens.pair_counts(pairs, estimate)
     imported = importing.import_pairs(endpoint, plan, pairs, counts, order=draw_key(of))
     assert imported.added == RECORDS, imported
-    annotators.create_annotators(endpoint, plan, PEOPLE)
+    annotators.create_annotators(endpoint, plan.workspace, PEOPLE)
 
     def change(record: Record) -> None:
         values = plan.model_dump(mode="json")

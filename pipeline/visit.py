@@ -17,6 +17,7 @@ from pipeline.base.message import Message, message
 from pipeline.base.project import Project
 from pipeline.carriers.spend import SpendWatch
 from pipeline.hub.account import SignInStatus
+from pipeline.review.workspace import workspace_of
 from pipeline.runs.ledger import Ledger, Run
 from pipeline.studio import Studio
 from pipeline.web.space import session_of
@@ -88,6 +89,11 @@ class Visit:
     def token(self) -> str | None:
         """The token with which the Hub is asked for them."""
         return self.studio.token_of(self.who)
+
+    @property
+    def workspace(self) -> str:
+        """The workspace of the review server that is theirs alone; the local person's usual one."""
+        return workspace_of(self.home)
 
     def projects(self) -> list[str]:
         """Return the names of their projects, the one worked on last first."""

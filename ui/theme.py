@@ -94,6 +94,10 @@ CSS = """
 .link-button { display: inline-block; padding: 9px 18px; border-radius: var(--radius-lg); font-weight: 600;
   background: var(--button-secondary-background-fill); color: var(--button-secondary-text-color) !important;
   border: 1px solid var(--border-color-primary); text-decoration: none !important; }
+.letter { position: relative; margin: 8px 0 14px; }
+.letter pre { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; margin: 0 0 8px; padding: 12px 16px;
+  border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); }
+.letter button { cursor: pointer; font-size: var(--text-sm); }
 .plain-table { border: none !important; border-collapse: collapse; margin-top: 10px; font-size: var(--text-sm); }
 .plain-table th, .plain-table td { padding: 4px 18px 4px 0; text-align: left; border: none;
   border-bottom: 1px solid var(--border-color-primary); }

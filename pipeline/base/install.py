@@ -32,6 +32,7 @@ from pipeline.base.errors import StudioError
 from pipeline.base.message import Message, message
 
 TORCH = "2.13.0"
+AUTO = "auto"  # uv looks for the driver
 GIB = 1 << 30
 
 
@@ -87,13 +88,14 @@ def python_of(environment: Path) -> Path:
 def torch_source() -> list[str]:
     """Return uv's arguments that choose torch's variant.
 
-    An existing find-links place first (uv reads UV_FIND_LINKS but not pip's setting), then uv's automatic backend when
-    an NVIDIA driver answers, else the package index's own build.
+    An existing find-links place first (uv reads UV_FIND_LINKS but not pip's setting), else the backend that
+    UV_TORCH_BACKEND names (who builds an image lacks the hardware it runs on), else uv's automatic one: that of the
+    NVIDIA driver, or the CPU's.
     """
     links = os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS")
     if links:
         return [part for link in links.split() for part in ("--find-links", link)]
-    return ["--torch-backend=auto"]
+    return [f"--torch-backend={os.environ.get('UV_TORCH_BACKEND') or AUTO}"]
 
 
 def digest(engine: Engine) -> str:
@@ -188,7 +190,7 @@ def _install_torch(engine: Engine, install: list[str], on_line: Lines, check: Ch
     try:
         _step(engine, "torch", [*install, *torch_source(), f"torch=={TORCH}"], on_line, check)
     except StudioError:
-        if "--torch-backend=auto" not in torch_source():
+        if f"--torch-backend={AUTO}" not in torch_source():
             raise
         on_line(message("install.torch_index"))
         _step(engine, "torch", [*install, f"torch=={TORCH}"], on_line, check)

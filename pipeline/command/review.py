@@ -22,7 +22,7 @@ from pipeline.command.runs import show_run
 from pipeline.dataset.project import pairs_of
 from pipeline.review import annotators, readback
 from pipeline.review.plan import ReviewPlan, texts
-from pipeline.review.project import plan_of, refresh_answers, review_of, settled_of, start_import
+from pipeline.review.project import own_plan, plan_of, refresh_answers, review_of, settled_of, start_import
 from pipeline.review.service import Endpoint
 from pipeline.visit import ARGILLA
 from pipeline.web.annotate import annotation_link
@@ -153,10 +153,10 @@ def _annotator_arguments(parser: argparse.ArgumentParser) -> None:
 def people(call: Call) -> Annotators:
     """List a project's annotators, and give sign-ins to those named."""
     of, endpoint = call.project(), endpoint_of(call)
-    plan = plan_of(of)
-    made = annotators.create_annotators(endpoint, plan, call.given.names) if call.given.names else []
+    workspace, names = own_plan(call.visit.home, of).workspace, call.given.names
+    made = annotators.create_annotators(endpoint, workspace, names) if names else []
     return Annotators(
-        annotators=annotators.list_annotators(endpoint, plan),
+        annotators=annotators.list_annotators(endpoint, workspace),
         created=[SignIn(username=each.username, password=each.password) for each in made],
         link=_link(of, endpoint),
     )
@@ -169,7 +169,9 @@ def _password_arguments(parser: argparse.ArgumentParser) -> None:
 
 def password(call: Call) -> SignIn:
     """Give an annotator a new password."""
-    made = annotators.reset_password(endpoint_of(call), plan_of(call.project()), call.given.name)
+    workspace = own_plan(call.visit.home, call.project()).workspace
+    mays = ARGILLA in call.visit.may
+    made = annotators.reset_password(endpoint_of(call), workspace, call.given.name, anybodys=mays)
     return SignIn(username=made.username, password=made.password)
 
 

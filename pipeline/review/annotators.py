@@ -6,15 +6,17 @@ import re
 import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
 
 from pipeline.base.errors import StudioError
 from pipeline.review.api import Api, ReviewError
-from pipeline.review.plan import ReviewPlan
 
 if TYPE_CHECKING:
     from pipeline.review.service import Endpoint
 
+MOST = 200  # annotators of a workspace
 _NAME = re.compile(r"\w[\w.-]{0,49}")
+BY_INVITATION = 5  # version of the ids we give to such accounts; Argilla's own are of version 4 (RFC 9562)
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that look alike: i l o 0 1
 
 
@@ -25,19 +27,19 @@ class NewAnnotator(NamedTuple):
     password: str
 
 
-def create_annotators(endpoint: Endpoint, plan: ReviewPlan, names: Sequence[str]) -> list[NewAnnotator]:
-    """Give people a sign-in to the plan's workspace.
+def create_annotators(endpoint: Endpoint, workspace: str, names: Sequence[str]) -> list[NewAnnotator]:
+    """Give people a sign-in to a workspace.
 
     Args:
         endpoint: The review server.
-        plan: Its workspace is made when missing.
+        workspace: Its name; it is made when missing.
         names: Their user names.
 
     Returns:
         Names and passwords, in the order given.
 
     Raises:
-        StudioError: A name is not one, is given twice or is taken; nobody is created then.
+        StudioError: A name is not one, is given twice or is taken, or there would be too many; nobody is created then.
         ReviewError: See `pipeline.review.api`.
     """
     wanted = [name.strip() for name in names]
@@ -48,38 +50,55 @@ def create_annotators(endpoint: Endpoint, plan: ReviewPlan, names: Sequence[str]
         raise StudioError("annotators.twice")
     with Api(endpoint) as api:
         api.check_owner()
+        there = len(_annotators(api, workspace))
+        if there + len(wanted) > MOST:
+            raise StudioError("annotators.too_many", most=MOST, there=there)
         taken = {user["username"] for user in api.get("users")["items"]} & set(wanted)
         if taken:
             raise StudioError("annotators.taken", names=sorted(taken))
-        workspace = api.ensure_workspace(plan.workspace)
-        return [_create_annotator(api, workspace, name) for name in wanted]
+        found = api.ensure_workspace(workspace)
+        return [_create_annotator(api, found, name) for name in wanted]
 
 
-def list_annotators(endpoint: Endpoint, plan: ReviewPlan) -> list[str]:
-    """Return the user names of the workspace's annotators, oldest first; none without a workspace."""
+def list_annotators(endpoint: Endpoint, workspace: str) -> list[str]:
+    """Return the user names of a workspace's annotators, oldest first; none without a workspace."""
     with Api(endpoint) as api:
-        return [user["username"] for user in _annotators(api, plan.workspace)]
+        return [user["username"] for user in _annotators(api, workspace)]
 
 
-def reset_password(endpoint: Endpoint, plan: ReviewPlan, username: str) -> NewAnnotator:
-    """Give an annotator of the plan's workspace a new password; answers and open sessions stay.
+def reset_password(endpoint: Endpoint, workspace: str, username: str, *, anybodys: bool = False) -> NewAnnotator:
+    """Give an annotator of a workspace a new password; answers and open sessions stay.
+
+    Args:
+        endpoint: The review server.
+        workspace: Its name.
+        username: Who lost the password.
+        anybodys: Whether who asks administers the server: then the annotator may be in other workspaces too, whose
+            people would otherwise lose them to whoever gave the new password.
 
     Raises:
-        StudioError: The workspace has no such annotator.
+        StudioError: The workspace has no such annotator, who asks may not, or they sign in with Hugging Face.
         ReviewError: See `pipeline.review.api`.
     """
     with Api(endpoint) as api:
         api.check_owner()
-        user = _annotator(api, plan.workspace, username)
+        user = _annotator(api, workspace, username)
+        if is_invited(user):
+            raise StudioError("annotators.invited", name=username)
+        if not anybodys and _also_elsewhere(api, workspace, user):
+            raise StudioError("annotators.shared", name=username)
         password = _password()
         api.send("PATCH", f"users/{user['id']}", {"password": password})
     return NewAnnotator(username, password)
 
 
-def remove_annotator(endpoint: Endpoint, plan: ReviewPlan, username: str) -> None:
-    """Take an annotator's access to the plan's workspace away; their answers stay and count.
+def remove_annotator(endpoint: Endpoint, workspace: str, username: str) -> str:
+    """Take an annotator's access to a workspace away, and to no other; their answers stay and count.
 
     The account itself stays too: deleting it, Argilla deletes its responses.
+
+    Returns:
+        Argilla's id of their account.
 
     Raises:
         StudioError: The workspace has no such annotator.
@@ -87,9 +106,18 @@ def remove_annotator(endpoint: Endpoint, plan: ReviewPlan, username: str) -> Non
     """
     with Api(endpoint) as api:
         api.check_owner()
-        user = _annotator(api, plan.workspace, username)
-        workspace = api.find_workspace(plan.workspace)
-        api.send("DELETE", f"workspaces/{workspace}/users/{user['id']}")
+        user = _annotator(api, workspace, username)
+        api.send("DELETE", f"workspaces/{api.find_workspace(workspace)}/users/{user['id']}")
+    return str(user["id"])
+
+
+def is_invited(user: dict[str, Any]) -> bool:
+    """Return whether an account was made by an invitation: who has it has no password (`pipeline.review.joining`)."""
+    return UUID(user["id"]).version == BY_INVITATION
+
+
+def _also_elsewhere(api: Api, workspace: str, user: dict[str, Any]) -> bool:
+    return any(each["name"] != workspace for each in api.get(f"users/{user['id']}/workspaces")["items"])
 
 
 def _create_annotator(api: Api, workspace: str, name: str) -> NewAnnotator:

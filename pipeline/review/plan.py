@@ -15,6 +15,7 @@ from pipeline.review import questions
 from pipeline.review.answers import PREFERENCE, RELEVANCE
 from pipeline.review.order import FIRST
 from pipeline.review.questions import Question
+from pipeline.review.workspace import USUAL
 
 if TYPE_CHECKING:
     import argilla
@@ -44,7 +45,7 @@ class ReviewPlan(BaseModel, extra="forbid"):
 
     dataset_name: str = Field(min_length=1, max_length=200, description="Name of the dataset in Argilla.")
     workspace: str = Field(
-        "align-studio",
+        USUAL,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
         max_length=60,
         description="Argilla workspace of the dataset; annotators see the datasets of their workspaces only.",

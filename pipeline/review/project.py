@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from pipeline.base.errors import StudioError
+from pipeline.base.home import Home
 from pipeline.base.memory import cached, remembered, version
 from pipeline.base.message import Message
 from pipeline.base.project import Project, Record, ReviewRecord
@@ -22,6 +23,7 @@ from pipeline.review.order import CHOSEN_FIRST, AsStored, Drawn, Meaning, Order,
 from pipeline.review.plan import ReviewPlan
 from pipeline.review.service import Endpoint
 from pipeline.review.settle import NOBODY, Arbitration, Settled, Settling, Votes, count, decide
+from pipeline.review.workspace import workspace_of
 from pipeline.runs import launch
 from pipeline.runs.ledger import Ledger, Run
 
@@ -92,6 +94,21 @@ def plan_of(of: Project) -> ReviewPlan:
     return review_plan.suggest(pairs_of(of), of.name, tokens.counter(record.base_model).unit)
 
 
+def own_plan(home: Home, of: Project) -> ReviewPlan:
+    """Return how a project's pairs are put before annotators, in the workspace that is its owner's.
+
+    Args:
+        home: The home as the owner sees it.
+        of: The project.
+    """
+    return settled_plan(home, plan_of(of))
+
+
+def settled_plan(home: Home, plan: ReviewPlan) -> ReviewPlan:
+    """Return a plan whose workspace is its owner's, whatever it named; see `workspace_of`."""
+    return plan.model_copy(update={"workspace": workspace_of(home, plan.workspace)})
+
+
 def columns(of: Project) -> dict[str, review_plan.Kept]:
     """Return the other columns of a project's dataset, and what they are as metadata."""
     return cached("columns", of.folder, version(of.pairs), lambda: review_plan.columns_of(pairs_of(of)))
@@ -112,12 +129,13 @@ def start_import(ledger: Ledger, of: Project, plan: ReviewPlan, endpoint: Endpoi
     """Start putting a project's pairs into Argilla, or go on with it.
 
     Args:
-        ledger: The home's ledger.
+        ledger: The owner's ledger.
         of: The project.
-        plan: How the pairs are shown.
+        plan: How the pairs are shown; the workspace it names counts for the local person alone.
         endpoint: The review server.
         title: What people see of the run.
     """
+    plan = settled_plan(ledger.home, plan)
     if plan.order == "drawn":
         draw_key(of)
     server, values = server_name(endpoint), plan.model_dump(mode="json")

@@ -16,7 +16,7 @@ from pipeline.models import tokens
 from pipeline.review import importing
 from pipeline.review.importing import Imported
 from pipeline.review.plan import Kept, ReviewPlan, columns_of
-from pipeline.review.project import order_of
+from pipeline.review.project import order_of, settled_plan
 from pipeline.review.service import ArgillaService, Endpoint
 from pipeline.runs.task import Cancelled, Reporter
 
@@ -40,8 +40,8 @@ def import_pairs(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         StudioError: Argilla does not start or refuses; see `pipeline.review`.
     """
     settings = Settings()
-    home = Home(settings.home.expanduser().resolve())
-    of, plan = project.find(home.of(spec.get("owner", LOCAL)), spec["project"]), ReviewPlan.kept(spec["plan"])
+    home = Home(settings.home.expanduser().resolve()).of(spec.get("owner", LOCAL))
+    of, plan = project.find(home, spec["project"]), settled_plan(home, ReviewPlan.kept(spec["plan"]))
     reporter.stage("prepare", "argilla.stage.starting")
     endpoint = _argilla(settings, home, reporter)
     reporter.stage("prepare", "argilla.stage.counting")

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from pipeline.base.home import Home
 from pipeline.runs.ledger import Ledger, Run
 from tests.browser.conftest import App
+from tests.letters import password_in
 
 T = TypeVar("T")
 
@@ -185,10 +186,10 @@ def create_annotators(page: Page, names: list[str]) -> dict[str, str]:
     """Create sign-ins; return the passwords as the page shows them, by name."""
     page.locator("#review-names").get_by_role("textbox").fill(", ".join(names))
     page.locator("#review-create").click()
-    table = page.locator("#review-fresh-table")
-    for name in names:
-        expect(table.get_by_role("gridcell", name=name, exact=True)).to_be_visible()
-    return dict(cells(table))
+    letters = {name: page.locator(f"#review-letters [data-letter='{name}']") for name in names}
+    for letter in letters.values():
+        expect(letter).to_be_visible()
+    return {name: password_in(letter.inner_text()) for name, letter in letters.items()}
 
 
 def sign_in(page: Page, link: str, name: str, password: str) -> None:

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 
 from pipeline.base.settings import Settings
 from pipeline.review import task
-from pipeline.review.project import answers_of, plan_of
+from pipeline.review.api import Api
+from pipeline.review.project import answers_of, plan_of, start_import
 from pipeline.review.service import Endpoint
 from pipeline.runs import launch
 from pipeline.runs.ledger import State
@@ -19,6 +20,7 @@ from pipeline.runs.task import Reporter
 from pipeline.studio import Studio
 from pipeline.visit import Visit
 from tests.integration.test_review_server import Person
+from tests.letters import password_in
 from tests.reviewed import make_reviewed
 from ui.filter import tab as filter_tab
 from ui.handlers import Asked
@@ -37,6 +39,23 @@ def visit(argilla: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(launch, "start_detached", lambda command, **more: None)
     settings = Settings(home=home, argilla_api_url=argilla.url, argilla_api_key=SecretStr(argilla.api_key))
     return Visit(Studio(settings))
+
+
+def test_a_visitors_import_goes_to_their_own_workspace(visit: Visit, argilla: Endpoint, unique: str) -> None:
+    ada, bob = (Visit(visit.studio, f"hf-{who}{unique}", may=frozenset()) for who in ("ada", "bob"))
+    found = {}
+    for person in (ada, bob):  # the same name in both workspaces: two datasets
+        project = make_reviewed(person.home, "pairs", reviewed=False)
+        plan = plan_of(project).model_copy(update={"workspace": ada.workspace})  # his is forged
+        run = start_import(person.ledger, project, plan, argilla, "Import")
+        spec = json.loads(run.spec.read_text())
+        spec["plan"]["workspace"] = ada.workspace  # and once more, behind the page
+        found[person.who] = task.import_pairs(spec, Reporter(spec))["dataset_id"]
+    with Api(argilla) as api:
+        for person in (ada, bob):
+            dataset = api.get(f"datasets/{found[person.who]}")
+            assert dataset["workspace_id"] == api.find_workspace(person.workspace)
+    assert found[ada.who] != found[bob.who] and ada.workspace != bob.workspace
 
 
 def test_imported_reviewed_and_seen(visit: Visit, argilla: Endpoint, unique: str) -> None:
@@ -59,13 +78,12 @@ def test_imported_reviewed_and_seen(visit: Visit, argilla: Endpoint, unique: str
 
     name = f"ann-{unique}"
     made = section.create(visit, {**known, "people.names": name})
-    ((username, password),) = made["people.fresh"]["value"]["data"]
-    assert username == name and name in made["people.progress"]
-    (renewed,) = people.renew(visit, {**known, "who": name})["fresh"]["value"]["data"]
-    assert renewed[1] != password
+    assert f'data-letter="{name}"' in made["people.fresh"] and name in made["people.progress"]
+    renewed = password_in(people.renew(visit, {**known, "who": name})["fresh"])
+    assert renewed != password_in(made["people.fresh"])
     review = project.read().review
     assert review is not None
-    person = Person(argilla.url, people.annotators.NewAnnotator(*renewed))
+    person = Person(argilla.url, people.annotators.NewAnnotator(name, renewed))
     record = next(iter(person.records(review.dataset_id).values()))
     fields = person.http.get(f"records/{record}").json()["fields"]  # a foreign server: no frame
     good = "a" if "Good" in fields["answer_a"][0]["content"] else "b"
@@ -77,3 +95,5 @@ def test_imported_reviewed_and_seen(visit: Visit, argilla: Endpoint, unique: str
     assert "Read at" in filter_tab.read_again(visit, known)["read"]
     (answer,) = answers_of(project)
     assert (answer.annotator, answer.relevance, answer.preference) == (name, 4.0, "chosen")
+    gone = section.remove(visit, {**known, "people.who": name})
+    assert gone["people.who"]["choices"] == [] and "1 of 20 pairs completed" in gone["people.progress"]

@@ -73,7 +73,9 @@ def test_what_was_meant_is_read_back(argilla: Endpoint, unique: str) -> None:
         pairs, unique, questions=more, relevance="optional", columns=["judge"], metadata=["score", "prompt_tokens"]
     )
     dataset_id = import_pairs(argilla, plan, pairs, counts_of(pairs), order=order, kinds=columns_of(pairs)).dataset_id
-    people = [Person(argilla.url, each) for each in create_annotators(argilla, plan, [f"{unique}-a", f"{unique}-b"])]
+    people = [
+        Person(argilla.url, each) for each in create_annotators(argilla, plan.workspace, [f"{unique}-a", f"{unique}-b"])
+    ]
     meaning = Drawn(order, [pair.record_id for pair in pairs])
     for person in people:
         found = person.http.post(f"me/datasets/{dataset_id}/records/search", json={}, params={"limit": 100}).json()

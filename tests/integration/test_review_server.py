@@ -256,31 +256,58 @@ def test_a_record_the_server_refuses_does_not_take_others_with_it(argilla: Endpo
 def test_annotators(argilla: Endpoint, unique: str) -> None:
     pairs = [make_pair(number) for number in range(3)]
     plan = plan_for(pairs, unique)
-    assert list_annotators(argilla, plan) == []
-    ann, bob = create_annotators(argilla, plan, [f"{unique}.ann", f" {unique}_李 "])
-    assert list_annotators(argilla, plan) == [ann.username, bob.username] == [f"{unique}.ann", f"{unique}_李"]
+    assert list_annotators(argilla, plan.workspace) == []
+    ann, bob = create_annotators(argilla, plan.workspace, [f"{unique}.ann", f" {unique}_李 "])
+    assert list_annotators(argilla, plan.workspace) == [ann.username, bob.username] == [f"{unique}.ann", f"{unique}_李"]
     assert len(ann.password) == 19 and ann.password != bob.password
     with pytest.raises(StudioError, match="is taken"):
-        create_annotators(argilla, plan, [f"{unique}-new", ann.username])
-    assert list_annotators(argilla, plan) == [ann.username, bob.username]
+        create_annotators(argilla, plan.workspace, [f"{unique}-new", ann.username])
+    assert list_annotators(argilla, plan.workspace) == [ann.username, bob.username]
 
     dataset_id = import_pairs(argilla, plan, pairs, counts_of(pairs)).dataset_id
     person = Person(argilla.url, bob)
     person.respond(person.records(dataset_id)["id-0"], 4, "tie")
 
-    fresh = reset_password(argilla, plan, bob.username)
+    fresh = reset_password(argilla, plan.workspace, bob.username)
     with pytest.raises(AssertionError, match="credentials"):
         Person(argilla.url, bob)
     assert set(Person(argilla.url, fresh).records(dataset_id)) == {"id-0", "id-1", "id-2"}
 
-    remove_annotator(argilla, plan, bob.username)
-    assert list_annotators(argilla, plan) == [ann.username]
+    remove_annotator(argilla, plan.workspace, bob.username)
+    assert list_annotators(argilla, plan.workspace) == [ann.username]
     with pytest.raises(httpx.HTTPStatusError, match="403"):
         Person(argilla.url, fresh).records(dataset_id)
     answers, _ = read_answers(argilla, dataset_id, [], "")
     assert summary(answers) == {("id-0", bob.username, "submitted", 4.0, "tie")}
     with pytest.raises(StudioError, match="no annotator"):
-        reset_password(argilla, plan, "argilla")
+        reset_password(argilla, plan.workspace, "argilla")
+
+
+def test_an_annotator_of_two_workspaces_is_nobodys_to_take_over(argilla: Endpoint, unique: str) -> None:
+    hers, his = f"ada-{unique}", f"bob-{unique}"
+    (ann,) = create_annotators(argilla, hers, [f"{unique}-ann"])
+    create_annotators(argilla, his, [f"{unique}-bo"])
+    with pytest.raises(StudioError, match="no annotator"):
+        reset_password(argilla, his, ann.username)
+    with pytest.raises(StudioError, match="no annotator"):
+        remove_annotator(argilla, his, ann.username)
+    with Api(argilla) as api:
+        (user,) = [each for each in api.get("users")["items"] if each["username"] == ann.username]
+        api.send("POST", f"workspaces/{api.find_workspace(his)}/users", {"user_id": user["id"]})
+    for workspace in (his, hers):
+        with pytest.raises(StudioError, match="cannot get a new password") as refused:
+            reset_password(argilla, workspace, ann.username)
+        assert "somebody else's workspace" in refused.value.why
+    Person(argilla.url, ann)  # the old password is still theirs
+    remove_annotator(argilla, his, ann.username)  # from his own workspace alone
+    assert list_annotators(argilla, hers) == [ann.username] and list_annotators(argilla, his) == [f"{unique}-bo"]
+    Person(argilla.url, reset_password(argilla, hers, ann.username))
+    owner = Api(argilla).get("me")
+    with Api(argilla) as api:
+        api.send("POST", f"workspaces/{api.find_workspace(his)}/users", {"user_id": owner["id"]})
+    for refuse in (reset_password, remove_annotator):
+        with pytest.raises(StudioError, match="no annotator"):
+            refuse(argilla, his, owner["username"])
 
 
 @pytest.mark.parametrize("embedded", [True, False], ids=["changes endpoint", "full read"])
@@ -291,7 +318,7 @@ def test_progress_and_answers(argilla: Endpoint, unique: str, embedded: bool) ->
     dataset_id = import_pairs(server, plan, pairs, counts_of(pairs)).dataset_id
     answers, cursor = read_answers(server, dataset_id, [], "")
     assert answers == [] and cursor
-    given = create_annotators(server, plan, [f"{unique}-ann", f"{unique}-bob"])
+    given = create_annotators(server, plan.workspace, [f"{unique}-ann", f"{unique}-bob"])
     ann, bob = (Person(argilla.url, annotator) for annotator in given)
     name_a, name_b = (annotator.username for annotator in given)
     ids = ann.records(dataset_id)
@@ -329,12 +356,12 @@ def test_wrong_key_no_owner_nobody_there(argilla: Endpoint, unique: str) -> None
     plan = plan_for([make_pair(0)], unique)
     with pytest.raises(WrongKey):
         import_pairs(replace(argilla, api_key="wrong"), plan, [], [])
-    (ann,) = create_annotators(argilla, plan, [unique])
+    (ann,) = create_annotators(argilla, plan.workspace, [unique])
     key = Person(argilla.url, ann).http.get("me").json()["api_key"]
     dataset_id = import_pairs(argilla, plan, [], []).dataset_id
     for refused in (
         lambda server: import_pairs(server, plan, [], []),
-        lambda server: create_annotators(server, plan, ["somebody"]),
+        lambda server: create_annotators(server, plan.workspace, ["somebody"]),
         lambda server: changes(server, dataset_id, ""),
         lambda server: changes(replace(server, embedded=False), dataset_id, ""),
     ):
@@ -361,7 +388,7 @@ def test_through_the_annotators_listener(argilla: Endpoint, annotators_listener:
     plan = plan_for(pairs, unique)
     imported = import_pairs(through, plan, pairs, counts_of(pairs), chunk=50)
     assert imported.added == imported.total == 120
-    for annotator in create_annotators(through, plan, [f"{unique}-ann", f"{unique}-bob"]):
+    for annotator in create_annotators(through, plan.workspace, [f"{unique}-ann", f"{unique}-bob"]):
         person = Person(through.url, annotator)
         ids = person.records(imported.dataset_id)
         assert len(ids) == 120

@@ -12,11 +12,12 @@ from markupsafe import Markup
 from pipeline.base.errors import StudioError
 from pipeline.base.project import Project
 from pipeline.review import annotators, readback
-from pipeline.review.project import plan_of
+from pipeline.review.project import own_plan
 from pipeline.visit import ARGILLA, Visit
 from pipeline.web.annotate import annotation_link, shareable_base
 from ui.handlers import BUSY, Given, Update, Wiring
 from ui.parts.notice import line
+from ui.review import letter
 from ui.text import say, t
 
 
@@ -27,8 +28,8 @@ class People:
     Attributes:
         link: For the annotators; `open` is for this browser.
         reach: From where the link can be used.
-        fresh: New accounts with their passwords, which are shown once.
-        forgot: A new password for the one chosen in `who`.
+        fresh: What new annotators are sent, with their passwords, which are shown once.
+        forgot: A new password for the one chosen in `who`, or no access any more.
         owner: The owner's own name and password, in `login` once asked for.
     """
 
@@ -40,10 +41,11 @@ class People:
     names: gr.Textbox
     create: gr.Button
     fresh_box: gr.Column
-    fresh: gr.Dataframe
+    fresh: gr.HTML
     forgot: gr.Accordion
     who: gr.Dropdown
     renew: gr.Button
+    remove: gr.Button
     owner: gr.Accordion
     reveal: gr.Button
     login: gr.Textbox
@@ -84,26 +86,19 @@ def _accounts() -> list[Any]:
         create = gr.Button(t("review.create"), elem_id="review-create")
     with gr.Column(visible=False, elem_id="review-fresh") as fresh_box:
         gr.Markdown(t("review.fresh.about"))
-        fresh = gr.Dataframe(
-            datatype="str",
-            type="array",
-            interactive=False,
-            show_label=False,
-            wrap=True,
-            buttons=["copy"],
-            elem_id="review-fresh-table",
-        )
+        fresh = gr.HTML(elem_id="review-letters", padding=False)
     with gr.Accordion(t("review.forgot"), open=False, visible=False, elem_id="review-forgot") as forgot:
         with gr.Row(equal_height=True):
             who = gr.Dropdown([], label=t("review.who"), elem_id="review-who")
             renew = gr.Button(t("review.renew"), elem_id="review-renew")
+            remove = gr.Button(t("review.remove"), elem_id="review-remove")
     with gr.Accordion(t("review.owner"), open=False, elem_id="review-owner") as owner:
         gr.Markdown(t("review.owner.about"))
         reveal = gr.Button(t("review.reveal"), size="sm", elem_id="review-reveal")
         login = gr.Textbox(
             label=t("review.login"), lines=2, interactive=False, visible=False, buttons=["copy"], elem_id="review-login"
         )
-    return [names, create, fresh_box, fresh, forgot, who, renew, owner, reveal, login]
+    return [names, create, fresh_box, fresh, forgot, who, renew, remove, owner, reveal, login]
 
 
 def wire(people: People, wiring: Wiring) -> None:
@@ -115,8 +110,10 @@ def wire(people: People, wiring: Wiring) -> None:
 
 def renew(visit: Visit, given: Given) -> Update:
     """Give an annotator a new password."""
-    plan = plan_of(visit.project(given["page.project"]))
-    return sign_ins([annotators.reset_password(visit.studio.argilla.endpoint(), plan, given["who"] or "")])
+    of, endpoint, who = visit.project(given["page.project"]), visit.studio.argilla.endpoint(), given["who"] or ""
+    workspace = own_plan(visit.home, of).workspace
+    made = annotators.reset_password(endpoint, workspace, who, anybodys=ARGILLA in visit.may)
+    return sign_ins([made], link_of(visit, of, given["asked"].base))
 
 
 def reveal(visit: Visit, given: Given) -> Update:
@@ -138,8 +135,8 @@ def names_in(text: str) -> list[str]:
     return names
 
 
-def links(visit: Visit, of: Project, base: str) -> Update:
-    """Return the link to share, who can use it, and the one for the owner's own browser.
+def link_of(visit: Visit, of: Project, base: str) -> str:
+    """Return the link to share that opens a project's task in Argilla, "" where nothing is imported.
 
     Args:
         visit: Gives settings and Argilla.
@@ -148,19 +145,26 @@ def links(visit: Visit, of: Project, base: str) -> Update:
     """
     kept, studio = of.read().review, visit.studio
     if kept is None or not kept.dataset_id:
+        return ""
+    if not studio.argilla.embedded:
+        return annotation_link(studio.settings.argilla_api_url, kept.dataset_id, prefix="")
+    return annotation_link(shareable_base(studio.settings, base)[0], kept.dataset_id)
+
+
+def links(visit: Visit, of: Project, base: str) -> Update:
+    """Return the link to share, who can use it, and the one for the owner's own browser; see `link_of`."""
+    kept, studio, shared = of.read().review, visit.studio, link_of(visit, of, base)
+    if kept is None or not shared:
         return {}
-    shared, reach = shareable_base(studio.settings, base)
+    here, reach_text = shared, ""
     if studio.argilla.embedded:
-        found = [annotation_link(root, kept.dataset_id) for root in (shared, base)]
+        here, reach = annotation_link(base, kept.dataset_id), shareable_base(studio.settings, base)[1]
         reach_text = say("review.reach.network" if reach == "network" else "review.reach.local")
-    else:
-        found = [annotation_link(studio.settings.argilla_api_url, kept.dataset_id, prefix="")] * 2
-        reach_text = ""
     anchor = Markup('<a class="link-button" href="{}" target="_blank" rel="noopener">{}</a>')
     return {
-        "link": found[0],
+        "link": shared,
         "reach": Markup('<div class="subdued">{}</div>').format(reach_text) if reach_text else "",
-        "open": anchor.format(found[1], say("review.open")),
+        "open": anchor.format(here, say("review.open")),
         "owner": gr.update(visible=studio.argilla.embedded and ARGILLA in visit.may),
     }
 
@@ -213,10 +217,11 @@ def _table(rows: list[tuple[str, int, int, int]]) -> Markup:
     ).format(heads, lines)
 
 
-def sign_ins(made: list[annotators.NewAnnotator]) -> Update:
-    """Return updates that show new passwords."""
-    headers = [say("review.column.name"), say("review.column.password")]
-    return {
-        "fresh_box": gr.update(visible=True),
-        "fresh": gr.update(value={"headers": headers, "data": [list(each) for each in made]}),
-    }
+def sign_ins(made: list[annotators.NewAnnotator], link: str) -> Update:
+    """Return updates that show what new annotators are sent.
+
+    Args:
+        made: Names and passwords.
+        link: Opens their task.
+    """
+    return {"fresh_box": gr.update(visible=True), "fresh": letter.with_passwords(made, link)}

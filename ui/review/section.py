@@ -9,16 +9,17 @@ import gradio as gr
 from markupsafe import Markup
 
 from pipeline.base.errors import StudioError
+from pipeline.base.home import LOCAL
 from pipeline.base.message import message
 from pipeline.base.project import Project
 from pipeline.dataset.project import pairs_of
 from pipeline.review import annotators, importing
 from pipeline.review import project as review_project
 from pipeline.review.plan import ReviewPlan
-from pipeline.review.project import plan_of
+from pipeline.review.project import own_plan
 from pipeline.runs.ledger import Run
 from pipeline.visit import Visit
-from ui.handlers import BUSY, Given, Update, Wiring, changed, prefixed, under
+from ui.handlers import BUSY, Given, Update, Wiring, changed, done, prefixed, under
 from ui.page import Page
 from ui.parts import run_view, topic
 from ui.parts.forms import ParameterForm
@@ -122,6 +123,7 @@ def wire(section: ReviewSection, wiring: Wiring, page: Page) -> None:
     own.on(changed(section.form.components["language"]), speak, ["form.language", *texts], texts)
     review_questions.wire(section.questions, wiring)
     own.on(people.create.click, create, ["page.project", "people.names"], [*DRAWN, *SECRET], BUSY)
+    own.on(people.remove.click, remove, ["page.project", "people.who"], DRAWN, BUSY)
     review_people.wire(people, wiring)
     run_view.wire(section.run, wiring)
 
@@ -134,7 +136,7 @@ def redraw(visit: Visit, given: Given) -> Update:
 def another(visit: Visit, given: Given) -> Update:
     """Show another project; passwords that stood here are gone."""
     hidden = gr.update(visible=False)
-    secrets = {"fresh_box": hidden, "fresh": None, "login": gr.update(visible=False, value="")}
+    secrets = {"fresh_box": hidden, "fresh": "", "login": gr.update(visible=False, value="")}
     return {**_drawn(visit, given), **prefixed("people.", secrets)}
 
 
@@ -146,20 +148,25 @@ def look(visit: Visit, given: Given) -> Update:
 def start(visit: Visit, given: Given) -> Update:
     """Start a project's import with the plan in the form, or go on with the one it was begun with."""
     of, endpoint = visit.project(given["page.project"]), visit.studio.argilla.endpoint()
-    plan = plan_of(of)
+    plan = own_plan(visit.home, of)
     if phase_of(of, visit.ledger.latest(of.name, "import")) == "plan":
         plan = ReviewPlan.model_validate(
-            {**under(given, "form."), "questions": given["questions.held"], "unit": plan.unit}
+            {**under(given, "form."), "questions": given["questions.held"], "unit": plan.unit, **_fixed(visit, plan)}
         )
     title = message("review.import.title", count=f"{review_project.reviewed_number(of, plan):,}")
     run = review_project.start_import(visit.ledger, of, plan, endpoint, title)
     return {**_drawn(visit, given), "run.run": run.id}
 
 
+def _fixed(visit: Visit, plan: ReviewPlan) -> dict[str, str]:
+    """Return what of a plan is not theirs to choose: everybody's workspace but the local person's."""
+    return {} if visit.who == LOCAL else {"workspace": plan.workspace}
+
+
 def add(visit: Visit, given: Given) -> Update:
     """Put more of a project's pairs before the annotators."""
     of, endpoint = visit.project(given["page.project"]), visit.studio.argilla.endpoint()
-    before = plan_of(of)
+    before = own_plan(visit.home, of)
     now, there = int(given["more"] or 0), review_project.reviewed_number(of, before)
     if not there < now <= len(pairs_of(of)):
         raise StudioError("review.more.not", there=f"{there:,}", all=f"{len(pairs_of(of)):,}")
@@ -178,9 +185,17 @@ def speak(visit: Visit, given: Given) -> Update:
 def create(visit: Visit, given: Given) -> Update:
     """Make accounts for annotators, and show their passwords once."""
     of, endpoint = visit.project(given["page.project"]), visit.studio.argilla.endpoint()
-    names = review_people.names_in(given["people.names"])
-    made = annotators.create_annotators(endpoint, plan_of(of), names)
-    return {**_drawn(visit, given), **prefixed("people.", review_people.sign_ins(made))}
+    names, link = review_people.names_in(given["people.names"]), review_people.link_of(visit, of, given["asked"].base)
+    made = annotators.create_annotators(endpoint, own_plan(visit.home, of).workspace, names)
+    return {**_drawn(visit, given), **prefixed("people.", review_people.sign_ins(made, link))}
+
+
+def remove(visit: Visit, given: Given) -> Update:
+    """Take an annotator out of the review; their answers stay."""
+    of, endpoint, who = visit.project(given["page.project"]), visit.studio.argilla.endpoint(), given["people.who"] or ""
+    annotators.remove_annotator(endpoint, own_plan(visit.home, of).workspace, who)
+    done("review.removed", name=who)
+    return _drawn(visit, given)
 
 
 def _drawn(visit: Visit, given: Given) -> Update:
@@ -190,7 +205,7 @@ def _drawn(visit: Visit, given: Given) -> Update:
     phase = phase_of(of, run)
     if of is None:
         return {"box": gr.update(visible=False), "run.run": "", "mark": ""}
-    plan = plan_of(of)
+    plan = own_plan(visit.home, of)
     return _merged(
         {
             "box": gr.update(visible=True),
@@ -200,9 +215,10 @@ def _drawn(visit: Visit, given: Given) -> Update:
             "result": _shown(_result(run) if phase == "review" else ""),
             "run.run": run.id if run else "",
             "people.box": gr.update(visible=phase in ("stopped", "review")),
-            "start": gr.update(visible=phase in ("plan", "stopped"), value=_start_label(of, phase)),
+            "start": gr.update(visible=phase in ("plan", "stopped"), value=_start_label(of, plan, phase)),
         },
         prefixed("form.", review_plan.show(plan, review_project.columns(of))),
+        {"form.workspace": gr.update(visible=not _fixed(visit, plan))},
         prefixed("questions.", review_questions.show(plan)),
         _more(of, plan, phase),
         prefixed("people.", review_people.links(visit, of, given["asked"].base)),
@@ -228,10 +244,10 @@ def _merged(*updates: Update) -> Update:
     return whole
 
 
-def _start_label(of: Project, phase: Phase) -> str:
+def _start_label(of: Project, plan: ReviewPlan, phase: Phase) -> str:
     if phase == "stopped":
         return say("review.import.continue")
-    return say("review.import.count", count=f"{review_project.reviewed_number(of, plan_of(of)):,}")
+    return say("review.import.count", count=f"{review_project.reviewed_number(of, plan):,}")
 
 
 def _live(visit: Visit, of: Project | None, *, first: bool = False) -> Update:

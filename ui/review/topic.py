@@ -9,7 +9,7 @@ from pipeline.base.errors import StudioError
 from pipeline.base.project import Project
 from pipeline.review import annotators, readback
 from pipeline.review.api import Refused, ReviewError
-from pipeline.review.project import plan_of, review_of
+from pipeline.review.project import own_plan, review_of
 from pipeline.runs.ledger import Run, State
 from pipeline.visit import Visit
 from ui.parts.notice import notice
@@ -66,10 +66,10 @@ def now_of(visit: Visit, of: Project | None) -> Now:
         return Now(phase, say("review.waiting") if studio.argilla.status.state != "failed" else str(error))
     if phase == "plan":
         return Now(phase)
-    plan = plan_of(of)
+    plan = own_plan(visit.home, of)
     try:
         kept = review_of(of, endpoint)
-        names = annotators.list_annotators(endpoint, plan)
+        names = annotators.list_annotators(endpoint, plan.workspace)
         state = readback.progress(endpoint, kept.dataset_id)
     except Refused as error:
         problem = say("review.gone") if error.status == 404 else str(error)

@@ -155,6 +155,7 @@ def prepare(home: Path, spec: dict[str, Any], secrets: dict[str, str]) -> None:
     load_package()
     inprocess_queue = importlib.import_module(f"{PACKAGE}.inprocess_queue")
     inprocess_queue.install()
+    importlib.import_module(f"{PACKAGE}.tokens").install()
     say("Argilla is loading.")
     from argilla_server.cli.database.migrate import migrate_db
 

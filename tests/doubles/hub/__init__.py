@@ -15,6 +15,10 @@ other variables; the app in a browser test is such a client.
     hub.files("model", "ada/tuned"), hub.commits("model", "ada/tuned")[0].title
     hub.jobs()[-1].stage, .labels, .log, .secret_names
     hub.until(lambda: hub.jobs()[-1].ended)
+    hub.space("ada/run").stage, .starts, .log, .url, .secrets, .variables, .volumes, .root
+    hub.crash_space(name), hub.sleep_space(name), hub.wake_space(name)
+    hub.building_seconds, hub.build_problem = 2.0, "no space left on device"
+    hub.buckets.add("ada/kept").folder
 
 Signing in with the Hub (OAuth 2.0, OpenID Connect, PKCE): every user can sign in to a registered application. The page at
 /oauth/authorize has a button for each; `&account=ada` in its address, or the cookie `hub_account` that it leaves, signs
@@ -40,7 +44,12 @@ Contents of large files are at another address ("cdn"), as in reality: no token 
 
 Paths: /api/… the Hub's; /<repo>/resolve/… files; on the cdn /cdn/<sha256> contents and /cas/… Xet's store.
 
-What it is not: there are no webhooks, discussions, Spaces, buckets, device codes, refresh tokens, datasets-server, dataset viewer or billing pages;
+A Space is made of its Dockerfile's ENV, WORKDIR, COPY and CMD; see `dockerfile.py`. It needs a paid plan
+(`add_user(pro=True)`, for an organisation `hub.directory.paid.add("lab")`). Its program has a port of its own: the card's
+`app_port` is exchanged for it where it stands alone in ENV or CMD, and PORT has it.
+
+What it is not: there are no webhooks, discussions, contents of buckets over the wire, device codes, refresh tokens,
+datasets-server, dataset viewer or billing pages; a Space's RUN lines are not executed, and it is not isolated;
 a Job runs as this user on this machine, in a new process group, folder and home, with uv and a bare Python on PATH,
 and is killed without warning.
 """
@@ -50,5 +59,6 @@ from tests.doubles.hub.jobs import Job
 from tests.doubles.hub.oauth import Client
 from tests.doubles.hub.repositories import Commit
 from tests.doubles.hub.server import HubDouble
+from tests.doubles.hub.spaces import Space
 
-__all__ = ["Client", "Commit", "Fault", "HubDouble", "Job", "Request"]
+__all__ = ["Client", "Commit", "Fault", "HubDouble", "Job", "Request", "Space"]

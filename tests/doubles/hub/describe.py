@@ -104,6 +104,7 @@ def info(
         found["config"] = _config(commit, storage)
         weights = _weights(commit, storage)
         found |= {"safetensors": weights} if weights else {}
+    found |= repository.more()
     if not full:
         return found
     siblings = [{"rfilename": path} | (_blob(entry) if blobs else {}) for path, entry in sorted(commit.tree.items())]

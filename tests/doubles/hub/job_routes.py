@@ -29,7 +29,7 @@ class JobRoutes:
         self._jobs, self._directory, self._clock = jobs, directory, clock
         self.keep_alive = 30.0
         one = "/api/jobs/(?P<namespace>[^/]+)/(?P<id_>[^/]+)"
-        router.add("GET", "/api/(?:jobs|spaces)/hardware", self.hardware)
+        router.add("GET", "/api/jobs/hardware", self.hardware)
         router.add("POST", "/api/jobs/(?P<namespace>[^/]+)", self.launch)
         router.add("GET", "/api/jobs/(?P<namespace>[^/]+)", self.list)
         router.add("GET", one, self.inspect)

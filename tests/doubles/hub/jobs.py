@@ -35,7 +35,7 @@ OUT_OF_CREDIT = "Job stopped: insufficient credit"
 
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,100}")
 # What a Job needs of this machine to install packages at all; a real one has the internet instead.
-_PASSED = re.compile(
+PASSED = re.compile(
     r"(UV|PIP|SSL|REQUESTS_CA|CURL_CA|LC)_\w+|LANG|TMPDIR|OMP_NUM_THREADS|(http|https|no)_proxy", re.IGNORECASE
 )
 
@@ -277,7 +277,7 @@ class Jobs:
         paths = [str(tools), str(python), "/usr/local/bin", "/usr/bin", "/bin"]
         home = Path.home()
         return {
-            **{key: value for key, value in os.environ.items() if _PASSED.fullmatch(key)},
+            **{key: value for key, value in os.environ.items() if PASSED.fullmatch(key)},
             "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(home / ".cache" / "uv")),
             "PIP_CONFIG_FILE": os.environ.get("PIP_CONFIG_FILE", str(home / ".config" / "pip" / "pip.conf")),
             "PATH": os.pathsep.join(dict.fromkeys(paths)),

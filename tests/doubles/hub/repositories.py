@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 from starlette.requests import Request
@@ -85,6 +85,7 @@ class Repository:
     tags: dict[str, str] = field(default_factory=dict)
     granted: set[str] = field(default_factory=set)
     guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    more: Callable[[], dict[str, Any]] = field(default=dict, repr=False)  # what the Hub tells beyond, of a Space
 
     @property
     def namespace(self) -> str:
@@ -133,6 +134,7 @@ class Repositories:
     def __init__(self, storage: Storage, directory: Directory, clock: Clock) -> None:
         self.storage, self.directory, self.clock = storage, directory, clock
         self.all: dict[tuple[Kind, str], Repository] = {}
+        self.on_commit: Callable[[Repository, str], None] = lambda repository, branch: None
 
     def create(self, kind: Kind, name: str, private: bool, gated: Gated, author: str) -> Repository:
         """Make a repository with its first commit, as the Hub does."""
@@ -211,7 +213,8 @@ class Repositories:
             made = Commit(sha, title, message, head, paths, tree, self.clock.now(), author)
             repository.commits[sha] = made
             repository.branches[branch] = sha
-            return made
+        self.on_commit(repository, branch)
+        return made
 
     def squash(self, repository: Repository, branch: str, title: str) -> None:
         """Replace a branch's history by one commit."""

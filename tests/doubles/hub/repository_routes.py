@@ -13,6 +13,7 @@ from yaml import YAMLError
 from tests.doubles.hub import describe
 from tests.doubles.hub.clock import stamp
 from tests.doubles.hub.repositories import Commit, Entry, Kind, Repositories, Repository
+from tests.doubles.hub.spaces import Spaces
 from tests.doubles.hub.web import KIND, REPO, REVISION, HubError, Router, answer
 
 _NAME = re.compile(r"(?!.*(\.\.|--))[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")
@@ -27,8 +28,8 @@ _SORTS = {
 class RepositoryRoutes:
     """Everything about repositories but their files' contents."""
 
-    def __init__(self, repositories: Repositories, url: str, router: Router) -> None:
-        self._repositories, self._url = repositories, url
+    def __init__(self, repositories: Repositories, spaces: Spaces, url: str, router: Router) -> None:
+        self._repositories, self._spaces, self._url = repositories, spaces, url
         one = f"/api/{KIND}/{REPO}"
         router.add("GET", "/api/whoami-v2", self.whoami)
         router.add("POST", "/api/repos/create", self.create)
@@ -63,10 +64,15 @@ class RepositoryRoutes:
         if (kind, name) in self._repositories.all:
             message = f"You already created this {kind} repo"
             return answer({"error": message, "url": url}, 409, {"X-Error-Message": message})
+        if kind == "space":
+            flavor = asked.get("hardware") or "cpu-basic"
+            self._spaces.may_have(token, name.split("/")[0], asked.get("sdk") or "", flavor)
         private = asked.get("visibility", "private" if asked.get("private") else "public") == "private"
         repository = self._repositories.create(kind, name, private, False, token.user.name)
         if token.scopes is not None:
             token.own.add(name)
+        if kind == "space":
+            self._spaces.made(repository, token, asked)
         return answer({"url": url, "name": name, "id": repository.id})
 
     async def delete(self, request: Request) -> Response:
@@ -76,6 +82,8 @@ class RepositoryRoutes:
         repository = self._repositories.find(asked.get("type") or "model", name, token)
         self._repositories.may_write(token, repository.name, "repo.delete")
         del self._repositories.all[repository.kind, repository.name]
+        if repository.kind == "space":
+            self._spaces.gone(repository.name)
         return answer()
 
     async def validate_yaml(self, request: Request) -> Response:

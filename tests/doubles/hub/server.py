@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.doubles.hub.access import Directory, Role
 from tests.doubles.hub.app import App, Connections
+from tests.doubles.hub.buckets import Buckets
 from tests.doubles.hub.cas import Cas
 from tests.doubles.hub.clock import Clock
 from tests.doubles.hub.faults import Drop, Fault, Faults, Request
@@ -23,6 +24,8 @@ from tests.doubles.hub.oauth_routes import OAuthRoutes
 from tests.doubles.hub.repositories import Commit, Gated, Kind, Repositories, Repository
 from tests.doubles.hub.repository_routes import RepositoryRoutes
 from tests.doubles.hub.serving import HOST, OTHER_HOST, Serving, free_port
+from tests.doubles.hub.space_routes import SpaceRoutes
+from tests.doubles.hub.spaces import OUT_OF_MEMORY, Space, Spaces
 from tests.doubles.hub.storage import Storage
 from tests.doubles.hub.web import Router
 
@@ -58,7 +61,13 @@ class HubDouble:
         router = Router()
         self._app = App(router, self.faults, self.clock, self._connections, self.requests)
         self._app.cdn_port = self._ports[1]
-        RepositoryRoutes(self.repositories, self.url, router)
+        self.buckets = Buckets(self.directory, self.clock, root / "buckets", self.url, router)
+        self.space_runner = Spaces(
+            self.repositories, self.directory, self.clock, root / "spaces", self.url, self.oauth, self.buckets
+        )
+        # Before the repositories': `/api/spaces/hardware` could be one's name.
+        self._space_routes = SpaceRoutes(self.space_runner, self.repositories, self.clock, router)
+        RepositoryRoutes(self.repositories, self.space_runner, self.url, router)
         FileRoutes(self.repositories, self.url, self.cdn, router)
         Cas(self.repositories, root / "xorbs", self.cdn, router)
         self._job_routes = JobRoutes(self.job_runner, self.directory, self.clock, router)
@@ -72,8 +81,9 @@ class HubDouble:
         self._serving.start()
 
     def stop(self) -> None:
-        """Stop listening and end its Jobs."""
+        """Stop listening and end its Jobs and Spaces."""
         self.job_runner.stop()
+        self.space_runner.stop()
         self._serving.stop()
 
     @contextmanager
@@ -244,8 +254,12 @@ class HubDouble:
         self.job_runner.end(self.job(id_), "ERROR", EVICTED)
 
     def out_of_credit(self, user: str) -> None:
-        """Take a user's credit: running Jobs end, new ones are refused."""
+        """Take a user's credit: running Jobs end, Spaces are paused, new ones are refused."""
         self.job_runner.out_of_credit(user)
+        self.directory.users[user].can_pay = False
+        for space in self.spaces():
+            if space.live and space.creator == self.directory.users[user].id and space.hardware != "cpu-basic":
+                self.space_runner.pause(space, "PAUSED", "Paused: insufficient credit")
 
     def set_credit(self, user: str, credit: float) -> None:
         """Give a user credit, USD."""
@@ -274,6 +288,46 @@ class HubDouble:
     def keep_alive_seconds(self, seconds: float) -> None:
         self._job_routes.keep_alive = seconds
 
+    # Spaces
+
+    def space(self, name: str) -> Space:
+        """Return a Space; KeyError where there is none."""
+        return self.space_runner.all[name]
+
+    def spaces(self) -> list[Space]:
+        """Return all Spaces, oldest first."""
+        return list(self.space_runner.all.values())
+
+    def crash_space(self, name: str, error: str = OUT_OF_MEMORY) -> None:
+        """Let a Space's program die, by default for want of memory."""
+        self.space_runner.crash(self.space(name), error)
+
+    def sleep_space(self, name: str) -> None:
+        """Let a Space go to sleep, as after its sleep time."""
+        self.space_runner.pause(self.space(name), "SLEEPING")
+
+    def wake_space(self, name: str) -> None:
+        """Visit a sleeping Space: it starts again."""
+        self.space_runner.start(self.space(name))
+
+    @property
+    def building_seconds(self) -> float:
+        """Seconds that building a Space takes."""
+        return self.space_runner.building_seconds
+
+    @building_seconds.setter
+    def building_seconds(self, seconds: float) -> None:
+        self.space_runner.building_seconds = seconds
+
+    @property
+    def build_problem(self) -> str:
+        """What the build of every Space fails with; "": nothing."""
+        return self.space_runner.build_problem
+
+    @build_problem.setter
+    def build_problem(self, problem: str) -> None:
+        self.space_runner.build_problem = problem
+
     # What goes wrong
 
     def until(self, condition: Callable[[], object], timeout: float = 20.0) -> None:
@@ -293,6 +347,7 @@ class HubDouble:
         self.faults.clear()
         self.clock_skew, self.scheduling_seconds, self.keep_alive_seconds = 0.0, 0.0, 30.0
         self.job_environment.clear()
+        self.building_seconds, self.build_problem = 0.0, ""
 
     def fault(
         self,

@@ -40,7 +40,7 @@ def ready(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Argilla is ready, and these annotators have accounts; a test adds to them."""
     known: list[str] = []
     monkeypatch.setattr(studio.argilla, "endpoint", lambda: HERE)
-    monkeypatch.setattr(annotators, "list_annotators", lambda endpoint, plan: list(known))
+    monkeypatch.setattr(annotators, "list_annotators", lambda endpoint, workspace: list(known))
     done = [AnnotatorProgress("ann <b>", 3, 1, 0)]
     monkeypatch.setattr(readback, "progress", lambda endpoint, dataset: Progress(20, 5, 15, done))
     return known
@@ -176,21 +176,26 @@ def test_passwords_are_shown_once(
     imported(visit, project)
     asked: list[list[str]] = []
 
-    def create(endpoint: Endpoint, plan: object, names: list[str]) -> list[NewAnnotator]:
+    def create(endpoint: Endpoint, workspace: str, names: list[str]) -> list[NewAnnotator]:
         asked.append(names)
         return [NewAnnotator(name, f"secret-{name}") for name in names]
 
     monkeypatch.setattr(annotators, "create_annotators", create)
-    monkeypatch.setattr(annotators, "reset_password", lambda endpoint, plan, name: NewAnnotator(name, "fresh"))
+    monkeypatch.setattr(
+        annotators, "reset_password", lambda endpoint, workspace, name, **more: NewAnnotator(name, "fresh")
+    )
     shown = built.call(section.create, visit, page__project=project.name, people__names="ann, 李雷；bob")
     assert asked == [["ann", "李雷", "bob"]]
-    assert value(shown["people.fresh"])["data"][0] == ["ann", "secret-ann"] and shown["people.fresh_box"]["visible"]
+    assert shown["people.fresh_box"]["visible"] and shown["people.fresh"].count("<pre ") == 3
+    assert 'data-letter="ann"' in shown["people.fresh"] and "secret-ann" in shown["people.fresh"]
+    assert "1. Open /annotate/dataset/7d/annotation-mode" in shown["people.fresh"]
     with pytest.raises(StudioError):
         built.call(section.create, visit, page__project=project.name, people__names=" ; ")
     renewed = built.call(people.renew, visit, page__project=project.name, who="bob")
-    assert value(renewed["fresh"])["data"] == [["bob", "fresh"]]
+    assert "Sign in as bob with the password fresh" in renewed["fresh"]
     other = built.call(section.another, visit, page__project=project.name)
-    assert other["people.fresh_box"]["visible"] is False and value(other["people.login"]) == ""
+    assert other["people.fresh_box"]["visible"] is False and other["people.fresh"] == ""
+    assert value(other["people.login"]) == ""
 
 
 def test_the_owners_sign_in_is_the_owners(
@@ -256,3 +261,42 @@ def test_pairs_are_added_to_a_review(
             built.call(section.add, visit, page__project=project.name, more=number)
     run = visit.run(built.call(section.add, visit, page__project=project.name, more=12)["run.run"])
     assert (spec_of(run)["plan"]["pairs"], plan_of(project).pairs, len(started)) == (12, 12, 1)
+
+
+def test_a_visitors_review_is_in_their_own_workspace_whatever_is_asked(
+    built: Built, studio: Studio, ready: list[str], started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, bob = (Visit(studio, who, may=frozenset()) for who in ("hf-ada", "hf-bob"))
+    project = make_reviewed(bob.home, "pairs", reviewed=False)
+    shown = redraw(built, bob, project)
+    assert shown["form.workspace"]["visible"] is False and bob.workspace in shown["planned_text"]
+    assert redraw(built, Visit(studio), make_reviewed(studio.home, "mine"))["form.workspace"]["visible"] is True
+    form = {f"form__{name}": each for name, each in plan_of(project).model_dump(mode="json").items()}
+    form = {name: each for name, each in form.items() if name.replace("__", ".") in built.of(section.start).inputs}
+    known = {"page__project": project.name, **form}
+    for forged in (ada.workspace, "align-studio", "", None, 7):
+        run = bob.run(built.call(section.start, bob, **{**known, "form__workspace": forged})["run.run"])
+        review = project.read().review
+        assert review is not None and review.plan["workspace"] == bob.workspace != ada.workspace, forged
+        assert spec_of(run)["plan"]["workspace"] == bob.workspace, forged
+
+    def change(record: Record) -> None:  # as if a record had been forged
+        assert record.review is not None
+        record.review = ReviewRecord(
+            plan={**record.review.plan, "workspace": ada.workspace}, server="embedded", dataset_id="7d"
+        )
+
+    project.update(change)
+    bob.ledger.end(run.id, State.SUCCEEDED)
+    asked: list[str] = []
+
+    def noted(endpoint: Endpoint, workspace: str, *names: object, **more: object) -> Any:
+        asked.append(workspace)
+        return [] if isinstance(names and names[0], list) or not names else NewAnnotator(str(names[0]), "fresh")
+
+    for name in ("create_annotators", "list_annotators", "reset_password", "remove_annotator"):
+        monkeypatch.setattr(annotators, name, noted)
+    built.call(section.create, bob, page__project=project.name, people__names="ann")
+    built.call(people.renew, bob, page__project=project.name, who="ann")
+    built.call(section.remove, bob, page__project=project.name, people__who="ann")
+    assert len(asked) >= 5 and set(asked) == {bob.workspace}

@@ -149,3 +149,15 @@ def test_every_engine_has_a_hashed_lock() -> None:
         assert sum("--hash=sha256:" in line for line in lines) >= len(pins), engine.name
         assert not any(pin.startswith(("torch==", "nvidia-", "triton==")) for pin in pins), engine.name
     assert json.dumps(sorted(install.ENGINES)) == '["argilla_server", "autotrain", "lighteval"]'
+
+
+def test_an_image_is_built_for_the_hardware_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("UV_FIND_LINKS", "PIP_FIND_LINKS", "UV_TORCH_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
+    assert install.torch_source() == ["--torch-backend=auto"]
+    found = install.digest(install.ENGINES["autotrain"])
+    monkeypatch.setenv("UV_TORCH_BACKEND", "cu126")
+    assert install.torch_source() == ["--torch-backend=cu126"]
+    assert install.digest(install.ENGINES["autotrain"]) != found
+    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels")
+    assert install.torch_source() == ["--find-links", "/wheels"]

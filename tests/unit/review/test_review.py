@@ -91,7 +91,7 @@ def test_every_field_of_the_plan_explains_itself() -> None:
 @pytest.mark.parametrize("names", [[""], ["a b"], ["-a"], ["a/b"], ["x" * 51], ["ann", "ann "]])
 def test_annotator_names_are_checked_before_anything_is_sent(names: list[str]) -> None:
     with pytest.raises(StudioError, match="user name"):
-        create_annotators(Endpoint("http://127.0.0.1:9", "key", 9), ReviewPlan(dataset_name="d"), names)
+        create_annotators(Endpoint("http://127.0.0.1:9", "key", 9), "w", names)
 
 
 def answer(record: str, annotator: str, minutes: int = 0, preference: Preference = "chosen") -> Answer:

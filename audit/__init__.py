@@ -1,0 +1,1 @@
+"""What is known of holes in the packages of our locks: `python -m audit`."""
