@@ -99,6 +99,7 @@ def serve(settings: Settings, *, whole: bool = False) -> None:
     import uvicorn  # noqa: PLC0415
     from fastapi import FastAPI  # noqa: PLC0415
 
+    from pipeline.snapshots.keeper import Keeper  # noqa: PLC0415
     from pipeline.studio import Studio  # noqa: PLC0415
     from pipeline.web.annotate import build_annotators_app, serve_annotators  # noqa: PLC0415
     from pipeline.web.proxy import ServiceProxy  # noqa: PLC0415
@@ -107,7 +108,9 @@ def serve(settings: Settings, *, whole: bool = False) -> None:
     from ui.gate import Gate  # noqa: PLC0415
     from ui.topics import stream_of, visits_of  # noqa: PLC0415
 
-    studio = Studio(settings)
+    snapshots = Keeper(settings)
+    snapshots.restore(_restoring)
+    studio = Studio(settings, snapshots)
     studio.open()
     stream = stream_of(studio)
     stream.start()
@@ -150,6 +153,13 @@ def serve(settings: Settings, *, whole: bool = False) -> None:
         app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2
     )
     Server(served).run()
+
+
+def _restoring(done: int, of: int) -> None:
+    """Say how far restoring is: nothing is served before."""
+    if done == of or not done % 500:
+        with _in_the_terminal():
+            print(words.say("snapshot.restoring", done=done, of=of), flush=True)
 
 
 def _add_doors(app: FastAPI, studio: Studio, token: str) -> None:

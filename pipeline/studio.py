@@ -11,6 +11,7 @@ from pipeline.hub.account import SignIn
 from pipeline.review.host import ArgillaHost
 from pipeline.runs.ledger import Ledger
 from pipeline.runs.revive import Reviver
+from pipeline.snapshots.keeper import Keeper
 
 
 class Person:
@@ -37,10 +38,16 @@ class Person:
 
 
 class Studio:
-    """Settings, home, ledger, Argilla and the people of one studio."""
+    """Settings, home, ledger, Argilla, snapshots and the people of one studio.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: Its settings.
+        snapshots: What keeps its home, where that was restored already.
+    """
+
+    def __init__(self, settings: Settings, snapshots: Keeper | None = None) -> None:
         self.settings = settings
+        self.snapshots = snapshots or Keeper(settings)
         self.home = open_home(settings.home)
         self.ledger = Ledger(self.home)
         self.argilla = ArgillaHost(settings, self.home)
@@ -83,10 +90,12 @@ class Studio:
         local.spend.start()
         self.reviver.start()
         self.argilla.start()
+        self.snapshots.start(lambda: {run.id for run in self.ledger.list(active=True)})
 
     def close(self) -> None:
-        """Stop the embedded Argilla, unless a run still needs it."""
+        """Save the home, and stop the embedded Argilla, unless a run still needs it."""
         self.reviver.close()
+        self.snapshots.close()  # first: whoever ends a Space waits for some seconds only
         with self._guard:
             people = list(self._people.values())
         for each in people:

@@ -77,6 +77,7 @@ class Image:
         folder: Where the root and its overlays are made.
         context: The folder that is built.
         binds: Folders of this machine that are seen in the root, read-only, by path there.
+        volumes: Folders of this machine that are mounted in the root when its command runs, by path there.
         skip: Says of a part of a RUN line (between `&&`) that it is not executed.
         arguments: Values of build arguments.
     """
@@ -84,6 +85,7 @@ class Image:
     folder: Path
     context: Path
     binds: dict[str, Path] = field(default_factory=dict)
+    volumes: dict[str, Path] = field(default_factory=dict)
     skip: Callable[[str], bool] = lambda part: False
     arguments: Mapping[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
@@ -146,10 +148,12 @@ class Image:
             script.append(f"mount -t overlay overlay -o {layers} {self.root}/{name}")
         script += [f"mount -t proc proc {self.root}/proc", f"mount --rbind /dev {self.root}/dev"]
         script.append(f"mount -t tmpfs tmpfs {self.root}/dev/shm")
-        for place, source in self.binds.items():
+        for place, source in {**self.binds, **self.volumes}.items():
             inside = self.root / place.lstrip("/")
             inside.mkdir(parents=True, exist_ok=True)
-            script += [f"mount --bind {source} {inside}", f"mount -o remount,bind,ro {inside}"]
+            script.append(f"mount --bind {source} {inside}")
+            if place in self.binds:
+                script.append(f"mount -o remount,bind,ro {inside}")
         values = [f"{name}={value}" for name, value in {"HOME": "/root", **self.environment, **more}.items()]
         changed = ["chroot", f"--userspec={user}:{user}", "--groups=", str(self.root), "env", "-i", *values]
         last = f"cd {shlex.quote(self.place)} && exec {shlex.join(command)}"

@@ -59,7 +59,8 @@ def build(studio: Studio, wiring: Wiring | None = None, *, whole: bool = False) 
             with items[name]:
                 _furnish(name, wiring, page if name == FIRST else owns[name])
         _pass_on(wiring, page, [owns[name] for name in STEPS if name != FIRST])
-        above.on(demo.load, arrived, (), ["page.project", "page.tabs", "bar.items", "bar.account", "bar.project"])
+        shown = ["bar.banner", "bar.items", "bar.account", "bar.project"]
+        above.on(demo.load, arrived, (), ["page.project", "page.tabs", *shown])
     demo.queue(default_concurrency_limit=8)
     # Gradio 6.31 looks for events a thousand times a second, and a hundred times for progress, which alone takes 4 % of
     # a core; twenty times, as on Windows, a person does not notice, and nothing here uses its progress.
@@ -121,6 +122,7 @@ def arrived(visit: Visit, given: Given) -> Update:
     tab = {"page.tabs": gr.Tabs(selected=step)} if step else {}
     choices = gr.update(choices=visit.projects(), value=name or None)
     bar = {
+        "bar.banner": status_bar.banner(visit),
         "bar.items": status_bar.items(visit),
         "bar.account": status_bar.account_button(visit),
         "bar.project": choices,

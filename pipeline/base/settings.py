@@ -43,6 +43,17 @@ class Settings(BaseSettings):
         description="Hugging Face token to sign in with; empty: the one of `hf auth login`, or typed on the page. "
         "A Space does not use it: there everybody signs in as themselves.",
     )
+    snapshots: Path | None = Field(
+        None,
+        description="Folder, best of a mounted bucket, that the home is saved to in consistent snapshots; a fresh home "
+        "is restored from it. Empty: none.",
+    )
+    snapshot_minutes: int = Field(
+        3, ge=1, le=1440, description="Minutes between two snapshots; the end of a run and of the studio make one too."
+    )
+    snapshots_of: str = Field(
+        "", description="Name of another studio whose place in that folder this one takes, for one that moved."
+    )
     # On a Space: who may come besides its owner, and how much each may have.
     visitors: bool = Field(True, description="Whether a Space's studio takes others than its owners; off: it does not.")
     owners: str = Field(

@@ -11,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from pipeline.base.settings import Settings
 from tests.image import ROOT, Image, context_of, process_of, steps_of, why_not, written
 
 PLANTED = "hf_planted0123456789abcdefghijklmnop"
+HOST = "ada-align-studio.hf.space"
 SERVED_S = 60.0
 WHY_NOT = why_not()
 rooted = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
@@ -112,8 +114,14 @@ def image(context: Path, tmp_path_factory: pytest.TempPathFactory, argilla_pytho
 
 
 def space(port: int) -> dict[str, str]:
-    """Return the settings that the test adds to the image's environment."""
-    return {"ALIGN_STUDIO_PORT": str(port), "ALIGN_STUDIO_HOST": "127.0.0.1"}
+    """Return what a Space adds to the image's environment, and a free port of this machine."""
+    return {
+        "ALIGN_STUDIO_PORT": str(port),
+        "SPACE_ID": "ada/align-studio",
+        "SPACE_HOST": HOST,
+        "OAUTH_CLIENT_ID": "client",
+        "OAUTH_CLIENT_SECRET": "of-the-test",
+    }
 
 
 def serve(image: Image, folder: Path) -> float:
@@ -141,9 +149,8 @@ def serve(image: Image, folder: Path) -> float:
         started.wait()
     after = written(image)
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    assert [
-        path for path in changed if not path.startswith(("/home/", "/tmp/")) and path not in ("/home", "/tmp")
-    ] == []
+    outside = [path for path in changed if not f"{path}/".startswith(("/home/", "/tmp/"))]
+    assert outside == [], log.read_text()
     assert {after[path][2] for path in changed if path in after and path.startswith("/home/")} == {1000}
     return took
 
@@ -153,7 +160,8 @@ def answered(url: str, began: float, started: subprocess.Popen[bytes], log: Path
     while time.monotonic() - began < 2 * SERVED_S:
         assert started.poll() is None, log.read_text()
         try:
-            if httpx.get(url, trust_env=False, timeout=5).status_code in (200, 401):
+            answer = httpx.get(url, trust_env=False, timeout=5, headers={"host": HOST})
+            if answer.status_code in (200, 401):
                 return time.monotonic() - began
         except httpx.TransportError:
             time.sleep(0.1)
@@ -199,6 +207,41 @@ def test_the_command_serves_the_page_as_uid_1000_and_writes_nothing_outside_home
     took = serve(image, tmp_path)
     print(f"served {took:.1f} s after its start")
     assert took < SERVED_S
+
+
+@pytest.fixture
+def mounted(image: Image) -> Iterator[Path]:
+    """A folder that is mounted at /data, of another device than the container's disk, as a bucket is."""
+    if not os.path.ismount("/dev/shm"):
+        pytest.skip("no second device for a bucket")
+    folder = Path(tempfile.mkdtemp(prefix="bucket-", dir="/dev/shm"))
+    os.chown(folder, 1000, 1000)
+    image.volumes = {"/data": folder}
+    (image.root / "data").mkdir(exist_ok=True)
+    yield folder
+    image.volumes = {}
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@rooted
+def test_what_was_there_comes_back_from_the_bucket_in_a_fresh_container(
+    image: Image, mounted: Path, tmp_path: Path
+) -> None:
+    image.entry = []
+    home = image.root / "home/studio"
+    serve(image, tmp_path)
+    secrets = (home / "align-studio/argilla/secrets.json").read_bytes()
+    taken = len(list((mounted / "align-studio/snapshots").iterdir()))
+    assert taken >= 1
+    shutil.rmtree(home)
+    home.mkdir()
+    os.chown(home, 1000, 1000)
+    took = serve(image, tmp_path)
+    print(f"restored and served {took:.1f} s after its start")
+    assert (home / "align-studio/argilla/secrets.json").read_bytes() == secrets
+    assert len(list((mounted / "align-studio/snapshots").iterdir())) > taken
+    assert len(list((mounted / "align-studio/writers").iterdir())) == 2
+    assert {path.stat().st_uid for path in mounted.rglob("*")} == {1000}
 
 
 @rooted

@@ -9,7 +9,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from pipeline.visit import ACCOUNT, ARGILLA, Visit
-from ui.bar import account, spend
+from ui.bar import account, spend, storage
 from ui.handlers import Given, Update, Wiring
 from ui.parts import topic
 from ui.parts.topic import HEAR
@@ -22,9 +22,11 @@ class StatusBar:
     """Components of the status bar.
 
     Attributes:
+        banner: What everybody must know before they work here; not there where there is nothing.
         hear: Pressed by the page's script when what stands beside the items has to be drawn again.
     """
 
+    banner: gr.HTML
     project: gr.Dropdown
     items: gr.HTML
     retry: gr.Button
@@ -33,11 +35,12 @@ class StatusBar:
     hear: gr.Button
 
 
-DRAWN = ("bar.items", "bar.retry", "bar.account", "bar.stop", *account.DRAWN)
+DRAWN = ("bar.banner", "bar.items", "bar.retry", "bar.account", "bar.stop", *account.DRAWN)
 
 
 def build() -> StatusBar:
     """Lay out the status bar."""
+    banner = gr.HTML(elem_id="storage-banner", visible=False, padding=False)
     with gr.Row(elem_id="status-bar", equal_height=True):
         gr.HTML('<span class="brand">Align Studio</span>', elem_id="status-brand", min_width=120)
         project = gr.Dropdown(
@@ -47,7 +50,7 @@ def build() -> StatusBar:
         retry = gr.Button(t("status.retry"), size="sm", visible=False, elem_id="status-retry", min_width=90)
         stop = gr.Button(t("spend.stop"), size="sm", variant="stop", visible=False, elem_id="spend-stop", min_width=90)
         open_account = gr.Button(t("account.open"), size="sm", elem_id="status-account", min_width=90)
-    return StatusBar(project, items, retry, open_account, stop, topic.hearing("status-hear"))
+    return StatusBar(banner, project, items, retry, open_account, stop, topic.hearing("status-hear"))
 
 
 def wire(wiring: Wiring) -> None:
@@ -67,7 +70,7 @@ def redrawn(visit: Visit, given: Given) -> Update:
     """Draw everything the bar and the account's panel tell."""
     stop = gr.update(visible=spend.can_stop(visit))
     shown = {"bar.items": items(visit), "bar.retry": _retry(visit), "bar.account": account_button(visit)}
-    return {**shown, "bar.stop": stop, **account.draw(visit)}
+    return {**shown, "bar.banner": banner(visit), "bar.stop": stop, **account.draw(visit)}
 
 
 def argilla_again(visit: Visit, given: Given) -> Update:
@@ -85,6 +88,12 @@ def offered(visit: Visit, given: Given) -> Update:
 def chosen(visit: Visit, given: Given) -> Update:
     """Show the project that was chosen."""
     return {"page.project": given["bar.project"] or ""}
+
+
+def banner(visit: Visit) -> Any:
+    """Return the update of the banner."""
+    found = storage.banner(visit)
+    return gr.update(value=found, visible=bool(found))
 
 
 def account_button(visit: Visit) -> Any:
@@ -118,11 +127,11 @@ def shape(visit: Visit) -> str:
     """Return a text that changes when buttons of the bar or the account's panel have to be drawn again."""
     now = visit.sign_in
     failed, stop = visit.studio.argilla.status.state == "failed", spend.can_stop(visit)
-    return f"{failed} {stop} {now.state} {account.who(visit)} {bool(now.aside)}"
+    return f"{failed} {stop} {now.state} {account.who(visit)} {bool(now.aside)} {storage.shape(visit)}"
 
 
 def inside(visit: Visit) -> Markup:
-    """Return what the items say: the account, Argilla, the visitor's own runs, and what they are billed."""
+    """Return what the items say: the account, Argilla, the visitor's own runs, what is saved and what is billed."""
     argilla = visit.studio.argilla.status
     dots = {"ready": "good", "failed": "bad"}
     words = say(f"status.argilla.{argilla.state}")
@@ -130,6 +139,7 @@ def inside(visit: Visit) -> Markup:
         words += f": {argilla.problem}"
     elif argilla.message:
         words += f" ({argilla.message})"
+    kept = storage.item(visit)
     active = visit.ledger.list(active=True)
     titles = ", ".join(run.title for run in active)
     running = say("status.running", count=len(active), titles=titles) if active else say("status.idle")
@@ -137,6 +147,7 @@ def inside(visit: Visit) -> Markup:
         *([account.item(visit)] if ACCOUNT in visit.may else []),
         (dots.get(argilla.state, "busy"), words),
         ("busy" if active else "idle", running),
+        *([kept] if kept else []),
     ]
     item = Markup('<span><span class="dot {}"></span>{}</span>')
     lost = Markup('<span class="stream-lost" role="status">{}</span>').format(say("stream.lost"))
