@@ -124,6 +124,8 @@ def published(project: Project, name: str) -> Published | None:
         project: Holds the export.
         name: The export.
     """
+    if not name:
+        return None
     try:
         return Published(**json.loads((_folder(project, name) / PUBLISHED).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
