@@ -166,6 +166,7 @@ def _add_doors(app: FastAPI, studio: Studio, token: str) -> None:
     """Ask who comes, and refuse what does not address the studio: the last one added is passed first."""
     from pipeline.review.workspace import workspace_of  # noqa: PLC0415
     from pipeline.web.guard import Addressed, local_hosts  # noqa: PLC0415
+    from pipeline.web.join import Join  # noqa: PLC0415
     from pipeline.web.oauth import Flow  # noqa: PLC0415
     from pipeline.web.sign_in import SignedIn  # noqa: PLC0415
     from pipeline.web.space import HubSignedIn, Session, Sessions  # noqa: PLC0415
@@ -182,14 +183,18 @@ def _add_doors(app: FastAPI, studio: Studio, token: str) -> None:
         workspace_of(studio.home.of(session.who), account=session.name)  # made once, with a name that can be read
 
     secret = settings.oauth_client_secret.get_secret_value()
+    flow = Flow(settings.openid_provider_url, settings.oauth_client_id, secret, settings.base)
+    join = Join(studio.home, studio.argilla, flow, settings.openid_provider_url)
+    app.router.routes.extend(join.routes())
     app.add_middleware(
         HubSignedIn,
-        flow=Flow(settings.openid_provider_url, settings.oauth_client_id, secret, settings.base),
+        flow=flow,
         sessions=Sessions(studio.left),
         owns=settings.owns,
         visitors=settings.visitors,
         arrived=arrived,
         scopes=settings.oauth_scopes,
+        join=join.arrived,
     )
     app.add_middleware(Addressed, hosts=set(settings.hosts), secure=True)
 

@@ -21,7 +21,7 @@ from pipeline.base import words
 from pipeline.base.home import LOCAL
 from pipeline.web.space import session_of
 
-OURS = ("/annotate", "/download", "/page", "/stream")  # they answer for themselves
+OURS = ("/annotate", "/download", "/join", "/page", "/stream")  # they answer for themselves
 READ = {
     "/",
     "/config",
