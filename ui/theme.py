@@ -25,6 +25,8 @@ CSS = """
 .dot.good { background: #0d9488; } .dot.busy { background: #d97706; } .dot.bad { background: #dc2626; }
 .dot.idle { background: #94a3b8; }
 #status-account, #status-retry { flex: 0 0 auto; width: max-content !important; }
+button.account-leave { font-size: var(--text-sm); font-weight: 400; padding: 4px 12px; margin: 6px 0 0; }
+.downloads { display: inline; } .downloads a { margin: 0 10px 0 0; color: var(--color-accent); }
 #account-panel { border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 14px 16px;
   background: var(--block-background-fill); } #account-form { align-items: end; }
 #account-token { padding: 0; } #account-sign-in, #account-buttons button { flex: 0 0 auto; width: max-content; }

@@ -36,6 +36,13 @@ HUB = "https://huggingface.co"  # whose pages show a Space in a frame
 _STATE = "align_studio_session"
 _ASIDE = {"/": "page", IN: "in", OUT: "out", CALLBACK: "back"}
 
+# Browsers keep cookies of a frame's site from it until somebody lets it have them (Storage Access API).
+_FRAMED = """<p>{framed}</p><p><button id="again">{again}</button></p><p class="bad" id="blocked" hidden>{blocked}</p>
+<script nonce="{nonce}">document.getElementById("again").onclick = async () => {{
+  try {{ await document.requestStorageAccess() }} catch {{ document.getElementById("blocked").hidden = false; return }}
+  location.reload()
+}}</script>"""
+
 Joining = Callable[[Request, Arrival], Awaitable[Response]]
 
 
@@ -234,13 +241,14 @@ def _rest(request: Request) -> str:
 def _asking(request: Request, *, problem: str = "", status: int = 401) -> Response:
     """Return the page that asks to sign in."""
     framed = request.headers.get("sec-fetch-dest") == "iframe"
-    names = ("title", "hub.why", "hub.button", "hub.framed", "hub.again")
+    names = ("title", "hub.why", "hub.button", "hub.framed", "hub.again", "hub.blocked")
     say = {name: html.escape(words.say(f"serve.sign_in.{name}")) for name in names}
     note = f'<p class="bad">{html.escape(problem)}</p>' if problem else ""
     rest = html.escape(_rest(request))
     # Hugging Face does not sign in within a frame.
     button = f'<p><a class="button" href="{IN}{rest}"{" target=_blank rel=noopener" if framed else ""}>'
-    again = f'<p>{say["hub.framed"]}</p><p><a href="/{rest}">{say["hub.again"]}</a></p>' if framed else ""
+    nonce = secrets.token_urlsafe(16)
+    again = _FRAMED.format(nonce=nonce, **{name.removeprefix("hub."): text for name, text in say.items()})
     page = (
         f'<!doctype html><html lang="{words.spoken()}"><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{say["title"]}</title>'
@@ -250,6 +258,7 @@ def _asking(request: Request, *, problem: str = "", status: int = 401) -> Respon
     headers = {
         "cache-control": "no-store",
         "referrer-policy": "same-origin",
-        "content-security-policy": f"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self' {HUB}",
+        "content-security-policy": f"default-src 'none'; style-src 'unsafe-inline'; "
+        f"script-src 'nonce-{nonce}'; frame-ancestors 'self' {HUB}",
     }
     return HTMLResponse(page, status, headers=headers)

@@ -9,7 +9,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from pipeline.base.project import Project
-from pipeline.review import disputes
+from pipeline.review import disputes, joining
 from pipeline.review.agreement import Agreement
 from pipeline.review.plan import ReviewPlan
 from pipeline.review.project import plan_of, review_of
@@ -54,17 +54,19 @@ def wire(part: OpinionsPart, wiring: Wiring) -> None:
 
 def settle(visit: Visit, given: Given) -> Update:
     """Put the disputed pairs before the owner in Argilla, and show the way there."""
-    visit.require(ARGILLA)
     of, studio = visit.project(given["page.project"]), visit.studio
     endpoint = studio.argilla.endpoint()
-    waiting = disputes.open_disputes(of, endpoint)
+    # Whoever runs the server settles as its owner; others as the annotator that they are by an invitation of their own.
+    settles = endpoint if ARGILLA in visit.may else joining.as_themselves(endpoint, visit.who)
+    waiting = disputes.open_disputes(of, settles)
     if studio.argilla.embedded:
         address = annotation_link(given["asked"].base, review_of(of, endpoint).dataset_id)
     else:
         address = annotation_link(studio.settings.argilla_api_url, review_of(of, endpoint).dataset_id, prefix="")
     anchor = Markup('<a class="link-button" href="{}" target="_blank" rel="noopener">{}</a>')
     shown = anchor.format(f"{address}?page=1&status=draft", say("opinions.link", count=f"{waiting:,}"))
-    return {"link": shown + line(say("opinions.link.about"))}
+    about = "opinions.link.about" if ARGILLA in visit.may else "opinions.link.yours"
+    return {"link": shown + line(say(about))}
 
 
 def draw(visit: Visit, of: Project) -> Update:
@@ -73,6 +75,7 @@ def draw(visit: Visit, of: Project) -> Update:
     if not any(each.units for each in found.agreements):
         return {"fold": gr.update(visible=False), "open": gr.update(visible=False), "link": ""}
     waiting = len(found.disputes) - len(found.settled)
+    settles = ARGILLA in visit.may or visit.studio.argilla.embedded
     counts = {"disputed": f"{len(found.disputes):,}", "settled": f"{len(found.settled):,}"}
     parts = [
         _alphas(found.agreements, plan),
@@ -83,9 +86,7 @@ def draw(visit: Visit, of: Project) -> Update:
     return {
         "fold": gr.update(visible=True),
         "shown": Markup("").join(parts),
-        "open": gr.update(
-            visible=waiting > 0 and ARGILLA in visit.may, value=say("opinions.open.count", count=f"{waiting:,}")
-        ),
+        "open": gr.update(visible=waiting > 0 and settles, value=say("opinions.open.count", count=f"{waiting:,}")),
         "link": "",
     }
 

@@ -79,12 +79,7 @@
   // Another process serves the page now, and what Gradio kept there of this page is gone: open what is seen again.
   // (Gradio does so itself, at the next event, and then opens the latest project.)
   function reload() {
-    const run = [...document.querySelectorAll("[data-topic^='run:']")].find((one) => one.checkVisibility());
-    const project = document.querySelector("#status-project input")?.value;
-    const query = new URLSearchParams(location.search);
-    for (const name of ["run", "project"]) query.delete(name);
-    if (run) query.set("run", run.dataset.topic.slice(4));
-    else if (project) query.set("project", project);
+    const query = window.alignStudio.place(); // address.js
     if (query.toString() === location.search.slice(1)) location.reload();
     else location.search = query;
   }
@@ -176,6 +171,7 @@
         connect();
       }
       draw();
+      document.dispatchEvent(new Event("studio:changed"));
     }, 50);
   }
 

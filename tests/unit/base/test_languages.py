@@ -25,6 +25,7 @@ NAMES = frozenset(
         "AutoTrain",
         "Space",
         "Docker",
+        "spaces",
         "Team",
         "Enterprise",
         "Hub",
