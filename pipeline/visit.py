@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -156,9 +157,10 @@ class Visit:
         Raises:
             StudioError: It is a folder of this machine that is not theirs.
         """
-        folder = Path(name).expanduser()
-        if FILES not in self.may and name and folder.exists() and not self._own(folder.resolve()):
-            raise StudioError("model.no_folder", name=name)
+        with contextlib.suppress(OSError, RuntimeError):  # too long for a path; the home of somebody who is not here
+            folder = Path(name).expanduser()
+            if FILES not in self.may and name and folder.exists() and not self._own(folder.resolve()):
+                raise StudioError("model.no_folder", name=name)
         return name
 
     def _own(self, path: Path) -> bool:

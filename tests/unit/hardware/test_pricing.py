@@ -26,7 +26,8 @@ def offer(budget: float = 2.0, flavor: str = "l40sx1", seconds: float | None = N
 
 
 def test_the_default_is_this_machine_and_l40s_for_two_dollars() -> None:
-    assert JobOptions().model_dump() == {"where": "local", "flavor": "l40sx1", "budget": 2.0}
+    expected = {"where": "local", "flavor": "l40sx1", "budget": 2.0, "namespace": ""}
+    assert JobOptions().model_dump() == expected
 
 
 @pytest.mark.parametrize("values", [{"budget": 0}, {"budget": -1}, {"budget": 1e9}, {"flavor": "L40S; rm"}, {"gpu": 1}])
