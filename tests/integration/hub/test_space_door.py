@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import httpx
 import pytest
@@ -109,6 +110,28 @@ def test_a_session_ends_with_its_token_and_one_person_has_so_many() -> None:
     assert [sessions.of(cookie) is not None for cookie in cookies] == [False] * 3 + [True] * EACH
     assert sessions.of("") is None and sessions.of("guessed") is None
     assert "hf-a" not in left
+
+
+def test_a_stream_ends_with_its_session(door: Door, unique: str) -> None:
+    answer = door.sign_in(unique)
+    ((session, _),) = door.arrived
+    told: list[bytes] = []
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for number in range(5):
+            if number == 2:
+                door.sessions.end(session_of(scope) or session)
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+
+    async def keep(message: Any) -> None:
+        told.append(message.get("body", b"start") + (b"" if message.get("more_body", True) else b"end"))
+
+    cookie = "; ".join(f"{name}={value}" for name, value in answer.cookies.items()).encode()
+    scope = {"type": "http", "method": "GET", "path": "/stream", "query_string": b"", "headers": [(b"cookie", cookie)]}
+    door.app._app = endless
+    run_aside(door.app(scope, lambda: None, keep))  # type: ignore[arg-type, return-value]
+    assert told == [b"start", b"x", b"x", b"end"]
 
 
 def test_visitors_can_be_turned_away_and_owners_are_named(door: Door, unique: str, hub: HubDouble) -> None:
