@@ -100,6 +100,10 @@ class Sessions:
             return None
         return found
 
+    def going(self, session: Session) -> bool:
+        """Return whether a session goes on."""
+        return session.key in self._all and session.expires > time.time()
+
     def end(self, session: Session) -> None:
         """End one session."""
         self._drop(session.key)
@@ -152,7 +156,7 @@ class HubSignedIn:
             scope["state"][_STATE] = session
             if path == "/" and scope["type"] == "http":
                 send = _framed(send)
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, self._while_signed_in(send, session))
         elif any(path == prefix or path.startswith(prefix + "/") for prefix in self._free):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -161,6 +165,20 @@ class HubSignedIn:
             with words.speaking(Headers(scope=scope).get("accept-language", "")):
                 answer = await self._answer(Request(scope, receive), session)
             await answer(scope, receive, send)
+
+    def _while_signed_in(self, send: Send, session: Session) -> Send:
+        """Return what ends an answer that goes on and on, a stream, when its session does."""
+        over = False
+
+        async def sent(message: Any) -> None:
+            nonlocal over
+            if message["type"] == "http.response.body" and not over and not self._sessions.going(session):
+                over = True
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if not over:
+                await send(message)
+
+        return sent
 
     async def _answer(self, request: Request, session: Session | None) -> Response:
         what = _ASIDE.get(request.scope["path"]), request.method
