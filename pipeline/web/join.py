@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from pipeline.base import words
 from pipeline.base.errors import StudioError
 from pipeline.base.home import Home
+from pipeline.base.project import Project
 from pipeline.review import invitations, joining
 from pipeline.review.host import ArgillaHost
 from pipeline.review.workspace import workspace_of
@@ -52,10 +53,11 @@ class Join:
         argilla: The review server.
         flow: Signs people in with Hugging Face.
         provider: Root URL of where they do.
+        visitors: Whether the studio takes visitors, whose invitations are good then.
     """
 
-    def __init__(self, home: Home, argilla: ArgillaHost, flow: Flow, provider: str) -> None:
-        self._home, self._argilla, self._flow = home, argilla, flow
+    def __init__(self, home: Home, argilla: ArgillaHost, flow: Flow, provider: str, *, visitors: bool = True) -> None:
+        self._home, self._argilla, self._flow, self._visitors = home, argilla, flow, visitors
         parts = urlsplit(provider)
         self._provider = f"{parts.scheme}://{parts.netloc}"
 
@@ -70,7 +72,7 @@ class Join:
         """Say what a link invites to; it can be looked at as often as one likes."""
         with words.speaking(request.headers.get("accept-language", "")):
             try:
-                theirs, _, _ = await run_in_threadpool(invitations.find, self._home, request.path_params["secret"])
+                await run_in_threadpool(self._find, request.path_params["secret"])
             except StudioError as error:
                 return self._problem(error)
             say = {name: html.escape(words.say(f"join.{name}")) for name in ("what", "learns", "button")}
@@ -85,7 +87,7 @@ class Join:
         with words.speaking(request.headers.get("accept-language", "")):
             secret = request.path_params["secret"]
             try:
-                await run_in_threadpool(invitations.find, self._home, secret)
+                await run_in_threadpool(self._find, secret)
             except StudioError as error:
                 return self._problem(error)
             if request.headers.get("origin", "") == "":
@@ -102,8 +104,11 @@ class Join:
             return self._problem(error)
         return self._handed_over(joined, annotation_link("", dataset_id))
 
+    def _find(self, secret: str) -> tuple[Home, Project, invitations.Invitation]:
+        return invitations.find(self._home, secret, visitors=self._visitors)
+
     def _let_in(self, secret: str, who: str, name: str) -> tuple[joining.Joined, str]:
-        theirs, of, invitation = invitations.find(self._home, secret)
+        theirs, of, invitation = self._find(secret)
         review = of.read().review
         if not self._argilla.embedded or review is None or not review.dataset_id or review.server != "embedded":
             raise StudioError("join.nothing_yet")

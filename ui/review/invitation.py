@@ -13,7 +13,7 @@ from pipeline.base.project import Project
 from pipeline.hub import client, spaces
 from pipeline.review import invitations
 from pipeline.review.invitations import InvitationOptions
-from pipeline.visit import Visit
+from pipeline.visit import ARGILLA, Visit
 from pipeline.web.join import AT
 from ui.handlers import BUSY, Given, Update, Wiring, done, under
 from ui.parts.forms import ParameterForm, parameter_form
@@ -72,7 +72,8 @@ def make(visit: Visit, given: Given) -> Update:
     of = visit.project(given["page.project"])
     if not _possible(visit):
         raise StudioError("invitation.only_space")
-    secret = invitations.invite(visit.home, of, InvitationOptions.model_validate(under(given, "form.")))
+    options = InvitationOptions.model_validate(under(given, "form."))
+    secret = invitations.invite(visit.home, of, options, by_visitor=ARGILLA not in visit.may)
     shown = letter.with_invitation(f"{visit.studio.settings.base}{AT}/{secret}")
     return {**draw(visit, of), "fresh_box": gr.update(visible=True), "fresh": shown}
 
