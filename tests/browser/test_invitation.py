@@ -86,6 +86,11 @@ def test_somebody_who_is_invited_answers_and_sees_argilla_alone(
 
     expect(page.locator("#review-progress")).to_contain_text(f"1 of {PAIRS} pairs completed")
     expect(page.locator("#review-progress")).to_contain_text("ann")
+    with page.expect_popup() as opened:
+        page.locator("#review-open").get_by_role("button", name="Open Argilla").click()
+    own = steps.patient(opened.value)  # Vera signs in to Argilla nowhere: the studio knows her
+    expect(own.get_by_role("form", name="Annotation Questions")).to_be_visible()
+    own.close()
     page.locator("#invitation-revoke").click()
     expect(page.locator("#invitation-letter [data-letter]")).to_have_count(0)
     late = space.window()
