@@ -312,9 +312,12 @@ def _shown(question: Question) -> Markup:
         **({"namespace": offer.namespace} if offer.namespace else {}),
         "time": _time(offer),
         "stop": say("hardware.confirm.space_stop" if space else "hardware.confirm.stop", **times),
-        "most": pricing.money(offer.at_most),
     }
-    if space:
+    most = pricing.money(offer.at_most)
+    if not space:
+        lines["most"] = most
+    else:
+        lines["most_space"] = say("hardware.confirm.space_most", most=most)
         worst = {"worst": pricing.money(offer.worst), "time": rough(offer.sleep)}
         lines["worst"] = say("hardware.confirm.space_worst", **worst)
     told = {say(f"hardware.fact.{name}"): value for name, value in lines.items()} | dict(question.lines)
