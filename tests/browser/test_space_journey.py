@@ -104,9 +104,8 @@ def train(page: Page, hub: HubDouble, pictures: Path | None) -> None:
     """Train on an AutoTrain Space; this machine is the owner's alone."""
     steps.open_train(page)
     steps.choose(page, "train-base-model", BASE)
-    page.locator("#train-where input[value=local]").check()
-    expect(page.locator("#train-check")).to_contain_text("for the studio's owner")
-    expect(page.locator("#train-start")).to_be_disabled()
+    expect(page.locator("#train-where input[value=job]")).to_be_checked()
+    expect(page.locator("#train-where input[value=local]")).to_have_count(0)
     page.locator("#train-where input[value=space]").check()
     expect(page.locator("#train-start")).to_be_enabled()
     make_it_quick(page)
