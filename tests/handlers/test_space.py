@@ -20,6 +20,8 @@ from tests.handlers.conftest import Built
 from tests.projects import make_project, trained
 from ui.bar import account
 from ui.dataset import deletion, load
+from ui.evaluate import tab as evaluate
+from ui.train import tab as train
 
 
 def test_on_a_space_the_session_says_who_asks_and_nothing_else_does(tmp_path: Path) -> None:
@@ -37,6 +39,9 @@ def test_on_a_space_the_session_says_who_asks_and_nothing_else_does(tmp_path: Pa
         for handler in (account.taken, account.signed_out, account.asked_again):
             with pytest.raises(StudioError):
                 handler(visit, {"account.token": "hf_typed"})
+        for tab, kind in ((train, "train"), (evaluate, "evaluate")):
+            where = tab.opened(visit, {"page.project": ""}).get("hardware.where")
+            assert where is None if owner else where["value"] == "job" and "local" not in str(where["choices"]), kind
         drawn = account.draw(visit)
         assert not drawn["account.form"]["visible"] and 'action="/sign-out"' in drawn["account.about"]
 
