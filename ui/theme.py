@@ -96,6 +96,7 @@ button.account-leave { font-size: var(--text-sm); font-weight: 400; padding: 4px
 .link-button { display: inline-block; padding: 9px 18px; border-radius: var(--radius-lg); font-weight: 600;
   background: var(--button-secondary-background-fill); color: var(--button-secondary-text-color) !important;
   border: 1px solid var(--border-color-primary); text-decoration: none !important; }
+form .link-button { cursor: pointer; font-size: inherit; }
 .letter { position: relative; margin: 8px 0 14px; }
 .letter pre { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; margin: 0 0 8px; padding: 12px 16px;
   border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); }

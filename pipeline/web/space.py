@@ -244,7 +244,9 @@ def _framed(send: Send) -> Send:
     async def sent(message: Any) -> None:
         if message["type"] == "http.response.start":
             rule = (b"content-security-policy", f"frame-ancestors 'self' {HUB}".encode())
-            message = {**message, "headers": [*message.get("headers", ()), rule]}
+            # Where the frame was let have our cookies before, what the page asks for gets them too.
+            load = (b"activate-storage-access", b"load")
+            message = {**message, "headers": [*message.get("headers", ()), rule, load]}
         await send(message)
 
     return sent
@@ -279,4 +281,6 @@ def _asking(request: Request, *, problem: str = "", status: int = 401) -> Respon
         "content-security-policy": f"default-src 'none'; style-src 'unsafe-inline'; "
         f"script-src 'nonce-{nonce}'; frame-ancestors 'self' {HUB}",
     }
+    if request.headers.get("sec-fetch-storage-access") == "inactive":  # the browser may send our cookies, if we like
+        headers["activate-storage-access"] = f'retry; allowed-origin="{HUB}"'
     return HTMLResponse(page, status, headers=headers)
