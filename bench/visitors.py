@@ -242,13 +242,17 @@ def measure() -> Iterator[Level]:
             owner = Home(home).of(f"hf-{hub.directory.users[f'visitor{number}'].id}")
             make_project(owner, "theirs", folder / f"v{number}", pairs=PAIRS if number == 0 else 40)
         make_project(Home(home), "owned", folder / "owned", pairs=PAIRS)
-        given = os.environ | hub.environment() | {
-            "ALIGN_STUDIO_HOME": str(home),
-            "ALIGN_STUDIO_ENGINES": str(Settings().engines_folder),
-            "GRADIO_ANALYTICS_ENABLED": "0",
-            "GRADIO_TEMP_DIR": str(folder / "gradio"),
-            "OMP_NUM_THREADS": "1",
-        }
+        given = (
+            os.environ
+            | hub.environment()
+            | {
+                "ALIGN_STUDIO_HOME": str(home),
+                "ALIGN_STUDIO_ENGINES": str(Settings().engines_folder),
+                "GRADIO_ANALYTICS_ENABLED": "0",
+                "GRADIO_TEMP_DIR": str(folder / "gradio"),
+                "OMP_NUM_THREADS": "1",
+            }
+        )
         told = {
             "SPACE_ID": "olga/studio",
             "SPACE_HOST": HOST,
