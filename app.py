@@ -184,7 +184,7 @@ def _add_doors(app: FastAPI, studio: Studio, token: str) -> None:
 
     secret = settings.oauth_client_secret.get_secret_value()
     flow = Flow(settings.openid_provider_url, settings.oauth_client_id, secret, settings.base)
-    join = Join(studio.home, studio.argilla, flow, settings.openid_provider_url)
+    join = Join(studio.home, studio.argilla, flow, settings.openid_provider_url, visitors=settings.visitors)
     app.router.routes.extend(join.routes())
     app.add_middleware(
         HubSignedIn,

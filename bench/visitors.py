@@ -1,9 +1,8 @@
-"""Fifty visitors of a Space while an import and a training run, against an empty Gradio app under the same load.
+"""Fifty visitors of a Space who browse, preview and watch while an import and a training run, beside an empty app.
 
-Each has signed in at the Hub double and has a cookie, a project, a page and its stream of their own: they open the
-page, look at their pairs, open a tab, come again. What they do and when is drawn beforehand and the same for both apps;
-the empty one has a page and one function. Requests are timed as a page waits for them: of an event until Gradio says
-that it has ended. VISIT_SECONDS lengthens it.
+Each visitor has a session of their own (the Hub double signs them in), a project, an open page and its stream, and does
+something every two seconds: opens the page, turns a page of the preview, looks at a pair. The empty app gets as many
+visitors who do as much. VISITOR_SECONDS lengthens it. Clients, Hub, import and training share the processor with it.
 """
 
 from __future__ import annotations
@@ -16,267 +15,277 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median, quantiles
 from typing import Any
 
 import httpx
 import psutil
 
-import tests.conftest as shared  # points huggingface_hub at the double, before anything imports it
 from bench.common import Level, engine
-from bench.page import free_port
-from bench.watching import resident, served
-from pipeline.base.home import Home, open_home
-from pipeline.dataset import reading
-from pipeline.dataset.project import start_project
-from pipeline.review.service import ArgillaService
-from tests.browser.conftest import ROOT, App
-from tests.browser.spaces import HOST, space_of
+from bench.page import ROOT, free_port
+from bench.watching import CALM_S, resident
+from pipeline.base.home import Home
+from pipeline.base.settings import Settings
 from tests.doubles.hub import HubDouble
 from tests.projects import make_project
-from tests.tiny_model import write_train_jsonl
 
-VISITORS, SEED = 50, 10
-SECONDS = float(os.environ.get("VISIT_SECONDS", "60"))
-PAUSE = (3.0, 9.0)  # seconds between two things that one visitor does
-IMPORTED = 20_000  # pairs: the import goes on for longer than the visits
-P95_MS = 500.0
-# What a visitor does: functions of the page by name, in order; "page" is the page itself.
-DOES = {"open": ["page", "resumed", "arrived"], "preview": ["draw", "offered"], "browse": ["opened_1", "apply_1"]}
-WEIGHTS = {"open": 1, "preview": 6, "browse": 1}
+PEOPLE, THINK_S = 50, 2.0
+SECONDS = float(os.environ.get("VISITOR_SECONDS", "40"))
+HOST = "olga-studio.hf.space"
+PAIRS = 400  # of each visitor's project, and of what is imported
 EMPTY = """
 import sys
 import gradio as gr
 with gr.Blocks() as demo:
-    shown = gr.Textbox("empty")
-    demo.load(lambda: "empty", None, shown)
+    shown = gr.Dataframe([["empty"]])
+    gr.Button().click(lambda: [["empty"]] * 10, None, shown, api_name="turn")
+demo.queue(default_concurrency_limit=8)
 demo.launch(server_port=int(sys.argv[1]), quiet=True)
 """
 
 
 @dataclass
-class Visitor:
-    """One visitor, and what they do when.
-
-    Attributes:
-        headers: Of all their requests: cookie, host.
-        project: Their project's name.
-        plan: Seconds from the beginning, and what is done then.
-    """
-
-    number: int
-    headers: dict[str, str]
-    project: str
-    plan: list[tuple[float, str]]
-    functions: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-
-@dataclass
-class Told:
-    """What the visits took, in ms by what was done, and what went wrong."""
+class Seen:
+    """What the visitors met: seconds that each thing took, by what it was, and errors."""
 
     took: dict[str, list[float]] = field(default_factory=dict)
-    errors: Counter[str] = field(default_factory=Counter)
-    heard: int = 0
+    errors: list[str] = field(default_factory=list)
 
-    def add(self, what: str, began: float) -> None:
-        """Note how long something took."""
-        self.took.setdefault(what, []).append(1000 * (time.perf_counter() - began))
+    def p95(self) -> float:
+        """Return the 95th percentile of everything, ms."""
+        every = sorted(each for times in self.took.values() for each in times)
+        return 1000 * every[int(len(every) * 0.95)]
 
-    @property
-    def all(self) -> list[float]:
-        """All times, ms."""
-        return [each for found in self.took.values() for each in found]
-
-    def said(self) -> str:
-        """Return medians and p95 of each, in a line."""
-        found = [f"{what} {median(ms):.0f}/{p95(ms):.0f} ({len(ms)})" for what, ms in sorted(self.took.items())]
-        return f"median/p95 ms (count): {', '.join(found)}; events of streams: {self.heard}"
+    def __str__(self) -> str:
+        parts = []
+        for what, times in self.took.items():
+            ordered = sorted(times)
+            middle, late = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.95)]
+            parts.append(f"{what}: {len(times)} times, median {1000 * middle:.0f} ms, p95 {1000 * late:.0f} ms")
+        return "; ".join([*parts, f"errors: {len(self.errors)} {self.errors[:3]}"])
 
 
-def p95(values: list[float]) -> float:
-    """Return the value that nineteen of twenty do not exceed."""
-    return quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
+class Visitor:
+    """One open page.
+
+    Args:
+        client: Speaks to the app, signed in.
+        seen: Where what is met is noted.
+        number: Which visitor it is.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, seen: Seen, number: int) -> None:
+        self._client, self._seen, self._page = client, seen, f"visitor{number}"
+        self._functions: dict[str, dict[str, Any]] = {}
+        self._values: dict[int, Any] = {}
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self.heard = 0
+
+    async def arrive(self) -> None:
+        """Load the page and learn its functions."""
+        await self.open()
+        config = (await self._client.get("/config")).json()
+        self._values = {part["id"]: part["props"].get("value") for part in config["components"]}
+        for each in config["dependencies"]:
+            self._functions.setdefault(str(each["api_name"]), each)
+
+    async def open(self) -> None:
+        """Open the page."""
+        await self._noted("page", self._client.get("/"))
+
+    async def call(self, name: str) -> None:
+        """Let a function run, and wait until the page is told its result."""
+        each = self._functions[name]
+        body = {
+            "data": [self._values.get(part) for part in each["inputs"]],
+            "event_data": {"index": [0, 0], "row_value": [1], "value": 1, "selected": True},
+            "fn_index": each["id"],
+            "session_hash": self._page,
+        }
+        await self._noted(name, self._called(body))
+
+    async def _called(self, body: dict[str, Any]) -> httpx.Response:
+        answer = await self._client.post("/gradio_api/queue/join", json=body)
+        event = answer.json()["event_id"]
+        address = "/gradio_api/queue/data"
+        async with self._client.stream("GET", address, params={"session_hash": self._page}) as stream:
+            async for line in stream.aiter_lines():
+                if line.startswith("data:"):
+                    said = json.loads(line[5:])
+                    if said.get("event_id") == event and said["msg"] == "process_completed":
+                        if not said["success"]:
+                            self._seen.errors.append(f"{body['fn_index']}: {str(said['output'])[:200]}")
+                        break
+        return answer
+
+    async def watch(self, topics: list[str]) -> None:
+        """Hear what the stream says, until the end."""
+        async with self._client.stream("GET", "/stream", params={"topic": topics}) as stream:
+            async for line in stream.aiter_lines():
+                self.heard += line.startswith("data:")
+
+    async def _noted(self, what: str, doing: Any) -> None:
+        began = time.perf_counter()
+        try:
+            answer = await doing
+            if answer.status_code != 200:
+                self._seen.errors.append(f"{what}: {answer.status_code}")
+        except (httpx.HTTPError, KeyError, ValueError) as error:
+            self._seen.errors.append(f"{what}: {error!r}")
+        self._seen.took.setdefault(what, []).append(time.perf_counter() - began)
 
 
-def plans() -> list[list[tuple[float, str]]]:
-    """Return what each visitor does when, drawn once."""
-    drawn = random.Random(SEED)
-    found = []
-    for _ in range(VISITORS):
-        at = drawn.uniform(0, PAUSE[1])
-        plan: list[tuple[float, str]] = []
-        while at < SECONDS:
-            plan.append((at, "open" if not plan else drawn.choices([*WEIGHTS], [*WEIGHTS.values()])[0]))
-            at += drawn.uniform(*PAUSE)
-        found.append(plan)
-    return found
+def signed_in(base: str, name: str) -> dict[str, str]:
+    """Return the headers of a visitor who has signed in."""
+    with httpx.Client(base_url=base, headers={"host": HOST}, trust_env=False, timeout=60) as client:
+        began = client.get("/sign-in")
+        back = httpx.get(f"{began.headers['location']}&account={name}", trust_env=False)
+        address = httpx.URL(back.headers["location"])
+        cookie = "; ".join(f"{key}={value}" for key, value in began.cookies.items())
+        ended = client.get(address.raw_path.decode(), headers={"cookie": cookie})
+        assert ended.status_code == 303, ended.text
+        session = "; ".join(f"{key}={value}" for key, value in ended.cookies.items())
+    return {"host": HOST, "cookie": session, "origin": f"https://{HOST}"}
 
 
-async def visit(url: str, visitor: Visitor, told: Told, began: float) -> None:
-    """Do what one visitor does, their stream open beside it."""
-    limits = httpx.Limits(max_connections=20)
-    async with httpx.AsyncClient(
-        base_url=url, headers=visitor.headers, trust_env=False, timeout=60, limits=limits
-    ) as client:
-        watching = asyncio.create_task(_watch(client, told)) if visitor.project else None
-        page = f"visit{visitor.number}"
-        for at, what in visitor.plan:
-            await asyncio.sleep(max(0.0, began + at - time.monotonic()))
-            for step in DOES[what]:
-                start = time.perf_counter()
+async def visit(base: str, headers: list[dict[str, str]], first: list[str], then: list[str], watch: bool) -> Seen:
+    """Let all visitors do what they do, side by side.
+
+    Args:
+        base: Where the app is.
+        headers: Of each visitor.
+        first: Functions called when the page has been opened.
+        then: Functions that are called again and again.
+        watch: Whether each page keeps a stream open.
+    """
+    seen, warm = Seen(), Seen()
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    clients = [
+        httpx.AsyncClient(base_url=base, headers=each, trust_env=False, timeout=60, limits=limits) for each in headers
+    ]
+    visitors = [Visitor(client, warm, number) for number, client in enumerate(clients)]
+    for visitor in visitors:  # one after another: fifty people do not open a page in the same second
+        await visitor.arrive()
+        for name in first:
+            await visitor.call(name)
+    streams = [asyncio.create_task(visitor.watch(["bar:"])) for visitor in visitors] if watch else []
+    until = time.monotonic() + SECONDS
+
+    async def busy(visitor: Visitor) -> None:
+        visitor._seen = seen
+        await asyncio.sleep(random.random() * THINK_S)
+        while time.monotonic() < until:
+            what = random.choice(["page", *then, *then])
+            await (visitor.open() if what == "page" else visitor.call(what))
+            await asyncio.sleep(THINK_S * (0.5 + random.random()))
+
+    await asyncio.gather(*map(busy, visitors))
+    for stream in streams:
+        stream.cancel()
+    await asyncio.gather(*streams, return_exceptions=True)
+    if watch and min(visitor.heard for visitor in visitors) == 0:
+        seen.errors.append("a stream that said nothing")
+    for client in clients:
+        await client.aclose()
+    seen.errors += warm.errors
+    return seen
+
+
+@contextmanager
+def serving(command: list[str], base: str, environment: dict[str, str]) -> Iterator[psutil.Process]:
+    """Run an app until the block ends."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            until = time.monotonic() + CALM_S
+            while process.poll() is None and time.monotonic() < until:
                 try:
-                    problem = await _do(client, visitor, step, page)
-                except httpx.HTTPError as error:
-                    problem = repr(error)
-                if problem:
-                    told.errors[f"{step}: {problem[:120]}"] += 1
-                told.add(step, start)
-        if watching is not None:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+                    httpx.get(base, trust_env=False)
+                    break
+                except httpx.TransportError:
+                    time.sleep(0.1)
+            log.seek(0)
+            assert process.poll() is None, log.read().decode()
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
-async def _watch(client: httpx.AsyncClient, told: Told) -> None:
-    async with client.stream("GET", "/stream", params={"topic": "bar:"}, timeout=None) as response:
-        if response.status_code != 200:
-            told.errors[f"stream: {response.status_code}"] += 1
-        async for line in response.aiter_lines():
-            told.heard += line.startswith("data:")
+def measured(app: psutil.Process, doing: Any) -> tuple[Seen, float, float]:
+    """Return what was met, how much of a core the app used meanwhile (%), and its memory afterwards (MB)."""
+    before, began = sum(app.cpu_times()[:2]), time.monotonic()
+    seen = asyncio.run(doing)
+    return seen, 100 * (sum(app.cpu_times()[:2]) - before) / (time.monotonic() - began), resident(app)
 
 
-async def _do(client: httpx.AsyncClient, visitor: Visitor, step: str, page: str) -> str:
-    """Do one thing; return what went wrong, "" where nothing did."""
-    if step == "page":
-        answer = await client.get("/", headers={"accept": "text/html"})
-        return "" if answer.status_code == 200 else str(answer.status_code)
-    index, inputs = visitor.functions[step]
-    own = f"{page}-{time.monotonic_ns()}"
-    body = {"data": [visitor.project] * inputs, "fn_index": index, "session_hash": own}
-    answer = await client.post("/gradio_api/queue/join", json=body)
-    if answer.status_code != 200:
-        return str(answer.status_code)
-    async with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": own}) as stream:
-        async for line in stream.aiter_lines():
-            if line.startswith("data:") and '"process_completed"' in line:
-                return "" if json.loads(line[5:])["success"] else line[:300]
-    return "the stream ended"
-
-
-async def crowd(url: str, visitors: list[Visitor]) -> Told:
-    """Let all visit at once."""
-    told = Told()
-    began = time.monotonic() + 1
-    await asyncio.gather(*(visit(url, each, told, began) for each in visitors))
-    return told
-
-
-def functions(client: httpx.Client, known: bool = True) -> dict[str, tuple[int, int]]:
-    """Return number and inputs of a page's functions by name; of the empty app, its one stands for all."""
-    found = [each for each in client.get("/config").json()["dependencies"] if each.get("backend_fn", True)]
-    if known:
-        return {str(each["api_name"]): (each["id"], len(each["inputs"])) for each in found}
-    return {step: (found[0]["id"], 0) for steps in DOES.values() for step in steps}
+def command(home: Path, environment: dict[str, str], *words: str) -> subprocess.Popen[bytes]:
+    """Start a command of the studio's own."""
+    line = [sys.executable, "-m", "pipeline", "--home", str(home), "--yes", *words]
+    return subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def measure() -> Iterator[Level]:
-    """Measure ours, then the empty app."""
+    """Measure the studio under load, and the empty app under the same."""
     for name in ("argilla_server", "autotrain"):
         engine(name)
-    with tempfile.TemporaryDirectory(prefix="align-studio-visitors-") as name:
-        folder = Path(name)
-        hub = HubDouble(folder / "hub", shared.HUB_PORT)
+    with tempfile.TemporaryDirectory() as name:
+        folder, hub = Path(name), HubDouble(Path(name) / "hub", free_port())
         hub.start()
-        try:
-            ours, load, memory = _ours(folder, hub)
-        finally:
-            hub.stop()
-        empty, idle, small = _empty()
-    yield Level("50 visitors: requests that failed", sum(ours.errors.values()), 0, "", note=str(dict(ours.errors)))
-    yield Level("50 visitors: p95", p95(ours.all), P95_MS, "ms", p95(empty.all), ours.said())
-    yield Level("50 visitors: the app's processor time", load, 100, "% of a core", idle, empty.said())
-    yield Level("50 visitors: the app's memory", memory, 2000, "MB", small)
-
-
-def _ours(folder: Path, hub: HubDouble) -> tuple[Told, float, float]:
-    (folder / "studio").mkdir()
-    hub.add_user("olga")
-    names = [f"visitor{number}" for number in range(VISITORS)]
-    for name in names:
-        hub.add_user(name)
-
-    def server(**how: Any) -> App:
-        home = folder / "studio" / "home"
-        return App(home, free_port(), how.get("options") or [], how.get("environment") or {}).start()
-
-    with space_of(server, hub, folder, {"GRADIO_ANALYTICS_ENABLED": "0"}) as space:
-        home, source = Home(space.app.home.resolve()), write_train_jsonl(folder, 64)
-        loaded = reading.load_file(source)
-        visitors = []
-        for number, (name, plan) in enumerate(zip(names, plans(), strict=True)):
-            who = home.of(f"hf-{hub.directory.users[name].id}")
-            who.projects.mkdir(parents=True, exist_ok=True)
-            project = start_project(who, loaded, "file", f"pairs-of-{name}.jsonl")
-            client = space.client(name)
-            headers = {"cookie": client.headers["cookie"], "host": HOST, "origin": f"https://{HOST}"}
-            headers |= {"x-forwarded-proto": "https", "accept-encoding": "gzip"}
-            visitors.append(Visitor(number, headers, project.name, plan, functions(client)))
-            client.close()
-        _start_work(space.app, home, folder)
-        assert space.app.process is not None
-        app = psutil.Process(space.app.process.pid)
-        before, began = sum(app.cpu_times()[:2]), time.monotonic()
-        told = asyncio.run(crowd(f"http://127.0.0.1:{space.app.port}", visitors))
-        load = 100 * (sum(app.cpu_times()[:2]) - before) / (time.monotonic() - began)
-        return told, load, resident(app)
-
-
-def _start_work(app: App, home: Home, folder: Path) -> None:
-    """Start an import and a training, as somebody at the machine does, and wait until both are at it."""
-    own = open_home(app.home).of("local")
-    made = make_project(own, "trained", folder / "model", pairs=2000)
-    rows = folder / "imported.jsonl"
-    with rows.open("w") as file:
-        for number in range(IMPORTED):
-            row = {"prompt": f"Question {number}?", "chosen": f"Good {number}.", "rejected": f"Bad {number}."}
-            file.write(json.dumps(row) + "\n")
-    start_project(own, reading.load_file(rows), "file", rows.name)
-    service = ArgillaService(app.home / "argilla", Path(sys.executable))
-    until = time.monotonic() + 120
-    while service.find() is None and time.monotonic() < until:
-        time.sleep(0.2)
-    environment = {key: value for key, value in app.environment.items() if not key.startswith(("SPACE", "OAUTH"))}
-    given = os.environ | environment | {"ALIGN_STUDIO_ENGINES": str(shared.ENGINES)}
-    given.pop("SYSTEM", None)
-    for command in (
-        ["train", made.name, "--project-name", "m", "--mixed-precision", "none", "--batch-size", "4", "--epochs", "9"],
-        ["review", "import", "imported"],
-    ):
-        more = ["--home", str(app.home), "--detach", "--yes"]
-        done = subprocess.run(
-            [sys.executable, "-m", "pipeline", *command, *more], cwd=ROOT, env=given, capture_output=True, text=True
+        home, port, other = folder / "home", free_port(), free_port()
+        client = hub.add_oauth_client([f"https://{HOST}/login/callback"], ())
+        for number in range(PEOPLE):
+            hub.add_user(f"visitor{number}")
+            owner = Home(home).of(f"hf-{hub.directory.users[f'visitor{number}'].id}")
+            make_project(owner, "theirs", folder / f"v{number}", pairs=PAIRS if number == 0 else 40)
+        make_project(Home(home), "owned", folder / "owned", pairs=PAIRS)
+        given = (
+            os.environ
+            | hub.environment()
+            | {
+                "ALIGN_STUDIO_HOME": str(home),
+                "ALIGN_STUDIO_ENGINES": str(Settings().engines_folder),
+                "GRADIO_ANALYTICS_ENABLED": "0",
+                "GRADIO_TEMP_DIR": str(folder / "gradio"),
+                "OMP_NUM_THREADS": "1",
+            }
         )
-        assert done.returncode == 0, done.stderr
-    time.sleep(20)  # the engine's import
+        told = {
+            "SPACE_ID": "olga/studio",
+            "SPACE_HOST": HOST,
+            "SPACE_AUTHOR_NAME": "olga",
+            "OAUTH_CLIENT_ID": client.id,
+            "OAUTH_CLIENT_SECRET": client.secret or "",
+            "OPENID_PROVIDER_URL": hub.url,
+        }
+        base, empty = (f"http://127.0.0.1:{each}" for each in (port, other))
+        studio = [sys.executable, "-m", "tests.doubles.whole", "--port", str(port)]
+        plain = [sys.executable, "-c", EMPTY, str(other)]
+        with serving(studio, base, given | told) as app, serving(plain, empty, given) as beside:
+            yield from _loaded(app, beside, base, empty, home, given)
+        hub.stop()
 
 
-def _empty() -> tuple[Told, float, float]:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    given = os.environ | {"GRADIO_ANALYTICS_ENABLED": "0"}
-    with served([sys.executable, "-c", EMPTY, str(port)], url, given) as app:
-        with httpx.Client(base_url=url, trust_env=False) as client:
-            known = functions(client, known=False)
-        headers = {"accept-encoding": "gzip"}
-        visitors = [Visitor(number, headers, "", plan, known) for number, plan in enumerate(plans())]
-        before, began = sum(app.cpu_times()[:2]), time.monotonic()
-        told = asyncio.run(crowd(url, visitors))
-        load = 100 * (sum(app.cpu_times()[:2]) - before) / (time.monotonic() - began)
-        with suppress(psutil.NoSuchProcess):
-            return told, load, resident(app)
-    raise RuntimeError("The empty app ended.")
+def _loaded(
+    app: psutil.Process, beside: psutil.Process, base: str, empty: str, home: Path, given: dict[str, str]
+) -> Iterator[Level]:
+    people = [signed_in(base, f"visitor{number}") for number in range(PEOPLE)]
+    runs = ["arrived", "passed", "draw"], ["forth", "select", "back"]
+    resting, _, _ = measured(beside, visit(empty, [{}] * PEOPLE, [], ["turn"], False))
+    yield Level("empty app alone: p95", resting.p95(), 500, "ms", note=str(resting))
+    importing = command(home, given, "review", "import", "owned")
+    training = command(home, given, "train", "owned", "--epochs", "200", "--batch-size", "2", "--project-name", "load")
+    time.sleep(5)
+    seen, used, memory = measured(app, visit(base, people, *runs, True))
+    going = training.poll() is None
+    theirs, plain, least = measured(beside, visit(empty, [{}] * PEOPLE, [], ["turn"], False))
+    for process in (importing, training):
+        process.kill()
+    note = f"{seen}; training went on: {going}; import ended with {importing.poll()}"
+    yield Level(f"{PEOPLE} visitors, import and training: p95", seen.p95(), 500, "ms", theirs.p95(), note)
+    yield Level("the same: errors", len(seen.errors), 0, "", len(theirs.errors), str(theirs))
+    yield Level("the same: the app", used, 100, "% of a core", plain)
+    yield Level("the same: its memory", memory, 2_000, "MB", least)

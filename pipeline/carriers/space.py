@@ -153,6 +153,9 @@ class _Space(Remote[Space]):
             self.once("stop", lambda: store.ask_stop(self.run.user, self.run.id))
 
     def ending(self, seen: Space) -> dict[str, Any]:
+        if seen.stage in ("RUNTIME_ERROR", "SLEEPING", "STOPPED"):
+            with contextlib.suppress(StudioError):  # nothing runs in it; no visitor shall start it again
+                spaces.pause(seen.name)
         return ending(seen, self.worker, self.follower.end, self.price)
 
     def conclude(self, seen: Space | None) -> Outcome:

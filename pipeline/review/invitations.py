@@ -36,28 +36,31 @@ class Invitation(InvitationOptions):
     Attributes:
         digest: SHA-256 of the link's secret.
         made: When.
+        by_visitor: Whether who made it visits the studio: where it takes no visitors any more, it lets nobody in.
         people: Who has come by it: name on the review server by person, "" until they have an account there.
         out: Those of them who were taken out of the review: the link does not let them in again.
     """
 
     digest: str
     made: datetime
+    by_visitor: bool = False
     people: dict[str, str] = Field(default_factory=dict)
     out: list[str] = Field(default_factory=list)
 
 
-def invite(home: Home, of: Project, options: InvitationOptions) -> str:
+def invite(home: Home, of: Project, options: InvitationOptions, *, by_visitor: bool = False) -> str:
     """Make a project's invitation and return the link's secret, which is kept nowhere; one made before ends.
 
     Args:
         home: The home as the project's owner sees it.
         of: The project.
         options: What it allows.
+        by_visitor: Whether its owner visits the studio.
     """
     secret = secrets.token_urlsafe(32)
     with _locked(of):
         _forget(home, of)
-        made = Invitation(digest=_digest(secret), made=datetime.now(UTC), limit=options.limit)
+        made = Invitation(digest=_digest(secret), made=datetime.now(UTC), limit=options.limit, by_visitor=by_visitor)
         pointer = _pointer(home, made.digest)
         pointer.parent.mkdir(mode=0o700, exist_ok=True)
         _write(pointer, json.dumps({"owner": home.owner, "project": of.name}))
@@ -79,12 +82,13 @@ def revoke(home: Home, of: Project) -> None:
         _forget(home, of)
 
 
-def find(home: Home, secret: str) -> tuple[Home, Project, Invitation]:
+def find(home: Home, secret: str, *, visitors: bool = True) -> tuple[Home, Project, Invitation]:
     """Return what a link invites to.
 
     Args:
         home: The home.
         secret: The link's.
+        visitors: Whether the studio takes visitors.
 
     Returns:
         The home as the owner of the project sees it, the project, and the invitation.
@@ -102,7 +106,8 @@ def find(home: Home, secret: str) -> tuple[Home, Project, Invitation]:
     except (OSError, KeyError, StudioError) as error:
         raise StudioError("join.none") from error
     found = invitation_of(of)
-    if found is None or found.digest != digest:  # another project of that name, or a newer link
+    gone = found is None or found.digest != digest  # another project of that name, or a newer link
+    if found is None or gone or (found.by_visitor and not visitors):
         raise StudioError("join.none")
     return theirs, of, found
 

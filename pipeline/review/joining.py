@@ -67,17 +67,23 @@ def let_in(home: Home, endpoint: Endpoint, workspace: str, person: str, name: st
         ReviewError: See `pipeline.review.api`.
     """
     with FileLock(home.locks / "joining.lock"), Api(endpoint) as api:
-        api.check_owner()
-        user = _account(api, person, name)
-        if user["role"] != "annotator":
-            raise StudioError("join.not_annotator", name=user["username"])
-        here = api.ensure_workspace(workspace)
-        if not any(each["id"] == here for each in api.get(f"users/{user['id']}/workspaces")["items"]):
-            if len(people_in(api, workspace)) >= MOST:
-                raise StudioError("annotators.too_many", most=MOST, there=MOST)
-            api.send("POST", f"workspaces/{here}/users", {"user_id": user["id"]})
+        user = _member(api, workspace, person, name)
         token = api.send("POST", f"studio/users/{user['id']}/session")["access_token"]
     return Joined(str(user["username"]), str(token), _end_of(token))
+
+
+def as_themselves(home: Home, endpoint: Endpoint, workspace: str, person: str, name: str) -> Endpoint:
+    """Return the embedded server with a person's own key; they are let in as `let_in` does it, and raises what it does.
+
+    Args:
+        home: The home.
+        endpoint: The review server, with an owner's key.
+        workspace: Name of the workspace.
+        person: Who.
+        name: What their account on the Hub is called.
+    """
+    with FileLock(home.locks / "joining.lock"), Api(endpoint) as api:
+        return replace(endpoint, api_key=str(_member(api, workspace, person, name)["api_key"]))
 
 
 def _end_of(token: str) -> int:
@@ -86,24 +92,18 @@ def _end_of(token: str) -> int:
     return int(json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["exp"])
 
 
-def as_themselves(endpoint: Endpoint, person: str) -> Endpoint:
-    """Return the embedded server with a person's own key.
-
-    Raises:
-        StudioError: They have no account there, or more than an annotator's.
-        ReviewError: See `pipeline.review.api`.
-    """
-    with Api(endpoint) as api:
-        api.check_owner()
-        try:
-            user = api.get(f"users/{account_id(person)}")
-        except Refused as error:
-            if error.status == 404:
-                raise StudioError("join.yourself") from error
-            raise
+def _member(api: Api, workspace: str, person: str, name: str) -> dict[str, Any]:
+    """Return a person's account, which has access to a workspace."""
+    api.check_owner()
+    user = _account(api, person, name)
     if user["role"] != "annotator":
         raise StudioError("join.not_annotator", name=user["username"])
-    return replace(endpoint, api_key=user["api_key"])
+    here = api.ensure_workspace(workspace)
+    if not any(each["id"] == here for each in api.get(f"users/{user['id']}/workspaces")["items"]):
+        if len(people_in(api, workspace)) >= MOST:
+            raise StudioError("annotators.too_many", most=MOST, there=MOST)
+        api.send("POST", f"workspaces/{here}/users", {"user_id": user["id"]})
+    return user
 
 
 def _account(api: Api, person: str, name: str) -> dict[str, Any]:

@@ -100,6 +100,10 @@ class Sessions:
             return None
         return found
 
+    def going(self, session: Session) -> bool:
+        """Return whether a session goes on."""
+        return session.key in self._all and session.expires > time.time()
+
     def end(self, session: Session) -> None:
         """End one session."""
         self._drop(session.key)
@@ -152,7 +156,7 @@ class HubSignedIn:
             scope["state"][_STATE] = session
             if path == "/" and scope["type"] == "http":
                 send = _framed(send)
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, self._while_signed_in(send, session))
         elif any(path == prefix or path.startswith(prefix + "/") for prefix in self._free):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -161,6 +165,20 @@ class HubSignedIn:
             with words.speaking(Headers(scope=scope).get("accept-language", "")):
                 answer = await self._answer(Request(scope, receive), session)
             await answer(scope, receive, send)
+
+    def _while_signed_in(self, send: Send, session: Session) -> Send:
+        """Return what ends an answer that goes on and on, a stream, when its session does."""
+        over = False
+
+        async def sent(message: Any) -> None:
+            nonlocal over
+            if message["type"] == "http.response.body" and not over and not self._sessions.going(session):
+                over = True
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if not over:
+                await send(message)
+
+        return sent
 
     async def _answer(self, request: Request, session: Session | None) -> Response:
         what = _ASIDE.get(request.scope["path"]), request.method
@@ -226,7 +244,9 @@ def _framed(send: Send) -> Send:
     async def sent(message: Any) -> None:
         if message["type"] == "http.response.start":
             rule = (b"content-security-policy", f"frame-ancestors 'self' {HUB}".encode())
-            message = {**message, "headers": [*message.get("headers", ()), rule]}
+            # Where the frame was let have our cookies before, what the page asks for gets them too.
+            load = (b"activate-storage-access", b"load")
+            message = {**message, "headers": [*message.get("headers", ()), rule, load]}
         await send(message)
 
     return sent
@@ -261,4 +281,6 @@ def _asking(request: Request, *, problem: str = "", status: int = 401) -> Respon
         "content-security-policy": f"default-src 'none'; style-src 'unsafe-inline'; "
         f"script-src 'nonce-{nonce}'; frame-ancestors 'self' {HUB}",
     }
+    if request.headers.get("sec-fetch-storage-access") == "inactive":  # the browser may send our cookies, if we like
+        headers["activate-storage-access"] = f'retry; allowed-origin="{HUB}"'
     return HTMLResponse(page, status, headers=headers)

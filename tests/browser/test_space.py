@@ -67,10 +67,14 @@ def test_a_visitor_signs_in_and_sees_what_is_theirs(space: Space, pictures: Path
     expect(page.locator("#status-project input")).to_have_value("")
     assert not mine.exists() and not (mine.parent.parent / "gone").exists()
 
+    second = patient(page.context.new_page())  # another tab of the same browser
+    second.goto(space.front.url)
+    expect(second.locator("#status-items")).to_contain_text("vera")
     page.get_by_role("button", name="Sign out of this studio").click()
     expect(page.locator("h1")).to_have_text("Sign in to Align Studio")
-    page.reload()
-    expect(page.locator("h1")).to_have_text("Sign in to Align Studio")
+    expect(second.locator(".stream-ended")).to_be_visible()
+    second.reload()
+    expect(second.locator("h1")).to_have_text("Sign in to Align Studio")
     page.context.close()
 
 

@@ -20,7 +20,7 @@ from pipeline.hardware.flavors import Flavor, Listing, Misfit, Need
 from pipeline.hardware.pricing import RENTED, JobOptions, Quote
 from pipeline.hub import account
 from pipeline.runs import places
-from pipeline.visit import Visit
+from pipeline.visit import COMPUTE, Visit
 from ui.handlers import BUSY, Given, Handler, Update, Wiring
 from ui.parts.notice import facts, notice, notices
 from ui.parts.run_view import rough
@@ -127,6 +127,20 @@ def build(prefix: str) -> HardwarePicker:
                 min_width=220,
             )
     return HardwarePicker(where, box, note, flavor, unfit, prices, budget, namespace)
+
+
+def allowed(visit: Visit, prefix: str) -> Update:
+    """Return an update that offers a visitor what is theirs to use: this machine is its owner's.
+
+    Args:
+        visit: Who asks.
+        prefix: Kind of the runs that are placed.
+    """
+    if COMPUTE in visit.may:
+        return {}
+    found = [each for each in places.offered(prefix) if not each.here]
+    choices = [(say(each.title) if has(each.title) else each.title, each.name) for each in found]
+    return {"hardware.where": gr.update(choices=choices, value=found[0].name)}
 
 
 def read(given: Given) -> JobOptions:
@@ -312,9 +326,12 @@ def _shown(question: Question) -> Markup:
         **({"namespace": offer.namespace} if offer.namespace else {}),
         "time": _time(offer),
         "stop": say("hardware.confirm.space_stop" if space else "hardware.confirm.stop", **times),
-        "most": pricing.money(offer.at_most),
     }
-    if space:
+    most = pricing.money(offer.at_most)
+    if not space:
+        lines["most"] = most
+    else:
+        lines["most_space"] = say("hardware.confirm.space_most", most=most)
         worst = {"worst": pricing.money(offer.worst), "time": rough(offer.sleep)}
         lines["worst"] = say("hardware.confirm.space_worst", **worst)
     told = {say(f"hardware.fact.{name}"): value for name, value in lines.items()} | dict(question.lines)

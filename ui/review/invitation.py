@@ -13,12 +13,12 @@ from pipeline.base.project import Project
 from pipeline.hub import client, spaces
 from pipeline.review import invitations
 from pipeline.review.invitations import InvitationOptions
-from pipeline.visit import Visit
+from pipeline.visit import ARGILLA, Visit
 from pipeline.web.join import AT
 from ui.handlers import BUSY, Given, Update, Wiring, done, under
 from ui.parts.forms import ParameterForm, parameter_form
 from ui.parts.notice import line, notice
-from ui.review import letter
+from ui.review import letter, way
 from ui.text import say, t
 
 DRAWN = ("fold", "about", "make", "revoke")
@@ -70,9 +70,10 @@ def wire(part: InvitationPart, wiring: Wiring) -> None:
 def make(visit: Visit, given: Given) -> Update:
     """Make a link, and show it once."""
     of = visit.project(given["page.project"])
-    if not _possible(visit):
+    if not way.as_themselves(visit):
         raise StudioError("invitation.only_space")
-    secret = invitations.invite(visit.home, of, InvitationOptions.model_validate(under(given, "form.")))
+    options = InvitationOptions.model_validate(under(given, "form."))
+    secret = invitations.invite(visit.home, of, options, by_visitor=ARGILLA not in visit.may)
     shown = letter.with_invitation(f"{visit.studio.settings.base}{AT}/{secret}")
     return {**draw(visit, of), "fresh_box": gr.update(visible=True), "fresh": shown}
 
@@ -92,7 +93,7 @@ def gone() -> Update:
 
 def draw(visit: Visit, of: Project) -> Update:
     """Return updates that show the invitation of a project."""
-    if not _possible(visit):
+    if not way.as_themselves(visit):
         return {"fold": gr.update(visible=False)}
     now = invitations.invitation_of(of)
     if now is None:
@@ -109,11 +110,6 @@ def draw(visit: Visit, of: Project) -> Update:
         "make": gr.update(value=say("invitation.again" if now else "invitation.make")),
         "revoke": gr.update(visible=now is not None),
     }
-
-
-def _possible(visit: Visit) -> bool:
-    """Return whether people can be invited: on a Space, into the Argilla that has its address."""
-    return bool(visit.studio.settings.space_id) and visit.studio.argilla.embedded
 
 
 def _public(space: str) -> bool | None:

@@ -18,7 +18,7 @@ from pipeline.web.annotate import annotation_link, shareable_base
 from ui.handlers import BUSY, Given, Update, Wiring, prefixed
 from ui.parts.notice import line
 from ui.review import invitation as review_invitation
-from ui.review import letter
+from ui.review import letter, way
 from ui.review.invitation import InvitationPart
 from ui.text import say, t
 
@@ -161,19 +161,18 @@ def link_of(visit: Visit, of: Project, base: str) -> str:
 
 def links(visit: Visit, of: Project, base: str) -> Update:
     """Return the link to share, who can use it, and the one for the owner's own browser; see `link_of`."""
-    kept, studio, shared = of.read().review, visit.studio, link_of(visit, of, base)
-    if kept is None or not shared:
+    studio, shared = visit.studio, link_of(visit, of, base)
+    if not shared:
         return {}
-    here, reach_text = shared, ""
+    reach_text = ""
     if studio.argilla.embedded:
-        here, reach = annotation_link(base, kept.dataset_id), shareable_base(studio.settings, base)[1]
+        reach = shareable_base(studio.settings, base)[1]
         where = "space" if studio.settings.space_id else "network" if reach == "network" else "local"
         reach_text = say(f"review.reach.{where}")
-    anchor = Markup('<a class="link-button" href="{}" target="_blank" rel="noopener">{}</a>')
     return {
         "link": shared,
         "reach": Markup('<div class="subdued">{}</div>').format(reach_text) if reach_text else "",
-        "open": anchor.format(here, say("review.open")),
+        "open": way.into(visit, of, base, say("review.open")),
         "owner": gr.update(visible=studio.argilla.embedded and ARGILLA in visit.may),
         **prefixed("invitation.", review_invitation.draw(visit, of)),
     }

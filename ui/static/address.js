@@ -20,9 +20,12 @@
 
   let told = location.search.slice(1);
   document.addEventListener("studio:changed", () => {
-    const query = place().toString();
-    // Before the page knows what it shows, it shows nothing: what was asked for stays.
-    if (query === told || (!query && !document.querySelector("#status-items .status-items"))) return;
+    const there = place();
+    // Before the page knows what it shows, it shows nothing: what was asked for stays, Gradio has yet to read it.
+    const nothing = !there.has("run") && !there.has("project");
+    if (nothing && !document.querySelector("#status-items .status-items")) return;
+    const query = there.toString();
+    if (query === told) return;
     told = query;
     history.replaceState(history.state, "", query ? `?${query}` : location.pathname);
     window.parent.postMessage({ queryString: query, hash: location.hash }, HUB);

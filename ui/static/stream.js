@@ -51,7 +51,19 @@
     if (document.hidden) return;
     tries += 1;
     if (tries > 1) mark("lost");
+    if (tries === 2 || tries % 5 === 0) signedOut();
     again = setTimeout(connect, Math.min(15_000, 500 * 2 ** Math.min(tries, 5)) * (0.75 + Math.random() / 2));
+  }
+
+  // An EventSource does not say why it was refused: a session that has ended is not a connection that is lost.
+  function signedOut() {
+    const asking = new AbortController();
+    fetch("stream", { signal: asking.signal })
+      .then((answer) => {
+        if (answer.status === 401) mark("ended");
+        asking.abort();
+      })
+      .catch(() => {});
   }
 
   // Gradio 6.31 puts its own class before each of our styles: a mark above that would find nobody.

@@ -95,7 +95,7 @@ def _line(run: Run) -> list[str]:
         time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created)),
         str(asked.get("project_name", "")),
         str(asked.get("dataset", "")),
-        named(str((asked.get("job") or {}).get("flavor") or "–"))
+        named(str((asked.get("job") or {}).get("flavor") or "–")) + (" · Space" if run.place == "space" else "")
         if run.place in RENTED
         else str(carrier_of(run.place).called),
         say("train.state.stopped") if result.get("stopped") else state,

@@ -111,7 +111,13 @@ def rented(run: Run) -> Markup:
         return notice(Markup("{} {}").format(say(f"{said}.lost"), page), "bad")
     if spent is None or not spent.seconds:  # what was there may have run for a moment that nobody saw
         return line(say(f"{said}.ended" if there.get(run.place) else f"{said}.free"), page)
-    words = say(f"{said}.cost", time=duration(spent.seconds), flavor=named(spent.flavor), cost=money(spent.usd))
+    over = run.place == "space" and there.get("stage") != "PAUSED"
+    words = say(
+        "train.space.cost_over" if over else f"{said}.cost",
+        time=duration(spent.seconds),
+        flavor=named(spent.flavor),
+        cost=money(spent.usd),
+    )
     return line(words, page)
 
 

@@ -137,7 +137,7 @@ def wire(tab: TrainTab, wiring: Wiring, page: Page) -> None:
     """Connect the Train tab."""
     wiring = wiring.within(_=tab)
     looked_at = page.looks("train")
-    wiring.on(page.shows(), opened, "page.project", [*CHOICES, "options.project_name", "view.run", "examining.run"])
+    wiring.on(page.shows(), opened, "page.project", [*CHOICES, *OPENED])
     wiring.on(page.items["train"].select, again, ["page.project", "options.dataset", "newest", "based"], CHOICES)
     wiring.on(tab.go.click, left, "page.project", "page.tabs")
 
@@ -166,12 +166,16 @@ def _wire_doctor(tab: TrainTab, wiring: Wiring) -> None:
     wiring.on(picks, cut_otherwise, INPUTS, ["doctor.choices.*", *(f"form.{name}" for name in train_doctor.LENGTHS)])
 
 
+OPENED = ("options.project_name", "view.run", "examining.run", "hardware.where")
+
+
 def opened(visit: Visit, given: Given) -> Update:
     """Show a project's choices and its latest training."""
     project = visit.project_or_none(given["page.project"])
     latest = visit.ledger.latest(project.name, "train") if project else None
     base = project.read().base_model if project else TrainOptions().base_model
     return {
+        **places.allowed(visit, "train"),
         **_chosen(visit, project, base=base),
         "options.project_name": _free_name(visit, project),
         "view.run": latest.id if latest else "",

@@ -77,7 +77,7 @@ def test_a_link_is_made_shown_once_and_ended(built: Built, space: Studio) -> Non
     secret = re.findall(r"Open https://ada-studio\.hf\.space/join/([\w-]{43})\n", made["fresh"])
     assert len(secret) == 1 and made["fresh_box"]["visible"] and "Hugging Face account" in made["fresh"]
     theirs, of, kept = find(space.home, secret[0])
-    assert (theirs.owner, of.folder, kept.limit) == ("hf-ada", project.folder, 2)
+    assert (theirs.owner, of.folder, kept.limit, kept.by_visitor) == ("hf-ada", project.folder, 2, True)
     take_place(project, kept.digest, "hf-bob", "bob")
     again = drawn(built, ada, project)
     assert "1 of 2 people have come" in again["people.invitation.about"] and secret[0] not in str(again)

@@ -108,7 +108,12 @@ def ada(home: Home) -> Home:
 @pytest.fixture
 def project(ada: Home) -> Project:
     """A visitor's project, imported into their workspace."""
-    made = make_reviewed(ada, "pairs", reviewed=False)
+    return imported(ada)
+
+
+def imported(owner: Home, name: str = "pairs") -> Project:
+    """Make a project whose pairs are in Argilla."""
+    made = make_reviewed(owner, name, reviewed=False)
     plan = plan_of(made).model_dump(mode="json")
 
     def change(record: Record) -> None:
@@ -222,6 +227,30 @@ def test_what_changes_while_somebody_signs_in_counts(
     assert answer.status_code == 404 and said in answer.text and let_in == []
 
 
+def test_people_of_the_studio_open_argilla_as_themselves(
+    hub: HubDouble, space: Space, home: Home, unique: str, let_in: list[tuple[str, ...]]
+) -> None:
+    hub.add_user(unique)
+    sub = hub.directory.users[unique].id
+    theirs = home.of(person(sub))
+    imported(theirs)
+    stranger = space.browser()
+    assert stranger.press("/join?project=pairs").status_code == 403 and let_in == []
+    browser = space.browser()
+    browser.ask("GET", agree(browser.ask("GET", "/sign-in").headers["location"], unique))
+    landed = browser.press("/join?project=pairs&status=draft")
+    assert landed.status_code == 200 and let_in == [(workspace_of(theirs), person(sub), unique)]
+    assert '"/annotate/dataset/7d/annotation-mode?page=1&status=draft"' in landed.text
+    for other in ("", "nothing", "../hf-ada/projects/pairs", "..%2fpairs", "pairs/../pairs"):
+        assert browser.press(f"/join?project={other}").status_code == 404
+    imported(home.of("hf-ada"), "hers")
+    assert browser.press("/join?project=hers").status_code == 404
+    for headers in ({}, {"origin": "https://evil.example"}, {"origin": "https://huggingface.co"}):
+        assert browser.ask("POST", "/join?project=pairs", headers=headers).status_code == 403
+    assert browser.ask("GET", "/join?project=pairs").status_code == 405
+    assert len(let_in) == 1
+
+
 def test_a_sign_in_is_begun_from_our_own_page_alone(space: Space, ada: Home, project: Project) -> None:
     link = f"/join/{invite(ada, project, InvitationOptions())}"
     for headers in ({"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
@@ -234,7 +263,9 @@ def test_a_sign_in_is_begun_from_our_own_page_alone(space: Space, ada: Home, pro
 def test_what_is_no_invitation_begins_nothing(space: Space, path: str) -> None:
     browser = space.browser()
     for answer in (browser.ask("GET", path), browser.press(path)):
-        assert answer.status_code in (401, 404, 405) and "location" not in answer.headers and not browser.cookies
+        # 307: from `/join/` to `/join`, which asks for a session
+        assert answer.status_code in (307, 401, 403, 404, 405) and not browser.cookies
+        assert answer.headers.get("location", f"{BASE}/join") == f"{BASE}/join"
 
 
 def test_a_refused_sign_in_lets_nobody_in(

@@ -126,6 +126,15 @@ def test_who_was_taken_out_does_not_come_back_by_the_link(home: Home, ada: Home,
         take_place(project, digest, "hf-1")
 
 
+def test_visitors_invite_as_long_as_the_studio_takes_visitors(home: Home, ada: Home, project: Project) -> None:
+    theirs = invite(ada, project, TWO, by_visitor=True)
+    assert find(home, theirs)[1].folder == project.folder
+    with pytest.raises(StudioError, match="not valid"):
+        find(home, theirs, visitors=False)
+    owners = invite(ada, project, TWO)
+    assert find(home, owners, visitors=False)[2].by_visitor is False
+
+
 @pytest.mark.parametrize("limit", [0, -1, 201, None, "many"])
 def test_the_number_of_people_has_bounds(limit: object) -> None:
     with pytest.raises(ValidationError):
