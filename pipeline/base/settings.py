@@ -44,7 +44,7 @@ class Settings(BaseSettings):
         "A Space does not use it: there everybody signs in as themselves.",
     )
     load_megabytes: int = Field(
-        1_700, ge=200, description="Memory that loading a dataset may take, MiB; a file that needs more is refused."
+        1_500, ge=200, description="Memory that loading a dataset may take, MiB; a file that needs more is refused."
     )
     snapshots: Path | None = Field(
         None,

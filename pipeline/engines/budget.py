@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MIB = 1 << 20
+_most: list[int] = []  # bytes that this process may hold now, innermost last
 
 
 class TooMuch(BaseException):
@@ -24,7 +25,9 @@ class TooMuch(BaseException):
 def memory(mib: int) -> Iterator[None]:
     """Let this process take so much more memory of its own at most for a while; beyond it MemoryError is raised.
 
-    It holds for all threads: for processes that do one thing.
+    It holds for all threads: for processes that do one thing. The system itself refuses more than a sixth beyond it,
+    and C++ that is refused memory ends the process (`std::bad_alloc` in pyarrow 26): what fills memory by such calls
+    calls `check` between them.
 
     Args:
         mib: Mebibytes of data beside what the process holds already.
@@ -35,12 +38,21 @@ def memory(mib: int) -> Iterator[None]:
     import resource
 
     before, most = resource.getrlimit(resource.RLIMIT_DATA)
-    limits = [value for value in (_held() + mib * MIB, before, most) if value != resource.RLIM_INFINITY]
+    wanted = _held() + mib * MIB
+    limits = [value for value in (wanted + mib * MIB // 6, before, most) if value != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_DATA, (min(limits), most))
+    _most.append(wanted)
     try:
         yield
     finally:
+        _most.pop()
         resource.setrlimit(resource.RLIMIT_DATA, (before, most))
+
+
+def check() -> None:
+    """Raise MemoryError where this process holds more than it may; elsewhere do nothing."""
+    if _most and _held() > _most[-1]:
+        raise MemoryError
 
 
 @contextmanager

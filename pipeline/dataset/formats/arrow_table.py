@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.dataset.rows import Row, Rows, refuse_wide, unreadable
+from pipeline.engines import budget
 
 _BATCH = 1000
 # SystemError: pyarrow 26.0.1 where a damaged file says that a text ends before it begins.
@@ -89,6 +90,7 @@ def _columns(path: Path, names: list[str]) -> list[str]:
 def _rows(batches: Iterable[pa.RecordBatch]) -> list[Row]:
     rows: list[Row] = []
     for batch in batches:
+        budget.check()
         found = values(batch)
         for row in found if any(name.startswith(_INDEX) for name in batch.schema.names) else ():
             for name in [name for name in row if name.startswith(_INDEX)]:
