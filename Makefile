@@ -48,6 +48,10 @@ coverage: $(VENV)/.dev
 engines: $(VENV)/.app
 	$(BIN)/python -m pipeline.base.install
 
+# make deploy SPACE=user/name; options into ARGS, --yes for scripts.
+deploy: $(VENV)/.app
+	@$(BIN)/python -m pipeline deploy $(SPACE) $(ARGS)
+
 picture: $(VENV)/.dev
 	$(BIN)/python -m bench.picture
 

@@ -1,4 +1,4 @@
-"""Hardware that Hugging Face Jobs rent out: what each has, what it costs, and whether a run fits."""
+"""Hardware that Hugging Face rents out for Jobs and Spaces: what it has, what it costs, and whether a run fits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.base.errors import StudioError
-from pipeline.hub import client, jobs
+from pipeline.hub import client, jobs, spaces
 
 DEFAULT = "l40sx1"
 FRESH_S = 600.0  # a list of the Hub is believed so long
@@ -21,6 +21,7 @@ PATIENCE_S = 4.0  # a page waits so long for the list
 _SNAPSHOT = Path(__file__).with_name("flavors.json")
 _UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 _WITHOUT_BF16 = frozenset({"T4"})  # Turing; bf16 came with Ampere
+Place = Literal["job", "space"]
 Why = Literal["cpu", "several", "bf16", "memory"]
 
 
@@ -185,32 +186,38 @@ class _Live:
             self._next = float("-inf")
 
 
-_live = _Live()
+_live: dict[Place, _Live] = {"job": _Live(), "space": _Live()}
 
 
-def listing(patience: float = PATIENCE_S) -> Listing:
+def listing(place: Place = "job", patience: float = PATIENCE_S) -> Listing:
     """Return what can be rented: the Hub's list, or the one that comes with this program when the Hub does not tell.
 
     Args:
+        place: For Jobs or for Spaces: neither list is the other's, nor are all prices.
         patience: Seconds to wait for the Hub.
     """
     token = client.token()  # read here: the thread that asks acts for nobody
 
     def ask() -> Any:
         with client.acting_as(token):
-            return jobs.flavors()
+            return jobs.flavors() if place == "job" else spaces.flavors()
 
-    found = _live.get(ask, patience)
-    return Listing(found, live=True) if found else snapshot()
+    found = _live[place].get(ask, patience)
+    return Listing(found, live=True) if found else snapshot(place)
 
 
 def forget() -> None:
     """Ask the Hub again at the next call of `listing`."""
-    _live.forget()
+    for live in _live.values():
+        live.forget()
 
 
-def snapshot() -> Listing:
-    """Return the list that comes with this program."""
+def snapshot(place: Place = "job") -> Listing:
+    """Return the list that comes with this program.
+
+    Args:
+        place: For Jobs or for Spaces.
+    """
     said = json.loads(_SNAPSHOT.read_text("utf-8"))
     found = [
         Flavor(
@@ -222,6 +229,7 @@ def snapshot() -> Listing:
             round(row["usd_per_hour"] / 60, 6),
         )
         for row in said["flavors"]
+        if place == "job" or row["spaces"]
     ]
     return Listing(tuple(sorted(found, key=_cheapest_first)), live=False, date=said["date"])
 
