@@ -167,7 +167,7 @@ def _warnings(
     if price:
         found.append(message("deploy.pays", hardware=wanted.hardware))
     if not bucket:
-        found.append(message("deploy.no_bucket"))
+        found.append(message("deploy.no_bucket", folder=MOUNT))
     if before is not None and before.private and not wanted.private:
         found.append(message("deploy.becomes_public"))
     if code.changed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.base import words
-from pipeline.deploy.plan import Plan
+from pipeline.deploy.plan import MOUNT, Plan
 from pipeline.hub.spaces import FREE
 
 
@@ -14,7 +14,7 @@ def facts(planned: Plan) -> dict[str, object]:
         "space": words.say("deploy.space.new" if planned.new else "deploy.space.there", space=wanted.name),
         "seen": words.say(f"deploy.seen.{'private' if wanted.private else 'public'}"),
         "hardware": _hardware(planned),
-        "bucket": words.say("deploy.storage", bucket=planned.bucket)
+        "bucket": words.say("deploy.storage", bucket=planned.bucket, folder=MOUNT)
         if planned.bucket
         else words.say("deploy.storage.none"),
         "files": words.say(
