@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from pipeline.base import words
 from pipeline.base.errors import StudioError
+from pipeline.base.limits import MEGABYTE
 from pipeline.base.options import readable
 from pipeline.base.settings import Settings
 from pipeline.command.arguments import Parser, arguments_speak
@@ -88,8 +89,13 @@ def _free(host: str, port: int, option: str) -> None:
             raise StudioError("serve.port", host=host, port=port, detail=detail, option=option) from error
 
 
-def serve(settings: Settings) -> None:
-    """Build the application and serve it until it is stopped."""
+def serve(settings: Settings, *, whole: bool = False) -> None:
+    """Build the application and serve it until it is stopped.
+
+    Args:
+        settings: The settings.
+        whole: Whether the page is built at once, for those who look at all of it without opening its tabs.
+    """
     import uvicorn  # noqa: PLC0415
     from fastapi import FastAPI  # noqa: PLC0415
 
@@ -98,9 +104,9 @@ def serve(settings: Settings) -> None:
     from pipeline.web.annotate import build_annotators_app, serve_annotators  # noqa: PLC0415
     from pipeline.web.proxy import ServiceProxy  # noqa: PLC0415
     from pipeline.web.sign_in import FIELD, token_of  # noqa: PLC0415
-    from ui import assets  # noqa: PLC0415 - seconds; the addresses are checked before
+    from ui import assets, downloads  # noqa: PLC0415 - seconds; the addresses are checked before
     from ui.gate import Gate  # noqa: PLC0415
-    from ui.topics import stream_of  # noqa: PLC0415
+    from ui.topics import stream_of, visits_of  # noqa: PLC0415
 
     snapshots = Keeper(settings)
     snapshots.restore(_restoring)
@@ -132,11 +138,11 @@ def serve(settings: Settings) -> None:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(assets.Kept)
     app.add_middleware(assets.WithScripts)
-    app.add_middleware(Gate)
+    app.add_middleware(Gate, room=settings.visitor_megabytes * MEGABYTE if settings.space_id else None)
     _add_doors(app, studio, token)
     # Before the page, which answers every other path.
-    app.router.routes.extend([*proxy.routes(), *stream.routes(), assets.route()])
-    _mount(app, studio)
+    app.router.routes.extend([*proxy.routes(), *stream.routes(), assets.route(), downloads.route(visits_of(studio))])
+    _mount(app, studio, whole)
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -160,6 +166,7 @@ def _add_doors(app: FastAPI, studio: Studio, token: str) -> None:
     """Ask who comes, and refuse what does not address the studio: the last one added is passed first."""
     from pipeline.review.workspace import workspace_of  # noqa: PLC0415
     from pipeline.web.guard import Addressed, local_hosts  # noqa: PLC0415
+    from pipeline.web.join import Join  # noqa: PLC0415
     from pipeline.web.oauth import Flow  # noqa: PLC0415
     from pipeline.web.sign_in import SignedIn  # noqa: PLC0415
     from pipeline.web.space import HubSignedIn, Session, Sessions  # noqa: PLC0415
@@ -176,19 +183,23 @@ def _add_doors(app: FastAPI, studio: Studio, token: str) -> None:
         workspace_of(studio.home.of(session.who), account=session.name)  # made once, with a name that can be read
 
     secret = settings.oauth_client_secret.get_secret_value()
+    flow = Flow(settings.openid_provider_url, settings.oauth_client_id, secret, settings.base)
+    join = Join(studio.home, studio.argilla, flow, settings.openid_provider_url, visitors=settings.visitors)
+    app.router.routes.extend(join.routes())
     app.add_middleware(
         HubSignedIn,
-        flow=Flow(settings.openid_provider_url, settings.oauth_client_id, secret, settings.base),
+        flow=flow,
         sessions=Sessions(studio.left),
         owns=settings.owns,
         visitors=settings.visitors,
         arrived=arrived,
         scopes=settings.oauth_scopes,
+        join=join.arrived,
     )
     app.add_middleware(Addressed, hosts=set(settings.hosts), secure=True)
 
 
-def _mount(app: FastAPI, studio: Studio) -> None:
+def _mount(app: FastAPI, studio: Studio, whole: bool) -> None:
     """Put the page at the root of the application."""
     from gradio import mount_gradio_app  # noqa: PLC0415 - after `ui`, which imports it without its stubs
 
@@ -198,7 +209,7 @@ def _mount(app: FastAPI, studio: Studio) -> None:
 
     mount_gradio_app(
         app,
-        layout.build(studio),
+        layout.build(studio, whole=whole),
         path="/",
         theme=THEME,
         css=CSS,

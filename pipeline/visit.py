@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from pipeline.base import project as projects
 from pipeline.base import words
 from pipeline.base.errors import StudioError
 from pipeline.base.home import LOCAL, Home
+from pipeline.base.limits import MEGABYTE, Limits, size
 from pipeline.base.message import Message, message
 from pipeline.base.project import Project
 from pipeline.carriers.spend import SpendWatch
@@ -39,12 +41,14 @@ class Visit:
         who: The owner's name: `pipeline.base.home.LOCAL` for the one person of a local studio.
         language: What they read.
         may: What they may do besides working on what is theirs.
+        limits: How much they may have; None: as much as there is.
     """
 
     studio: Studio
     who: str = LOCAL
     language: str = words.ENGLISH
     may: frozenset[str] = ALL
+    limits: Limits | None = None
 
     @cached_property
     def home(self) -> Home:
@@ -54,7 +58,28 @@ class Visit:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger as they see it: their own runs."""
-        return self.studio.ledger.of(self.who)
+        return self.studio.ledger.of(self.who, self.check_room if self.limits else None)
+
+    def check_room(self, kind: str, active: int = 0) -> None:
+        """Check that they have room for a run.
+
+        Args:
+            kind: What it would be.
+            active: How many of theirs go on.
+
+        Raises:
+            StudioError: They have as many going as they may, as many projects, or their disk is full.
+        """
+        limits = self.limits
+        if limits is None:
+            return
+        if active >= limits.runs:
+            raise StudioError("limits.runs", count=limits.runs)
+        if kind == "load" and len(self.projects()) >= limits.projects:
+            raise StudioError("limits.projects", count=limits.projects)
+        used = size(self.home.own) + sum(size(run.folder) for run in self.studio.ledger.of(self.who).list())
+        if used >= limits.megabytes * MEGABYTE:
+            raise StudioError("limits.disk", used=round(used / MEGABYTE), most=limits.megabytes)
 
     @property
     def sign_in(self) -> SignInStatus:
@@ -132,9 +157,10 @@ class Visit:
         Raises:
             StudioError: It is a folder of this machine that is not theirs.
         """
-        folder = Path(name).expanduser()
-        if FILES not in self.may and name and folder.exists() and not self._own(folder.resolve()):
-            raise StudioError("model.no_folder", name=name)
+        with contextlib.suppress(OSError, RuntimeError):  # too long for a path; the home of somebody who is not here
+            folder = Path(name).expanduser()
+            if FILES not in self.may and name and folder.exists() and not self._own(folder.resolve()):
+                raise StudioError("model.no_folder", name=name)
         return name
 
     def _own(self, path: Path) -> bool:
@@ -172,4 +198,8 @@ def visit_of(studio: Studio, headers: Mapping[str, str], scope: Mapping[str, Any
     session = session_of(scope)
     if session is None:
         raise StudioError("sign_in.nobody")
-    return Visit(studio, session.who, language, OWNING_A_SPACE if session.owner else ON_A_SPACE)
+    if session.owner:
+        return Visit(studio, session.who, language, OWNING_A_SPACE)
+    settings = studio.settings
+    limits = Limits(settings.visitor_projects, settings.visitor_runs, settings.visitor_megabytes)
+    return Visit(studio, session.who, language, ON_A_SPACE, limits)

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 FOLDER = Path(__file__).parent / "static"
 AT = "/page"
 FIRST = "quiet.js"
-SCRIPTS = ("stream.js", "curves.js", "copy.js")
+SCRIPTS = ("stream.js", "address.js", "curves.js", "copy.js")
 HASHED = "/assets/"  # where Gradio's files have their content in their names
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -20,7 +21,7 @@ from pipeline.base import words
 from pipeline.base.home import LOCAL
 from pipeline.web.space import session_of
 
-OURS = ("/annotate", "/page", "/stream")  # they answer for themselves
+OURS = ("/annotate", "/download", "/join", "/page", "/stream")  # they answer for themselves
 READ = {
     "/",
     "/config",
@@ -58,10 +59,12 @@ class Gate:
 
     Args:
         app: Serves the page.
+        room: Bytes that the uploads of a visitor who is not the owner may take before the studio has moved them away;
+            None: as many as there is disk.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, room: int | None = None) -> None:
+        self._app, self._room = app, room
         self._uploads: dict[str, OrderedDict[str, None]] = {}
         self._pages: OrderedDict[str, str] = OrderedDict()
 
@@ -98,6 +101,7 @@ class Gate:
         if method == "POST" and path == UPLOAD:
             for page in _pages_of(scope):
                 self._is_theirs(page, who)
+            self._check_room(scope, who)
             plain = [each for each in scope["headers"] if each[0] != b"accept-encoding"]  # the answer is read here
             scope["headers"] = plain
             return receive, self._noting(send, who)
@@ -112,6 +116,22 @@ class Gate:
                 self._is_theirs(asked.get(name), who)
         # Written anew: no other reader can find in it what was not looked at, such as a key that stands twice.
         return _again(json.dumps(asked).encode(), receive), send
+
+    def _check_room(self, scope: Scope, who: str) -> None:
+        """Check that an upload leaves its visitor within what they may have.
+
+        Raises:
+            Refused: It does not, or does not say how long it is.
+        """
+        session = session_of(scope)
+        if self._room is None or session is None or session.owner:
+            return
+        length = Headers(scope=scope).get("content-length", "")
+        if not length.isdigit():
+            raise Refused(411, "serve.unreadable")
+        waiting = (Path(path) for path in self._uploads.get(who, ()))
+        if int(length) + sum(path.stat().st_size for path in waiting if path.is_file()) > self._room:
+            raise Refused(413, "serve.too_large")
 
     def _is_theirs(self, name: object, who: str) -> None:
         """Note whose a page (or an event or upload of one) is: what it holds and hears is for nobody else.

@@ -30,16 +30,17 @@ FIRST = "dataset"
 STEPS = {"dataset": dataset, "filter": filter, "export": export, "train": train, "evaluate": evaluate}
 
 
-def build(studio: Studio, wiring: Wiring | None = None) -> gr.Blocks:
+def build(studio: Studio, wiring: Wiring | None = None, *, whole: bool = False) -> gr.Blocks:
     """Return the studio's page.
 
     The first tab is built with it, the others when they are opened.
 
     Args:
         studio: The services behind it.
-        wiring: Says whose visit a request is, and gets what is connected; the one person of this machine by default.
+        wiring: Says whose visit a request is, and gets what is connected; whoever signed in by default.
+        whole: Whether everything is built at once.
     """
-    wiring = wiring or Wiring(lambda request: visit_of(studio, request.headers, scope_of(request)))
+    wiring = wiring or Wiring(lambda request: visit_of(studio, request.headers, scope_of(request)), whole=whole)
     demo = gr.Blocks(title="Align Studio", analytics_enabled=False, fill_width=True)
     with demo:
         project = gr.State("")

@@ -25,6 +25,8 @@ CSS = """
 .dot.good { background: #0d9488; } .dot.busy { background: #d97706; } .dot.bad { background: #dc2626; }
 .dot.idle { background: #94a3b8; }
 #status-account, #status-retry { flex: 0 0 auto; width: max-content !important; }
+button.account-leave { font-size: var(--text-sm); font-weight: 400; padding: 4px 12px; margin: 6px 0 0; }
+.downloads { display: inline; } .downloads a { margin: 0 10px 0 0; color: var(--color-accent); }
 #account-panel { border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 14px 16px;
   background: var(--block-background-fill); } #account-form { align-items: end; }
 #account-token { padding: 0; } #account-sign-in, #account-buttons button { flex: 0 0 auto; width: max-content; }
@@ -68,8 +70,8 @@ CSS = """
   background: var(--input-background-fill) !important;
   border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 8px 12px; }
 .hearing { display: none !important; }
-.stream-lost { display: none; color: #d97706; font-weight: 600; }
-.status-items[data-stream=lost] .stream-lost { display: inline; }
+.stream-lost, .stream-ended { display: none; color: #d97706; font-weight: 600; }
+.status-items[data-stream=lost] .stream-lost, .status-items[data-stream=ended] .stream-ended { display: inline; }
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 14px; }
 .curve { border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 12px 14px;
   min-width: 0; background: var(--block-background-fill); } .curve-plot { min-height: 240px; overflow: hidden; }
@@ -94,6 +96,7 @@ CSS = """
 .link-button { display: inline-block; padding: 9px 18px; border-radius: var(--radius-lg); font-weight: 600;
   background: var(--button-secondary-background-fill); color: var(--button-secondary-text-color) !important;
   border: 1px solid var(--border-color-primary); text-decoration: none !important; }
+form .link-button { cursor: pointer; font-size: inherit; }
 .letter { position: relative; margin: 8px 0 14px; }
 .letter pre { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; margin: 0 0 8px; padding: 12px 16px;
   border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 
 from pipeline.studio import Studio
@@ -13,11 +15,12 @@ from ui.stream import Source, Stream
 from ui.train.result import METRICS
 
 
+def visits_of(studio: Studio) -> Callable[[Request], Visit]:
+    """Return what says whose visit a request is."""
+    return lambda request: visit_of(studio, request.headers, request.scope)
+
+
 def stream_of(studio: Studio) -> Stream:
     """Return the stream of a studio; the caller starts and closes it."""
-
-    def look_up(request: Request) -> Visit:
-        return visit_of(studio, request.headers, request.scope)
-
     sources: dict[str, Source] = {"bar": BarTopic(), "run": RunTopic(METRICS), "review": ReviewTopic()}
-    return Stream(sources, look_up)
+    return Stream(sources, visits_of(studio))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import secrets
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,6 +49,18 @@ class Home:
     def ledger(self) -> Path:
         """The SQLite file of all runs."""
         return self.path / "ledger.db"
+
+    @property
+    def studio(self) -> str:
+        """Id of the studio whose home this is, made once: it tells what this studio rents from what others rent."""
+        file = self.path / "studio.id"
+        if not file.exists():
+            made = file.with_name(f".studio-{secrets.token_hex(4)}")
+            made.write_text(secrets.token_hex(8), "ascii")
+            with suppress(FileExistsError):
+                file.hardlink_to(made)  # whole or not at all, and the first one stays
+            made.unlink()
+        return file.read_text("ascii").strip()
 
     @property
     def runs(self) -> Path:

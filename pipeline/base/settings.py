@@ -43,6 +43,9 @@ class Settings(BaseSettings):
         description="Hugging Face token to sign in with; empty: the one of `hf auth login`, or typed on the page. "
         "A Space does not use it: there everybody signs in as themselves.",
     )
+    load_megabytes: int = Field(
+        1_700, ge=200, description="Memory that loading a dataset may take, MiB; a file that needs more is refused."
+    )
     snapshots: Path | None = Field(
         None,
         description="Folder, best of a mounted bucket, that the home is saved to in consistent snapshots; a fresh home "

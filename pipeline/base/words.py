@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from pipeline.base.extensions import extensions
+from pipeline.base.plain import plain
 
 LOCALE = Path(__file__).resolve().parents[2] / "ui" / "locale"
 ENGLISH = "en"
@@ -132,7 +133,9 @@ class _Formatter(string.Formatter):
         if format_spec.startswith("|"):
             one, _, many = format_spec[1:].partition("|")
             return one if value == 1 else many
-        if isinstance(value, str | int | float):  # first: it is quick to see, a protocol is not
+        if isinstance(value, str):  # first: it is quick to see, a protocol is not
+            return format(plain(value), format_spec)
+        if isinstance(value, int | float):
             return format(value, format_spec)
         if isinstance(value, Sayable):
             return str(getattr(value, format_spec)) if format_spec in _PARTS else value.said()

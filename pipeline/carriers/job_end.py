@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from huggingface_hub import JobInfo
@@ -19,14 +20,27 @@ Outcome = tuple[State, Message | None, dict[str, Any] | None]
 
 def worker_of(job: JobInfo) -> dict[str, Any]:
     """Return what the ledger knows of a Job, from its own labels."""
-    labels = job.labels or {}
+    flavor = str(getattr(job.flavor, "value", job.flavor))
+    known = labelled(job.labels or {}, job.owner.name, flavor, jobs.page(job.owner.name, job.id))
+    return {"job": job.id, **known}
+
+
+def labelled(labels: Mapping[str, str], namespace: str, flavor: str, url: str) -> dict[str, Any]:
+    """Return what the ledger knows of rented hardware, from its labels.
+
+    Args:
+        labels: Its own.
+        namespace: Who pays.
+        flavor: Name of the hardware.
+        url: Its page on the Hub.
+    """
     return {
-        "job": job.id,
-        "namespace": job.owner.name,
-        "flavor": str(getattr(job.flavor, "value", job.flavor)),
+        "namespace": namespace,
+        "flavor": flavor,
         "price_per_minute": _number(labels.get("price")) / 1e6,
         "timeout": _number(labels.get("stop")),
-        "url": jobs.page(job.owner.name, job.id),
+        "studio": labels.get("studio", ""),
+        "url": url,
     }
 
 

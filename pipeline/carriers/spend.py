@@ -1,23 +1,21 @@
-"""What is billing now, as the Hub says it: the Jobs with our label, whichever disk they were started from.
+"""What is billing now, as the Hub says it: the Jobs and Spaces with our label, whichever disk they were started from.
 
-`SpendWatch` asks the Hub in the background, takes in Jobs that this disk does not know, and ends them all when asked.
+`SpendWatch` asks the Hub in the background, takes in what this disk does not know, and ends everything when asked: what
+this studio has started, and apart from it what others of the same account have.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass
-from typing import Literal
-
-from huggingface_hub import JobInfo
 
 from pipeline.base.errors import StudioError
-from pipeline.base.message import Message
-from pipeline.carriers import job as job_runs
-from pipeline.carriers.job_end import worker_of
-from pipeline.hub import client, jobs, problems
+from pipeline.carriers import rented
+from pipeline.carriers.billing import Billing, Left, Spend, State, Stopped, billing
+from pipeline.carriers.rented import Rented
+from pipeline.hub import client, problems
 from pipeline.hub.account import Account, SignIn
 from pipeline.runs import launch
 from pipeline.runs.ledger import Ledger, Run
@@ -31,156 +29,6 @@ OPEN_S = 120.0  # after its last look a page counts as closed
 PATIENCE_S = 45.0  # a Job that was told to end has ended by then
 AGAIN_S = 300.0  # before a Job that could not be taken in is tried again
 RECENT_S = 86_400.0  # a Job that ended longer ago is not taken in any more
-State = Literal["none", "billing", "unknown", "hidden", "signed out"]
-
-
-@dataclass(frozen=True)
-class Billing:
-    """One Job that costs money, or is about to; times are Unix seconds by this machine's clock.
-
-    Attributes:
-        job_id: Its id on the Hub.
-        namespace: Who pays.
-        run_id: Id of the run it carries, as its label says.
-        kind: train or evaluate.
-        named: What people see, see `title`; None where the run is not known here.
-        project: Name of the project, as its label says.
-        flavor: Name of the hardware.
-        stage: As the Hub says: SCHEDULING, RUNNING, …
-        price_per_hour: In USD, as it was agreed; None: its label does not say.
-        since: Since when it runs; None: it waits for its hardware and costs nothing yet.
-        stops_at: When the Hub ends it at the latest; None: not running yet, or its label does not say.
-        url: Its page on the Hub.
-        known: Whether the run is in this disk's ledger.
-    """
-
-    job_id: str
-    namespace: str
-    run_id: str
-    kind: str
-    named: Message | None
-    project: str
-    flavor: str
-    stage: str
-    price_per_hour: float | None
-    since: float | None
-    stops_at: float | None
-    url: str
-    known: bool
-
-    @property
-    def title(self) -> str:
-        """What people see, in the present language; "" where the run is not known here."""
-        return self.named.what if self.named else ""
-
-    @property
-    def seconds(self) -> float:
-        """Seconds billed so far."""
-        return max(0.0, time.time() - self.since) if self.since is not None else 0.0
-
-    @property
-    def cost(self) -> float:
-        """USD so far, about."""
-        return self.seconds / 3600 * (self.price_per_hour or 0.0)
-
-
-@dataclass(frozen=True)
-class Spend:
-    """What is billing, as far as is known.
-
-    Attributes:
-        state: none: nothing; billing: `items`; unknown: the Hub does not say, `items` were seen last; hidden:
-            the token may not ask; signed out: the Jobs of `unseen` may be billing, and only their user may ask.
-        items: The Jobs, newest first.
-        checked_at: When the Hub last said so, Unix seconds; None: never.
-        problem: Why it is not known.
-        unseen: Unfinished runs in Jobs of users who are not signed in.
-    """
-
-    state: State
-    items: tuple[Billing, ...] = ()
-    checked_at: float | None = None
-    problem: StudioError | None = None
-    unseen: tuple[Run, ...] = ()
-
-    @property
-    def total(self) -> float:
-        """USD of all items so far, about."""
-        return sum(item.cost for item in self.items)
-
-    @property
-    def price_per_hour(self) -> float:
-        """USD per hour of all items that run."""
-        return sum(item.price_per_hour or 0.0 for item in self.items if item.since is not None)
-
-
-@dataclass(frozen=True)
-class Left:
-    """A Job that did not end.
-
-    Attributes:
-        item: The Job.
-        problem: Why, as far as the Hub said; None if it only did not end in time.
-    """
-
-    item: Billing
-    problem: StudioError | None = None
-
-    @property
-    def why(self) -> str:
-        """What the Hub said, in the present language."""
-        return str(self.problem) if self.problem else ""
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """What came of stopping everything.
-
-    Attributes:
-        ended: Jobs that have ended, as the Hub confirms.
-        left: Jobs that have not, as far as is known.
-    """
-
-    ended: tuple[Billing, ...] = ()
-    left: tuple[Left, ...] = ()
-
-
-def billing(job: JobInfo, run: Run | None, clock_offset: float = 0.0) -> Billing:
-    """Return what a Job that has not ended costs.
-
-    Args:
-        job: As the Hub describes it.
-        run: Its run, if this disk knows it.
-        clock_offset: The Hub's clock minus ours, seconds; needed only where the Hub does not say how long it runs.
-    """
-    labels, worker, now = job.labels or {}, worker_of(job), time.time()
-    since = _since(job, now, clock_offset)
-    return Billing(
-        job_id=job.id,
-        namespace=job.owner.name,
-        run_id=labels.get("run", ""),
-        kind=labels.get("kind", ""),
-        named=run.named if run else None,
-        project=labels.get("project", ""),
-        flavor=worker["flavor"],
-        stage=jobs.stage(job),
-        price_per_hour=round(worker["price_per_minute"] * 60, 4) or None,
-        since=since,
-        stops_at=since + worker["timeout"] if since is not None and worker["timeout"] else None,
-        url=worker["url"],
-        known=run is not None,
-    )
-
-
-def _since(job: JobInfo, now: float, clock_offset: float) -> float | None:
-    """Return since when a Job runs by our clock: the Hub counts the seconds, so that neither clock need be right."""
-    if jobs.stage(job) == "SCHEDULING":
-        return None
-    seconds = job.durations.running_secs if job.durations else None
-    if seconds is not None:
-        return now - max(0.0, float(seconds))
-    began = job.started_at or job.created_at
-    return min(now, began.timestamp() - clock_offset) if began else now
 
 
 class SpendWatch:
@@ -188,13 +36,14 @@ class SpendWatch:
 
     Args:
         ledger: One person's runs.
-        sign_in: Theirs: whose Jobs are asked about.
+        sign_in: Theirs: whose Jobs and Spaces are asked about.
     """
 
     def __init__(self, ledger: Ledger, sign_in: SignIn) -> None:
         self._ledger = ledger
         self._sign_in = sign_in
-        self._account = ""  # whose Jobs `_items` are
+        self._account = ""  # whose `_items` are
+        self._wide = float("-inf")  # when all organisations were asked last
         self._items: tuple[Billing, ...] = ()
         self._checked_at: float | None = None
         self._problem: StudioError | None = None
@@ -235,10 +84,13 @@ class SpendWatch:
             self._asked, self._begun = time.monotonic(), None
         return self._spend()
 
-    def stop_all(self) -> Stopped:
-        """End every Job that this app started for the account, at once, and look whether each has ended.
+    def stop_all(self, *, elsewhere: bool = False) -> Stopped:
+        """End every Job and Space that this studio started for the account, at once, and look whether each has ended.
 
         While the Hub does not answer, the supervisors of the runs known here go on trying.
+
+        Args:
+            elsewhere: End those that other studios of the account have started instead.
 
         Raises:
             StudioError: Nobody is signed in, or the Hub does not say which Jobs there are and none was seen before.
@@ -247,24 +99,29 @@ class SpendWatch:
         if account is None:
             raise StudioError("spend.stop_signed_out")
         seen = self._items if self._account == account.name else ()
+        seen = tuple(item for item in seen if item.elsewhere == elsewhere)
         with client.acting_as(self._sign_in.token):
             for run in self._job_runs():
-                if run.user == account.name:
+                if run.user == account.name and self._is_elsewhere(run) == elsewhere:
                     # So that a run on its way to a Job ends too, and one with a Job does not take it for an accident.
                     run.stop_file.touch()
                     run.kill_file.touch()
-            stopped = self._end_jobs(account, seen)
+            stopped = self._end_jobs(account, seen, elsewhere)
         self.check()
         return stopped
 
-    def _end_jobs(self, account: Account, seen: tuple[Billing, ...]) -> Stopped:
+    def _is_elsewhere(self, run: Run) -> bool:
+        """Return whether another studio has started a run, which was only taken in here."""
+        return str((run.worker or {}).get("studio") or "") not in ("", self._ledger.home.studio)
+
+    def _end_jobs(self, account: Account, seen: tuple[Billing, ...], elsewhere: bool) -> Stopped:
         # A supervisor may have ended one of these before the Hub is asked: it was to end, and so it is named.
         asked = {item.job_id: item for item in seen}
         told: set[str] = set()
         problems: dict[str, StudioError] = {}
         until = time.monotonic() + PATIENCE_S
         try:
-            active = self._active(account)
+            active = self._active(account, elsewhere)
         except StudioError as error:
             if not seen:
                 raise
@@ -279,7 +136,7 @@ class SpendWatch:
                     threading.Thread(target=copy_context().run, args=telling, daemon=True, name="stop-job").start()
             time.sleep(1.0)
             try:
-                active, silent = self._active(account), None
+                active, silent = self._active(account, elsewhere), None
             except StudioError as error:  # told to end, and not seen to have ended: they count as left
                 silent = error
         left = tuple(Left(item, problems.get(item.job_id, silent)) for item in active)
@@ -313,7 +170,7 @@ class SpendWatch:
         return account.name if account else ""
 
     def _job_runs(self) -> list[Run]:
-        return [run for run in self._ledger.list(active=True) if run.place == "job"]
+        return [run for run in self._ledger.list(active=True) if run.place in ("job", "space")]
 
     def _spend(self) -> Spend:
         name, status = self._name(), self._sign_in.status
@@ -344,58 +201,64 @@ class SpendWatch:
             return
         self._adopt(found, account)
 
-    def _active(self, account: Account) -> tuple[Billing, ...]:
-        return self._billing(self._found(account), account)
+    def _active(self, account: Account, elsewhere: bool) -> tuple[Billing, ...]:
+        found = self._billing(self._found(account), account)
+        return tuple(item for item in found if item.elsewhere == elsewhere)
 
-    def _found(self, account: Account) -> list[JobInfo]:
-        """Return our Jobs of the account and of every organisation that it has used here.
+    def _found(self, account: Account) -> list[Rented]:
+        """Return what runs for the account and for the organisations it belongs to.
 
-        What another account started is not asked for: its Jobs are not this one's to see, and the refusal would hide
-        this one's own.
+        What another account started is not asked for: it is not this one's to see. Nor does an organisation that does
+        not let this token see hide what is the account's own.
         """
         mine = [run for run in self._job_runs() if run.user == account.name]
-        used = {str((run.worker or {}).get("namespace") or account.name) for run in mine}
-        return [job for name in sorted(used | {account.name}) for job in jobs.ours(name)]
+        used = {str((run.worker or {}).get("namespace") or account.name) for run in mine} | {account.name}
+        found = [one for name in sorted(used) for one in rented.ours(name)]
+        if time.monotonic() - self._wide > RARELY_S or any(one.namespace not in used for one in self._items):
+            self._wide = time.monotonic()
+            for name in sorted(set(account.organisations) - used):
+                with suppress(StudioError):
+                    found += rented.ours(name)
+        return found
 
-    def _billing(self, found: list[JobInfo], account: Account) -> tuple[Billing, ...]:
-        # Whatever is not over costs money, also in a stage that this program has not heard of.
-        going = [job for job in found if jobs.stage(job) not in jobs.TERMINAL]
+    def _billing(self, found: list[Rented], account: Account) -> tuple[Billing, ...]:
+        going = [one for one in found if not one.over]
         runs = {run.id: run for run in self._ledger.list()} if going else {}
-        return tuple(billing(job, runs.get((job.labels or {}).get("run", "")), account.clock_offset) for job in going)
+        studio = self._ledger.home.studio
+        return tuple(billing(one, runs.get(one.run), studio, account.clock_offset) for one in going)
 
-    def _adopt(self, found: list[JobInfo], account: Account) -> None:
-        """Take in Jobs whose runs this disk does not know: what runs, and what ended in the last day."""
+    def _adopt(self, found: list[Rented], account: Account) -> None:
+        """Take in what this disk does not know: what runs, and what ended in the last day."""
         known = {run.id for run in self._ledger.list()} if found else set()
         changed = False
-        for job in found:
-            if (job.labels or {}).get("run", "") in known or not _recent(job, account.now().timestamp()):
+        for one in found:
+            if one.run in known or not _recent(one, account.now().timestamp()):
                 continue
-            if time.monotonic() < self._not_adopted.get(job.id, 0.0):
+            if time.monotonic() < self._not_adopted.get(one.id, 0.0):
                 continue
             try:
-                run, new = job_runs.adopt(self._ledger, job)
+                run, new = rented.adopt(self._ledger, one)
                 if new:
                     launch.supervise(self._ledger.home, run)
                 changed = True
             except (StudioError, OSError):  # it is shown as billing all the same, and can be stopped
-                self._not_adopted[job.id] = time.monotonic() + AGAIN_S
+                self._not_adopted[one.id] = time.monotonic() + AGAIN_S
         if changed:
             self._items = self._billing(found, account)
 
 
-def _recent(job: JobInfo, now: float) -> bool:
-    """Return whether a Job runs, or ended in the last day (now: by the Hub's clock)."""
-    if jobs.stage(job) not in jobs.TERMINAL:
+def _recent(one: Rented, now: float) -> bool:
+    """Return whether something runs, or ended in the last day (now: by the Hub's clock)."""
+    if not one.over:
         return True
-    ended = job.finished_at or job.created_at
-    return jobs.stage(job) != "DELETED" and ended is not None and now - ended.timestamp() < RECENT_S
+    return one.stage != "DELETED" and one.ended is not None and now - one.ended < RECENT_S
 
 
-def _cancel(item: Billing, problems: dict[str, StudioError]) -> None:
+def _cancel(item: Billing, found: dict[str, StudioError]) -> None:
     try:
-        jobs.cancel(item.namespace, item.job_id)
+        rented.stop(item.place, item.namespace, item.job_id)
     except StudioError as error:
-        problems[item.job_id] = error
+        found[item.job_id] = error
 
 
 _SILENT = StudioError("spend.silent")

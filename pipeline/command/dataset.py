@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -186,8 +187,18 @@ def _unknown(source: Source) -> Checked:
     )
 
 
+def _bounded(call: Call) -> AbstractContextManager[None]:
+    given = vars(call.given)
+    return sources.bounded(given.get("hub") or Path(given.get("file") or "").name)
+
+
 def check(call: Call) -> Checked:
     """Say what a source holds, and make nothing of it."""
+    with _bounded(call):
+        return _check(call)
+
+
+def _check(call: Call) -> Checked:
     source, mapping = _read(call), _mapping(call)
     try:
         return Checked(**_checked(source, reading.load_rows(source.rows, mapping)))
@@ -200,6 +211,11 @@ def check(call: Call) -> Checked:
 
 def load(call: Call) -> LoadedProject:
     """Make a project of a source."""
+    with _bounded(call):
+        return _load(call)
+
+
+def _load(call: Call) -> LoadedProject:
     source = _read(call)
     try:
         project, loaded = sources.load(call.visit.home, source, _mapping(call))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 
 from pipeline.base import words
+from pipeline.base.plain import plain
 from pipeline.command.frame import Call
 from pipeline.runs import launch, view
 from pipeline.runs.ledger import Run, State
@@ -108,7 +109,7 @@ class _Screen:
         self._at = float("-inf")
 
     def show(self, seen: View) -> None:
-        stage, line = _stage(seen), _line(seen)
+        stage, line = _stage(seen), plain(_line(seen))
         if line == self._line:
             return
         if self._terminal:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pipeline.base import words
 from pipeline.base.errors import StudioError
 from pipeline.base.message import Message, message, verbatim
+from pipeline.base.plain import plain
 from pipeline.base.preflight import Preflight
 from pipeline.base.project import Project
 from pipeline.visit import Visit
@@ -64,7 +65,7 @@ class Call:
 
     def tell(self, text: str) -> None:
         """Tell people something that is no part of the output."""
-        print(text, file=sys.stderr, flush=True)
+        print(plain(text), file=sys.stderr, flush=True)
 
     def agree(self, text: str, question: str) -> None:
         """Go on only with consent: the one given by --yes, else one given on the terminal.

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pipeline.base import words
 from pipeline.base.errors import StudioError
 from pipeline.base.members import members
+from pipeline.base.plain import json_text, plain
 from pipeline.command import results
 from pipeline.command.arguments import Parser, arguments_speak
 from pipeline.command.follow import Left
@@ -130,10 +131,10 @@ def _failed(error: StudioError, as_json: bool, code: int = FAILED) -> int:
         _print(found, "", as_json=True)
         return code
     first = found.error
-    print(words.say("command.error", what=first.what), file=sys.stderr)
+    print(plain(words.say("command.error", what=first.what)), file=sys.stderr)
     for line in (first.why, first.next):
         if line:
-            print(line, file=sys.stderr)
+            print(plain(line), file=sys.stderr)
     for notice in found.blockers[1:]:
         print(words.say("command.error", what=results.lines_of(notice)), file=sys.stderr)
     for notice in found.warnings:
@@ -143,8 +144,8 @@ def _failed(error: StudioError, as_json: bool, code: int = FAILED) -> int:
 
 def _print(found: BaseModel, text: str, as_json: bool) -> None:
     if as_json:
-        print(found.model_dump_json(indent=2, by_alias=True))
+        print(json_text(found.model_dump_json(indent=2, by_alias=True)))
     elif text:
-        print(text)
+        print(plain(text))
     with contextlib.suppress(ValueError):
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What a run on a Job costs, said before it is started."""
+"""What a run on rented hardware costs, said before it is started."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from pipeline.hardware.pricing import Quote
 
 
 class Price(BaseModel):
-    """What a run on a Hugging Face Job is going to be."""
+    """What a run on rented hardware is going to be."""
 
+    where: str = Field(description="job or space.")
     flavor: str = Field(description="The hardware, as the Hub names it.")
     usd_per_hour: float
     usd_at_most: float
-    hard_stop_seconds: int = Field(description="The Hub ends it then, whatever it does.")
+    usd_worst: float = Field(
+        description="What it costs if a Space is not paused in time; of a Job the same as at most."
+    )
+    hard_stop_seconds: int = Field(description="It is ended then: a Job by the Hub, a Space by its own program.")
     soft_stop_seconds: int = Field(description="It is asked to stop and save then.")
     seconds: float | None = Field(description="How long it may take; null where that is not known.")
     usd: float | None = Field(description="What that costs.")
@@ -31,9 +35,11 @@ def price_of(offer: Quote | None) -> Price | None:
     if offer is None:
         return None
     return Price(
+        where=offer.where,
         flavor=offer.flavor.name,
         usd_per_hour=offer.flavor.price_per_hour,
         usd_at_most=offer.at_most,
+        usd_worst=offer.worst,
         hard_stop_seconds=offer.hard_stop,
         soft_stop_seconds=offer.soft_stop,
         seconds=offer.estimate.seconds if offer.estimate else None,
@@ -47,7 +53,7 @@ def minutes(seconds: float) -> str:
 
 
 def agree(call: Call, offer: Quote, found: Preflight[Any], lines: dict[str, object]) -> None:
-    """Say what a run on a Job costs, and go on only with consent.
+    """Say what a run on rented hardware costs, and go on only with consent.
 
     Args:
         call: Gives the consent.
@@ -58,7 +64,10 @@ def agree(call: Call, offer: Quote, found: Preflight[Any], lines: dict[str, obje
     Raises:
         StudioError: There is no consent.
     """
-    stop = words.say("hardware.confirm.stop", time=minutes(offer.hard_stop), soft=minutes(offer.soft_stop))
+    space = offer.where == "space"
+    times = {"time": minutes(offer.hard_stop), "soft": minutes(offer.soft_stop)}
+    stop = words.say("hardware.confirm.space_stop" if space else "hardware.confirm.stop", **times)
+    worst = words.say("hardware.confirm.space_worst", worst=pricing.money(offer.worst), time=minutes(offer.sleep))
     time = words.say("hardware.time.unknown")
     if offer.estimate is not None and offer.cost is not None:
         known = {"time": minutes(offer.estimate.seconds), "cost": pricing.money(offer.cost)}
@@ -70,7 +79,8 @@ def agree(call: Call, offer: Quote, found: Preflight[Any], lines: dict[str, obje
         ),
         words.say("hardware.fact.time"): time,
         words.say("hardware.fact.stop"): stop,
-        words.say("hardware.fact.most"): pricing.money(offer.at_most),
+        words.say("hardware.fact.most_space" if space else "hardware.fact.most"): pricing.money(offer.at_most),
+        **({words.say("hardware.fact.worst"): worst} if space else {}),
         **lines,
     }
     warned = [words.say("command.warning", what=str(warning)) for warning in found.warnings]

@@ -95,6 +95,7 @@ def train(call: Call) -> Training:
     if planned is not None:
         goes_to = planned.destination.repository if planned.destination else ""
         lines: dict[str, object] = {words.say("command.fact.repository"): goes_to}
+        lines |= {words.say("hardware.fact.space"): planned.space} if planned.space else {}
         price.agree(call, planned.offer, found, lines)
     return _started(call, project, options, params, where, found)
 

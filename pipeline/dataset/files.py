@@ -8,7 +8,7 @@ from pipeline.base.errors import StudioError
 from pipeline.base.message import message
 from pipeline.dataset.formats import arrow_table, csv_text, encoding, json_text, packed
 from pipeline.dataset.formats.csv_text import refuse_twice
-from pipeline.dataset.rows import Rows, unreadable
+from pipeline.dataset.rows import Rows, refuse_wide, unreadable
 
 _EXTENSIONS = {
     ".parquet": "parquet",
@@ -35,19 +35,25 @@ def read_rows(path: Path) -> Rows:
     Raises:
         StudioError: The file is missing, empty, damaged or in no supported format.
     """
+    rows: Rows | None = None
     with packed.unpacked(path) as inner:
         try:
             rows = _read(inner)
+        except MemoryError:
+            pass  # what was read is let go here: clearing up what was unpacked takes memory too
         except StudioError as error:
             if inner == path or error.message.code != "load.unreadable":
                 raise
             raise StudioError("load.unreadable", **{**error.message.values, "name": path.name}) from error
         expected = _EXTENSIONS.get(inner.suffix.lower())
+    if rows is None:
+        raise MemoryError(path.name)
     if not rows.rows:
         first = rows.bad_rows[0] if rows.bad_rows else None
         if first is None:
             raise unreadable(path, "load.no_readable_row")
         raise unreadable(path, "load.no_readable_rows", number=first.number, row=first.reason)
+    refuse_wide(path, len(rows.columns))
     refuse_twice(path, rows.columns)
     if expected and expected != rows.format:
         rows.notes.append(message("load.note.extension", name=path.name, expected=expected, found=rows.format))

@@ -11,6 +11,7 @@ from pipeline.base.errors import StudioError
 from pipeline.base.message import Message, message, verbatim
 
 Row = dict[str, Any]
+MOST_COLUMNS = 2_000
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,16 @@ def unreadable(path: Path, code: str, **values: Any) -> StudioError:
         **values: What the words of `code` name.
     """
     return StudioError("load.unreadable", name=path.name, reason=message(code, **values))
+
+
+def refuse_wide(path: Path, columns: int) -> None:
+    """Refuse a table with more columns than anybody names: they are looked at one by one, and in pairs.
+
+    Raises:
+        StudioError: There are too many.
+    """
+    if columns > MOST_COLUMNS:
+        raise unreadable(path, "load.too_wide", count=columns, most=MOST_COLUMNS)
 
 
 def columns_of(rows: Iterable[Row]) -> list[str]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pyarrow as pa
 
 from pipeline.base.errors import StudioError
 from pipeline.base.home import Home
 from pipeline.base.project import Project
+from pipeline.base.settings import Settings
 from pipeline.dataset import reading
 from pipeline.dataset.files import read_rows
 from pipeline.dataset.project import Kind, sha256_of, start_project
 from pipeline.dataset.reading import Progress
 from pipeline.dataset.recognise import Loaded, Mapping
 from pipeline.dataset.rows import Rows
+from pipeline.engines import budget
 from pipeline.hub.datasets import Chosen
 
 
@@ -35,6 +40,27 @@ class Source:
     name: str
     sha256: str = ""
     chosen: Chosen | None = None
+
+
+@contextmanager
+def bounded(name: str) -> Iterator[None]:
+    """Give what reads a source no more memory than the settings say.
+
+    Args:
+        name: The source's name, for the message.
+
+    Raises:
+        StudioError: It needs more.
+    """
+    limit, pool = Settings().load_megabytes, pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())  # mimalloc takes a gibibyte at once, whatever it is asked for
+    try:
+        with budget.memory(limit):
+            yield
+    except MemoryError as error:
+        raise StudioError("load.memory", name=name, limit=limit) from error
+    finally:
+        pa.set_memory_pool(pool)
 
 
 def sample() -> Source:
@@ -68,11 +94,14 @@ def path_of(given: str) -> Path:
     text = given.strip().strip("\"'")
     if not text:
         raise StudioError("load.no_path")
-    path = Path(text).expanduser()
-    if not path.is_absolute():
-        raise StudioError("load.part_of_path", path=text)
-    if not path.is_file():
-        raise StudioError("load.folder" if path.is_dir() else "load.no_file", path=text)
+    try:
+        path = Path(text).expanduser()
+        if not path.is_absolute():
+            raise StudioError("load.part_of_path", path=text)
+        if not path.is_file():
+            raise StudioError("load.folder" if path.is_dir() else "load.no_file", path=text)
+    except (OSError, RuntimeError) as error:  # too long for a path; the home of somebody who is not here
+        raise StudioError("load.no_file", path=text) from error
     return path
 
 

@@ -35,7 +35,8 @@ def load_dataset(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     home = open_home(Settings().home).of(spec.get("owner", LOCAL))
     folder = Path(spec["events"]).parent
     try:
-        return _loaded(wanted, home, folder, reporter)
+        with sources.bounded(wanted.name or Path(wanted.path).name):
+            return _loaded(wanted, home, folder, reporter)
     except BaseException:
         kept.forget([folder])
         raise

@@ -52,6 +52,23 @@ _OF_THE_BACKEND = frozenset({"backend", "is_local", "local_files_only"})  # tran
 _BACKEND, _FAST = "TokenizersBackend", "PreTrainedTokenizerFast"
 
 
+def safetensors_only(model_class: Any) -> None:
+    """Let no model of an engine's transformers be loaded from pickles, which run what they like; once is enough.
+
+    Args:
+        model_class: transformers' PreTrainedModel.
+    """
+    if hasattr(model_class, "from_any"):
+        return
+    original = model_class.from_pretrained.__func__
+
+    def safe(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        return original(cls, *args, **{**kwargs, "use_safetensors": True})
+
+    model_class.from_any = original
+    model_class.from_pretrained = classmethod(safe)
+
+
 def config(values: Values) -> Values:
     """Return a config.json as transformers 4.48 is to read it.
 

@@ -97,6 +97,8 @@ def _job(
     elif flavor is not None and (rough := job.seconds(asked, options, flavor)) is not None:
         estimate = Estimate(rough, "formula")
     stops = job.blockers(project, options)
+    if where.where == "space":
+        stops.append(message("evaluation.no_space"))
     try:
         offer = pricing.quote(where, estimate)
     except StudioError as error:

@@ -16,6 +16,7 @@ from yaml import YAMLError
 from pipeline.base import words
 from pipeline.base.errors import StudioError
 from pipeline.base.message import Message, message
+from pipeline.base.plain import plain
 from pipeline.evaluate.comparison import BASE, TUNED, Row, compare, rounded
 from pipeline.evaluate.task import Source, task_of
 from pipeline.hub import account, client, repositories
@@ -218,4 +219,4 @@ def _section(found: Evaluation, role: str, rows: Sequence[Row]) -> str:
 
 def _cell(text: str) -> str:
     """Return a text that stays in its table's cell."""
-    return re.sub(r"[|`\n\r]", " ", text)
+    return re.sub(r"[|`\n]", " ", plain(text))

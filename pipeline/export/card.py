@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from pipeline.base import words
+from pipeline.base.plain import json_text, markdown
 from pipeline.export.options import ExportOptions, ExportPlan, Provenance, Row
 from pipeline.filter.recipe import NO_SOURCE, PARTS
 
@@ -107,7 +108,8 @@ def _content(rows: Sequence[Row], planned: ExportPlan, options: ExportOptions, u
     found = Counter((row.pair.source or NO_SOURCE, row.split) for row in rows)
     by_source = Counter(row.pair.source or NO_SOURCE for row in rows)
     pairs = [
-        (source, count, found[source, "train"], found[source, "test"]) for source, count in by_source.most_common()
+        (markdown(source), count, found[source, "train"], found[source, "test"])
+        for source, count in by_source.most_common()
     ]
     splits = [("train", planned.train, _said("train")), ("test", planned.test, _said("test"))]
     files = f"`{'`, `'.join(f'{split}.jsonl' for split, count, _ in splits if count)}`"
@@ -136,8 +138,11 @@ def _origin(planned: ExportPlan, options: ExportOptions, provenance: Provenance)
     if provenance.left_out:
         source.append((_said("left_out"), f"{provenance.left_out:,}"))
     if provenance.unused:
-        source.append((_said("unused"), ", ".join(provenance.unused)))
-    effects = [(effect.label.said(), effect.removes_alone, effect.removes_first) for effect in provenance.rule_effects]
+        source.append((_said("unused"), ", ".join(map(markdown, provenance.unused))))
+    effects = [
+        (markdown(effect.label.said()), effect.removes_alone, effect.removes_first)
+        for effect in provenance.rule_effects
+    ]
     verdicts = [
         ("too_few", options.too_few, planned.dropped["too_few"]),
         ("undecided", options.undecided, planned.dropped["undecided"]),
@@ -149,7 +154,7 @@ def _origin(planned: ExportPlan, options: ExportOptions, provenance: Provenance)
     return [
         _table(["", ""], source),
         *([_table([_said("rule"), _said("alone"), _said("after")], effects)] if effects else []),
-        f"{_said('recipe')}\n\n```json\n{json.dumps(provenance.recipe, ensure_ascii=False, indent=2)}\n```",
+        f"{_said('recipe')}\n\n```json\n{json_text(json.dumps(provenance.recipe, ensure_ascii=False, indent=2))}\n```",
         *([_table([_said("several"), _said("by")], policy)] if policy else []),
         _table([_said("verdict"), _said("done"), _said("affected")], became),
     ]
@@ -164,13 +169,13 @@ def _source(provenance: Provenance) -> list[tuple[str, str]]:
     """Return names and values that say which rows of what were read."""
     if provenance.kind != "hub":
         kind = _said(f"kind.{provenance.kind}") if provenance.kind in ("file", "sample") else provenance.kind
-        return [(_said("from"), provenance.dataset), (_said("kind"), kind)]
+        return [(_said("from"), markdown(provenance.dataset)), (_said("kind"), kind)]
     name, revision = provenance.dataset, provenance.revision
     where = f"https://huggingface.co/datasets/{name}"
     lines = [
         (_said("from"), f"[{name}]({where})"),
-        (_said("config"), provenance.config),
-        (_said("split"), provenance.split),
+        (_said("config"), markdown(provenance.config)),
+        (_said("split"), markdown(provenance.split)),
         (_said("revision"), f"[{revision}]({where}/tree/{revision})" if revision else ""),
         (_said("rows"), _said("rows.first", count=provenance.limit) if provenance.limit else _said("all")),
     ]
@@ -178,10 +183,10 @@ def _source(provenance: Provenance) -> list[tuple[str, str]]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a Markdown table; text from data cannot end a cell or begin HTML."""
+    """Return a Markdown table; what comes from data is made plain before."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(_cell(value) for value in line)} |" for line in lines)
 
 
 def _cell(value: object) -> str:
-    return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
+    return " ".join(str(value).split()).replace("<", "&lt;")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ from pipeline.export.options import ExportFile, ExportPlan
 
 Split = Literal["train", "test"]
 
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 PUBLISHED = "published.json"  # in the export's folder; never among the files that are published
 
 
@@ -54,7 +56,7 @@ def read(project: Project, name: str) -> Exported:
     Raises:
         StudioError: It is not there any more, or its record cannot be read.
     """
-    folder = project.exports / name
+    folder = _folder(project, name)
     try:
         record = json.loads((folder / "export.json").read_text(encoding="utf-8"))
         plan, files = ExportPlan(**record["counts"]), [ExportFile(**file) for file in record["files"]]
@@ -62,6 +64,36 @@ def read(project: Project, name: str) -> Exported:
         return Exported(name, folder, str(record["provenance"]["created"]), plan, files, card)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StudioError("export.unreadable", name=name, detail=str(error)) from error
+
+
+def file_of(project: Project, name: str, path: str) -> Path:
+    """Return one file of a finished export.
+
+    Args:
+        project: Holds the export.
+        name: The export.
+        path: The file, as the export itself names it.
+
+    Raises:
+        StudioError: There is no such export, or no such file in it.
+    """
+    found = read(project, name)
+    file = found.folder / path
+    known = {"README.md", *(each.path for each in found.files)}
+    if path not in known or not file.is_file() or not file.resolve().is_relative_to(found.folder.resolve()):
+        raise StudioError("file.none", name=path)
+    return file
+
+
+def _folder(project: Project, name: str) -> Path:
+    """Return an export's folder; a name that leads elsewhere is none.
+
+    Raises:
+        StudioError: It is no name.
+    """
+    if not _NAME.fullmatch(name):
+        raise StudioError("export.none", name=name)
+    return project.exports / name
 
 
 @dataclass(frozen=True)
@@ -92,8 +124,10 @@ def published(project: Project, name: str) -> Published | None:
         project: Holds the export.
         name: The export.
     """
+    if not name:
+        return None
     try:
-        return Published(**json.loads((project.exports / name / PUBLISHED).read_text(encoding="utf-8")))
+        return Published(**json.loads((_folder(project, name) / PUBLISHED).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -106,7 +140,7 @@ def remember(project: Project, name: str, where: Published) -> None:
         name: The export.
         where: The repository and its commit.
     """
-    file = project.exports / name / PUBLISHED
+    file = _folder(project, name) / PUBLISHED
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(asdict(where), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     partial.replace(file)
@@ -143,8 +177,8 @@ def split_file(project: Project, name: str, split: Split) -> Path | None:
         name: The export.
         split: Which of its files.
     """
-    file = project.exports / name / f"{split}.jsonl"
-    return file if name and file.is_file() else None
+    file = _folder(project, name) / f"{split}.jsonl" if name else None
+    return file if file is not None and file.is_file() else None
 
 
 def read_pairs(file: Path) -> list[Pair]:

@@ -1,4 +1,4 @@
-"""Runs on a Hugging Face Job: what is chosen, what it may cost, what stops it before anything is paid."""
+"""Runs on rented hardware, a Job or a Space: what is chosen, what it may cost, what stops it before it is paid."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from pipeline.runs.places import LOCAL, carrier_of, carriers
 
 LONGEST_S = 24 * 3600  # no run may go on for longer, however cheap its hardware
 SHORTEST_S = 10 * 60  # less is over before a Job has installed what it needs
+SLEEP_MARGIN_S = 30 * 60  # after its time limit a Space that nobody could pause falls asleep
+RENTED = ("job", "space")
 TOKEN_MARGIN_S = 15 * 60  # the token must outlive the hard stop by so much: the result is uploaded with it
 
 
@@ -30,17 +32,24 @@ class JobOptions(BaseModel, extra="forbid", validate_assignment=True):
 
     where: str = Field(
         LOCAL,
-        description="local: this machine; job: a Hugging Face Job, rented by the minute.",
+        description="local: this machine; job: a Hugging Face Job; space: an AutoTrain Space. Both are rented.",
         json_schema_extra=choices(carriers),
     )
     flavor: str = Field(
-        flavors.DEFAULT, pattern=r"^[a-z0-9][a-z0-9.-]{0,39}$", description="Hardware of the Job, as the Hub names it."
+        flavors.DEFAULT,
+        pattern=r"^[a-z0-9][a-z0-9.-]{0,39}$",
+        description="Rented hardware, as the Hub names it; AutoTrain's names, as spaces-l40sx1, are understood too.",
+    )
+    namespace: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,96}$",
+        description="Account or organisation that pays; empty: the account signed in.",
     )
     budget: float = Field(
         2.0,
         gt=0,
         le=1000,
-        description="What the Job may cost at most; it is stopped when that is spent, after 24 hours at the latest.",
+        description="What the run may cost at most; it is stopped when that is spent, after 24 hours at the latest.",
         json_schema_extra={"unit": "USD"},
     )
 
@@ -51,9 +60,14 @@ class JobOptions(BaseModel, extra="forbid", validate_assignment=True):
             raise Wrong("hardware.no_place", place=where, places=list(carriers()))
         return where
 
+    @field_validator("flavor")
+    @classmethod
+    def _flavor(cls, flavor: str) -> str:
+        return flavor.removeprefix("spaces-")
+
     @property
     def place(self) -> dict[str, str]:
-        """What a run's spec says of a place that needs no offer: of a Job more is said, see `placed`."""
+        """What a run's spec says of a place that needs no offer: of what is rented more is said, see `placed`."""
         return {} if self.where == LOCAL or self.remote else {"place": self.where}
 
     @property
@@ -63,13 +77,18 @@ class JobOptions(BaseModel, extra="forbid", validate_assignment=True):
 
     @property
     def remote(self) -> bool:
-        """Whether the run goes to a Job."""
-        return self.where == "job"
+        """Whether the run goes to rented hardware, a Job or a Space."""
+        return self.where in RENTED
+
+    @property
+    def rented(self) -> flavors.Place:
+        """Which kind of hardware is rented."""
+        return "space" if self.where == "space" else "job"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """How long a run may take on a Job, its start included.
+    """How long a run may take on rented hardware, its start included.
 
     Attributes:
         seconds: The time.
@@ -82,15 +101,17 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Quote:
-    """What a run on a Job is going to be, shown before it is started.
+    """What a run on rented hardware is going to be, shown before it is started.
 
     Attributes:
         flavor: The hardware.
         listing: Where its price comes from.
-        hard_stop: Seconds after which the Hub ends it, whatever it does.
+        hard_stop: Seconds after which it is ended, whatever it does: a Job by the Hub, a Space by its own program.
         soft_stop: Seconds after which the run is asked to stop and save.
         at_most: USD it costs at most.
         estimate: How long it may take; None: not known.
+        where: job or space.
+        namespace: Who pays; "": the account signed in.
     """
 
     flavor: Flavor
@@ -99,6 +120,18 @@ class Quote:
     soft_stop: int
     at_most: float
     estimate: Estimate | None = None
+    where: flavors.Place = "job"
+    namespace: str = ""
+
+    @property
+    def sleep(self) -> int:
+        """Seconds without a visitor after which a Space falls asleep, working or not; so it is longer than its time."""
+        return self.hard_stop + SLEEP_MARGIN_S
+
+    @property
+    def worst(self) -> float:
+        """USD it costs if a Space is not paused in time, neither by itself nor from here."""
+        return price(self.flavor.price_per_minute, self.sleep) if self.where == "space" else self.at_most
 
     @property
     def cost(self) -> float | None:
@@ -109,7 +142,7 @@ class Quote:
 
 
 def quote(options: JobOptions, estimate: Estimate | None = None, listing: Listing | None = None) -> Quote:
-    """Return what a run on a Job costs at most and when it ends at the latest.
+    """Return what a run on rented hardware costs at most and when it ends at the latest.
 
     The hard stop is the number of whole minutes that the budget pays, at most 24 hours.
 
@@ -121,7 +154,7 @@ def quote(options: JobOptions, estimate: Estimate | None = None, listing: Listin
     Raises:
         StudioError: There is no such hardware, or the list does not say its price.
     """
-    listing = listing or flavors.listing()
+    listing = listing or flavors.listing(options.rented)
     flavor = listing.find(options.flavor)
     if flavor is None:
         names = [one.name for one in listing.flavors if one.gpus == 1]
@@ -130,7 +163,7 @@ def quote(options: JobOptions, estimate: Estimate | None = None, listing: Listin
     minutes = int(options.budget / max(flavor.price_per_minute - 5e-7, 1e-9))
     hard = min(LONGEST_S, minutes * 60)
     at_most = min(options.budget, price(flavor.price_per_minute, hard))
-    return Quote(flavor, listing, hard, soft_stop(hard), at_most, estimate)
+    return Quote(flavor, listing, hard, soft_stop(hard), at_most, estimate, options.rented, options.namespace)
 
 
 def soft_stop(timeout: int) -> int:
@@ -161,7 +194,7 @@ def money(usd: float) -> str:
 
 
 def blockers(offer: Quote, need: Need) -> list[Message]:
-    """Return what stops a run on a Job, before anything is sent or paid.
+    """Return what stops a run on rented hardware, before anything is sent or paid.
 
     Args:
         offer: What it is going to be.
@@ -169,43 +202,61 @@ def blockers(offer: Quote, need: Need) -> list[Message]:
     """
     found = [_misfit(offer.flavor, need), _short(offer)]
     try:
-        found.append(_token_life(account.require_jobs(), offer))
+        who = required(offer)
+        found += [_foreign(who, offer), _token_life(who, offer)]
     except StudioError as error:
         found.insert(0, error.message)
     return [notice for notice in found if notice]
 
 
 def warnings(offer: Quote) -> list[Message]:
-    """Return what to beware of in a run on a Job.
+    """Return what to beware of in a run on rented hardware.
 
     Args:
         offer: What it is going to be.
     """
-    return [notice for notice in (_too_long(offer), _old_prices(offer), _unpaid()) if notice]
+    return [notice for notice in (_too_long(offer), _old_prices(offer), _unpaid(offer), _no_plan(offer)) if notice]
 
 
-def placed(offer: Quote, who: Account) -> dict[str, Any]:
-    """Return what a run's spec says of its Job: `place`, `user` and `job`.
+def required(offer: Quote) -> Account:
+    """Return the account in use, which may rent the hardware.
+
+    Raises:
+        StudioError: Nobody is signed in, the token may not do it, or it cannot be checked.
+    """
+    return account.require_write() if offer.where == "space" else account.require_jobs()
+
+
+def payer(offer: Quote, who: Account) -> str:
+    """Return the account or organisation that pays."""
+    return offer.namespace or who.name
+
+
+def placed(offer: Quote, who: Account, space: str = "") -> dict[str, Any]:
+    """Return what a run's spec says of its hardware: `place`, `user` and `job`.
 
     Args:
         offer: What was agreed to.
-        who: Whose Job it is.
+        who: Whose run it is.
+        space: Id of the Space to be made; "" for a Job.
     """
-    job = {
+    job: dict[str, Any] = {
         "flavor": offer.flavor.name,
-        "namespace": who.name,
+        "namespace": payer(offer, who),
         "timeout": offer.hard_stop,
         "price_per_minute": offer.flavor.price_per_minute,
     }
-    return {"place": "job", "user": who.name, "job": job}
+    if offer.where == "space":
+        job |= {"space": space, "sleep": offer.sleep}
+    return {"place": offer.where, "user": who.name, "job": job}
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What a Job has cost so far, by the price that was shown.
+    """What rented hardware has cost so far, by the price that was shown.
 
     Attributes:
-        seconds: How long it ran: as the Hub says it of one that has ended, else by our own clock.
+        seconds: How long it ran: as the Hub says it of a Job that has ended, else by our own clock.
         usd: Price of that.
         flavor: Name of its hardware.
     """
@@ -216,17 +267,17 @@ class Spent:
 
 
 def spent(run: Run) -> Spent | None:
-    """Return what a run on a Job has cost, None before its Job ran or for a run on this machine.
+    """Return what a run on rented hardware has cost, None before that ran or for a run on this machine.
 
     Args:
         run: The run.
     """
     job = run.worker or {}
-    if run.place != "job" or (run.started is None and not job.get("seconds")):
+    if run.place not in RENTED or (run.started is None and not job.get("seconds") and not job.get("began")):
         return None
     seconds = job.get("seconds")
     if seconds is None:
-        seconds = max(0.0, (run.ended or time.time()) - (run.started or 0.0))
+        seconds = max(0.0, (run.ended or time.time()) - (job.get("began") or run.started or 0.0))
     usd = price(float(job.get("price_per_minute") or 0), float(seconds))
     return Spent(float(seconds), usd, str(job.get("flavor") or ""))
 
@@ -292,13 +343,32 @@ def _old_prices(offer: Quote) -> Message | None:
     return message("hardware.old_prices", date=offer.listing.date)
 
 
-def _unpaid() -> Message | None:
-    """Say what the Hub tells of the account's means; credit it does not tell is found out when the Job is asked for."""
+def _foreign(who: Account, offer: Quote) -> Message | None:
+    """Refuse an organisation that the account does not belong to."""
+    if payer(offer, who) in (who.name, *who.organisations):
+        return None
+    return message("hardware.foreign", namespace=offer.namespace, known=[who.name, *who.organisations])
+
+
+def _no_plan(offer: Quote) -> Message | None:
+    """Say that a Space needs a paid plan where the Hub says that there is none; it decides itself when it is asked."""
     try:
         who = account.current()
     except StudioError:  # said as a blocker
         return None
-    if who is None or who.can_pay is not False:
+    if offer.where != "space" or who is None or who.has_plan(payer(offer, who)):
+        return None
+    known = who.has_plan(payer(offer, who)) is False
+    return message("hardware.no_plan" if known else "hardware.plan_unknown", namespace=payer(offer, who))
+
+
+def _unpaid(offer: Quote) -> Message | None:
+    """Say what the Hub tells of the account's means; credit it does not tell of shows when hardware is asked for."""
+    try:
+        who = account.current()
+    except StudioError:  # said as a blocker
+        return None
+    if who is None or who.can_pay is not False or payer(offer, who) != who.name:
         return None
     return message("hardware.unpaid")
 

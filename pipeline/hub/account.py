@@ -50,6 +50,8 @@ class Account:
         expires: When the token ends; None: never, or the Hub does not say.
         clock_offset: The Hub's clock minus ours, seconds; exact to about one.
         may_read_private: Whether private repositories can be read.
+        pro: Whether it has a paid plan; None: the Hub does not say.
+        paying: Organisations of it that have a paid plan, as far as the Hub says.
     """
 
     name: str
@@ -63,6 +65,12 @@ class Account:
     expires: datetime | None = None
     clock_offset: float = 0.0
     may_read_private: bool = True
+    pro: bool | None = None
+    paying: frozenset[str] = frozenset()
+
+    def has_plan(self, namespace: str) -> bool | None:
+        """Return whether the account, or an organisation of it, has a paid plan; None: the Hub does not say."""
+        return self.pro if namespace == self.name else True if namespace in self.paying else None
 
     def now(self) -> datetime:
         """Return the time by the Hub's clock."""
@@ -185,6 +193,10 @@ def account_of(said: Mapping[str, Any], clock_offset: float = 0.0) -> Account:
         expires=_moment(auth.get("expiresAt") or access.get("expiresAt")),
         clock_offset=clock_offset,
         may_read_private=granted is None or bool(granted & {"repo.content.read", "repo.write"}),
+        pro=said.get("isPro") if isinstance(said.get("isPro"), bool) else None,
+        paying=frozenset(
+            str(one["name"]) for one in said.get("orgs") or () if one.get("plan") or one.get("isEnterprise")
+        ),
     )
 
 

@@ -45,6 +45,7 @@ class Launch:
         flavor: Name of the hardware.
         timeout: The hard stop, seconds.
         price_per_minute: USD, as it was shown to the user.
+        studio: Id of the studio that starts it; see `pipeline.base.home.Home.studio`.
         script: The program it runs.
         environment: What the program is told; no secret.
     """
@@ -56,21 +57,37 @@ class Launch:
     flavor: str
     timeout: int
     price_per_minute: float
+    studio: str
     script: Path
     environment: dict[str, str]
 
     @property
     def labels(self) -> dict[str, str]:
         """The labels by which the Job is recognised even when this disk is lost."""
-        labels = {
-            "app": APP,
-            "run": self.run,
-            "project": self.project,
-            "kind": self.kind,
-            "stop": str(self.timeout),
-            "price": str(round(self.price_per_minute * 1e6)),
-        }
-        return {key: re.sub(r"[^A-Za-z0-9_-]", "-", value)[:100] for key, value in labels.items()}
+        return labels(self.run, self.project, self.kind, self.timeout, self.price_per_minute, self.studio)
+
+
+def labels(run: str, project: str, kind: str, timeout: int, price_per_minute: float, studio: str) -> dict[str, str]:
+    """Return the labels of what carries a run, a Job or a Space: enough to know it again without this disk.
+
+    Args:
+        run: Id of the run.
+        project: Name of the project.
+        kind: train or evaluate.
+        timeout: The hard stop, seconds.
+        price_per_minute: USD, as it was shown to the user.
+        studio: Id of the studio that starts it.
+    """
+    said = {
+        "app": APP,
+        "run": run,
+        "project": project,
+        "kind": kind,
+        "stop": str(timeout),
+        "price": str(round(price_per_minute * 1e6)),
+        "studio": studio,
+    }
+    return {key: re.sub(r"[^A-Za-z0-9_-]", "-", value)[:100] for key, value in said.items()}
 
 
 def flavors() -> list[JobHardwareInfo]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
-from huggingface_hub import DatasetInfo, ModelInfo
+from huggingface_hub import DatasetInfo, ModelInfo, SpaceInfo
 from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
@@ -19,7 +19,7 @@ from pipeline.hub.problems import HUB_ERRORS, causes, status
 from pipeline.hub.retry import PASSING
 
 T = TypeVar("T")
-Kind = Literal["model", "dataset"]
+Kind = Literal["model", "dataset", "space"]
 State = Literal["there", "gated", "missing", "no revision", "refused", "unreached"]
 
 TIMEOUT_S = 3.0  # seconds the Hub is waited for: a person waits for the answer
@@ -122,7 +122,7 @@ class Seen:
     files: frozenset[str] = frozenset()
     private: bool = False
     gated: bool = False
-    info: ModelInfo | DatasetInfo | None = field(default=None, repr=False)
+    info: ModelInfo | DatasetInfo | SpaceInfo | None = field(default=None, repr=False)
     error: Exception | None = None
 
     @property
@@ -175,7 +175,7 @@ def _ask(kind: Kind, name: str, revision: str) -> Seen:
         info = api.repo_info(name, repo_type=kind, revision=revision or None, timeout=TIMEOUT_S)
     except (*HUB_ERRORS, ValueError) as error:
         return Seen(_state(error), error=error)
-    assert isinstance(info, ModelInfo | DatasetInfo)
+    assert isinstance(info, ModelInfo | DatasetInfo | SpaceInfo)
     files = frozenset(sibling.rfilename for sibling in info.siblings or ())
     seen = Seen("there", info.sha or "", files, bool(info.private), bool(info.gated), info)
     if not seen.gated:

@@ -120,7 +120,7 @@ def config(name: str, file: str = "config.json", revision: str = "") -> dict[str
     """
     try:
         value = json.loads(read(name, file, revision) or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -19,7 +20,10 @@ from pipeline.hub.look import Kind, Seen
 from pipeline.hub.problems import causes, explain
 from pipeline.models.shape import ModelShape
 
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+# Weights as pickles, which are programs: they are not loaded (LLaMA-Factory's CVE-2025-53002 is of this kind).
+PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin.index.json")
+MOST_BYTES = 16 << 20  # of a small file of a model; the header of a model in a thousand pieces takes a few
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 ADAPTER = "adapter_config.json"
 TEMPLATE = "chat_template.jinja"
@@ -58,9 +62,10 @@ def refer(name: str) -> Reference:
     Args:
         name: A folder, or a model's id on the Hub with or without @revision.
     """
-    folder = Path(name).expanduser()
-    if name and folder.is_dir():
-        return Reference(str(folder.resolve()), local=True)
+    with contextlib.suppress(OSError, RuntimeError):  # too long for a path; the home of somebody who is not here
+        folder = Path(name).expanduser()
+        if name and folder.is_dir():
+            return Reference(str(folder.resolve()), local=True)
     found = _WITH_REVISION.fullmatch(name.strip())
     return Reference(found["id"], found["revision"] or "") if found else Reference(name)
 
@@ -122,7 +127,9 @@ def problem(name: str) -> Message | None:
     if not name.strip():
         return message("model.none")
     if model.local:
-        return _incomplete(name, _files(Path(model.path)), "folder")
+        folder = Path(model.path)
+        away = _leads_away(folder)
+        return message("model.link", name=name, file=away) if away else _incomplete(name, _files(folder), "folder")
     if not model.on_hub:
         return message("model.no_folder", name=name)
     seen = look.at("model", model.path, model.revision)
@@ -144,6 +151,21 @@ def _files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.is_file()} if folder.is_dir() else set()
 
 
+def _leads_away(folder: Path) -> str:
+    """Return a file of a folder that is a link to somewhere else; "" where none is.
+
+    What a link names would be read as the model's, shown, and published with what is trained on it. Links into the
+    `blobs` of the Hub's cache, which snapshots are made of, stay.
+    """
+    homes = [folder.resolve()]
+    if folder.parent.name == "snapshots":
+        homes.append((folder.parent.parent / "blobs").resolve())
+    for path in folder.iterdir():
+        if path.is_symlink() and not any(path.resolve().is_relative_to(home) for home in homes):
+            return path.name
+    return ""
+
+
 def _lacks(files: Iterable[str]) -> list[Message]:
     there = set(files)
     lacks = [] if "config.json" in there else [message("model.lacks.config")]
@@ -160,6 +182,9 @@ def _incomplete(name: str, files: Iterable[str], kind: str) -> Message | None:
         title = Path(name).name if kind == "folder" else name
         return message(f"model.adapter.{kind}", name=title, option=Option("merge_adapter", "train"))
     lacks = _lacks(there)
+    pickles = sorted(file for file in there if file.endswith(PICKLED) and file != "training_args.bin")
+    if pickles and not there.intersection(WEIGHTS):
+        return message(f"model.pickled.{kind}", name=name, files=pickles[:3])
     return message(f"model.incomplete.{kind}", name=name, lacks=lacks) if lacks else None
 
 
@@ -225,7 +250,7 @@ def chat_template(folder: Path) -> str | None:
 
 def _templates_in(folder: Path) -> dict[str, str]:
     file = folder / TEMPLATE
-    text = file.read_text("utf-8") if file.is_file() else ""
+    text = _small(file).decode("utf-8", "replace") if file.is_file() else ""
     return {"default": text} if text else _named(_json(folder / TOKENIZER_CONFIG))
 
 
@@ -271,7 +296,14 @@ def shape(model: Path | str) -> ModelShape | None:
             return None
         hidden, layers = (int(_either(config, names)) for names in (_HIDDEN, _LAYERS))
         vocabulary = int(config["vocab_size"])
-    except (KeyError, TypeError, ValueError, OSError):  # another kind of config, or a damaged file
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+        OSError,
+    ):  # another kind of config, or a damaged file
         return None
     if not tensors:
         return None
@@ -293,18 +325,34 @@ def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
     """Return the shape of each tensor of a safetensors file: header length (u64), then the header, JSON."""
     with file.open("rb") as data:
         length = int.from_bytes(data.read(8), "little")
-        if length > 100 << 20:  # the format's own limit of a header
+        if length > MOST_BYTES:
             raise ValueError(f"{file.name} is no safetensors file.")
         header = json.loads(data.read(length))
-    return {name: tuple(int(dim) for dim in entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+    shapes = {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+    if not all(isinstance(dim, int) and 0 <= dim < 1 << 40 for dims in shapes.values() for dim in dims):
+        raise ValueError(f"{file.name} says shapes that no tensor has.")
+    return shapes
 
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+        value = json.loads(_small(file))
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _small(file: Path) -> bytes:
+    """Return the content of a small file.
+
+    Raises:
+        ValueError: It is none.
+    """
+    with file.open("rb") as data:
+        content = data.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"{file.name} is too large.")
+    return content
 
 
 def context(model: Path | str) -> int | None:

@@ -1,8 +1,6 @@
 """A base model's chat template and tokenizer, as training renders text with them; without torch or transformers.
 
-The environment is transformers' own (`utils/chat_template_utils.py`, 4.48): jinja2's immutable sandbox, blocks trimmed,
-loop controls, `tojson`, `raise_exception`, `strftime_now` and the `generation` tag. A template is a program of the
-model's author; it gets nothing else.
+A template is a program of the model's author; what it is given is in `pipeline.models.sandbox`.
 """
 
 from __future__ import annotations
@@ -10,19 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from jinja2 import nodes
-from jinja2.ext import Extension, loopcontrols
-from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pipeline.engines.examined import Refused, Turns
 from pipeline.hub import models
-from pipeline.models import reference, tokens
+from pipeline.models import reference, sandbox, tokens
 
 # AutoTrain 0.8.36's DEFAULT_CHAT_TEMPLATE, for tokenizers that bring none.
 DEFAULT = (
@@ -34,32 +27,6 @@ DEFAULT = (
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
-class _Generation(Extension):
-    """The tag in which templates put what the assistant says; what is in it is written as it stands."""
-
-    tags = {"generation"}
-
-    def parse(self, parser: Parser) -> list[nodes.Node]:
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-
-def _raise(text: str) -> None:
-    raise jinja2.TemplateError(text)
-
-
-def _tojson(value: Any, **options: Any) -> str:
-    return json.dumps(value, **{"ensure_ascii": False, **options})
-
-
-def _environment() -> ImmutableSandboxedEnvironment:
-    made = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
-    made.filters["tojson"] = _tojson
-    made.globals["raise_exception"] = _raise
-    made.globals["strftime_now"] = lambda format: datetime.now().strftime(format)
-    return made
-
-
 @dataclass(frozen=True)
 class Files:
     """What a model's files say of its text.
@@ -69,12 +36,14 @@ class Files:
         templates: Its chat templates by name; the usual one is called default. Empty where it has none.
         special: Its special tokens by their names in tokenizer_config.json.
         tokenizer: Content of tokenizer.json; None where there is none at hand.
+        problem: What stops the template from being used at all; "" where nothing does.
     """
 
     name: str
     templates: dict[str, str] = field(default_factory=dict)
     special: dict[str, str] = field(default_factory=dict)
     tokenizer: bytes | None = None
+    problem: str = ""
 
     @property
     def template(self) -> str:
@@ -116,7 +85,7 @@ def files(name: str) -> Files:
 def _object(content: bytes | None) -> dict[str, Any]:
     try:
         value = json.loads(content or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -144,9 +113,12 @@ class ModelReader:
         self.tokenizer = loaded.tokenizer if loaded else None
         added = self.tokenizer.get_added_tokens_decoder().values() if self.tokenizer else ()
         self.special = frozenset({*of.special.values(), *(each.content for each in added if each.special)})
-        self.problem = ""
+        self.problem = of.problem
+        if of.problem:
+            self._template: jinja2.Template | None = None
+            return
         try:
-            self._template: jinja2.Template | None = _environment().from_string(template or of.template)
+            self._template = sandbox.environment().from_string(template or of.template)
             # jinja2 3.1 copies these for each text; a copy of its chain of mappings takes a third of the whole.
             self._template.globals = dict(self._template.globals)
         except jinja2.TemplateError as error:

@@ -140,12 +140,12 @@ def check(base_model: str) -> str:
         StudioError: It is neither, or the folder has no tokenizer that can be read.
     """
     name = base_model.strip()
-    folder = Path(name).expanduser()
-    if name and folder.is_dir():
-        if not isinstance(counter(str(folder.resolve())), ModelTokens):
+    model = reference.refer(name)
+    if model.local:
+        if not isinstance(counter(model.path), ModelTokens):
             raise StudioError("model.tokenizer", name=name)
-        return str(folder.resolve())
-    if not reference.refer(name).on_hub:
+        return model.path
+    if not model.on_hub:
         raise StudioError("model.unknown", name=name) if name else StudioError("model.unnamed")
     return name
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from pipeline.base.errors import StudioError
+from pipeline.engines.annotation import BY_INVITATION
 from pipeline.review.api import Api, ReviewError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 MOST = 200  # annotators of a workspace
 _NAME = re.compile(r"\w[\w.-]{0,49}")
-BY_INVITATION = 5  # version of the ids we give to such accounts; Argilla's own are of version 4 (RFC 9562)
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that look alike: i l o 0 1
 
 
@@ -50,7 +50,7 @@ def create_annotators(endpoint: Endpoint, workspace: str, names: Sequence[str]) 
         raise StudioError("annotators.twice")
     with Api(endpoint) as api:
         api.check_owner()
-        there = len(_annotators(api, workspace))
+        there = len(people_in(api, workspace))
         if there + len(wanted) > MOST:
             raise StudioError("annotators.too_many", most=MOST, there=there)
         taken = {user["username"] for user in api.get("users")["items"]} & set(wanted)
@@ -63,7 +63,7 @@ def create_annotators(endpoint: Endpoint, workspace: str, names: Sequence[str]) 
 def list_annotators(endpoint: Endpoint, workspace: str) -> list[str]:
     """Return the user names of a workspace's annotators, oldest first; none without a workspace."""
     with Api(endpoint) as api:
-        return [user["username"] for user in _annotators(api, workspace)]
+        return [user["username"] for user in people_in(api, workspace)]
 
 
 def reset_password(endpoint: Endpoint, workspace: str, username: str, *, anybodys: bool = False) -> NewAnnotator:
@@ -92,13 +92,10 @@ def reset_password(endpoint: Endpoint, workspace: str, username: str, *, anybody
     return NewAnnotator(username, password)
 
 
-def remove_annotator(endpoint: Endpoint, workspace: str, username: str) -> str:
+def remove_annotator(endpoint: Endpoint, workspace: str, username: str) -> None:
     """Take an annotator's access to a workspace away, and to no other; their answers stay and count.
 
     The account itself stays too: deleting it, Argilla deletes its responses.
-
-    Returns:
-        Argilla's id of their account.
 
     Raises:
         StudioError: The workspace has no such annotator.
@@ -108,7 +105,6 @@ def remove_annotator(endpoint: Endpoint, workspace: str, username: str) -> str:
         api.check_owner()
         user = _annotator(api, workspace, username)
         api.send("DELETE", f"workspaces/{api.find_workspace(workspace)}/users/{user['id']}")
-    return str(user["id"])
 
 
 def is_invited(user: dict[str, Any]) -> bool:
@@ -131,14 +127,15 @@ def _create_annotator(api: Api, workspace: str, name: str) -> NewAnnotator:
     return NewAnnotator(name, password)
 
 
-def _annotators(api: Api, workspace: str) -> list[dict[str, Any]]:
+def people_in(api: Api, workspace: str) -> list[dict[str, Any]]:
+    """Return the annotators of a workspace as the server describes them, oldest first; none without a workspace."""
     found = api.find_workspace(workspace)
     users = api.get(f"workspaces/{found}/users")["items"] if found else []
     return sorted((user for user in users if user["role"] == "annotator"), key=lambda user: str(user["inserted_at"]))
 
 
 def _annotator(api: Api, workspace: str, username: str) -> dict[str, Any]:
-    for user in _annotators(api, workspace):
+    for user in people_in(api, workspace):
         if user["username"] == username:
             return user
     raise StudioError("annotators.none", workspace=workspace, name=username)

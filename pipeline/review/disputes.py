@@ -104,11 +104,12 @@ def _opinions(of: Project) -> Opinions:
 
 
 def open_disputes(of: Project, endpoint: Endpoint) -> int:
-    """Put the pairs that annotators dispute before the owner in Argilla, as drafts.
+    """Put the pairs that annotators dispute before whoever settles them in Argilla, as drafts.
 
     Args:
         of: The project.
-        endpoint: The review server.
+        endpoint: The review server, with the key of who settles them: an owner's, or that of a Space's visitor who has
+            come by an invitation of their own (`pipeline.review.joining`).
 
     Returns:
         Number of pairs that wait there for the owner now.
@@ -123,7 +124,7 @@ def open_disputes(of: Project, endpoint: Endpoint) -> int:
     fresh = [record_id for record_id in waiting if record_id not in before.record_ids]
     ours = {order.place(record_id).external_id: record_id for record_id in fresh}
     with Api(endpoint) as api:
-        me = api.check_owner().username
+        me = api.check().username
         there = _records(api, review.dataset_id, list(ours))
         opened = [there[name] for name in ours if name in there]
         # Noted first: an answer of the owner's that is submitted at once is one of an arbiter already.

@@ -12,7 +12,7 @@ import secrets
 import sqlite3
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,7 @@ class Ledger:
         self.home = home
         self.owner: str | None = None
         self._whole: Ledger | None = None
+        self._room: Callable[[str, int], None] | None = None
         # Held open: the end of the last connection removes the write-ahead log, and without space for a new one SQLite
         # cannot even read.
         held = sqlite3.connect(home.ledger, timeout=30, isolation_level=None, check_same_thread=False)
@@ -77,9 +78,15 @@ class Ledger:
             held.execute(_SCHEMA)
         _reserve(held, home.ledger)
 
-    def of(self, owner: str) -> Ledger:
-        """Return the ledger as an owner sees it: the runs of others are not in it."""
+    def of(self, owner: str, room: Callable[[str, int], None] | None = None) -> Ledger:
+        """Return the ledger as an owner sees it: the runs of others are not in it.
+
+        Args:
+            owner: The owner.
+            room: Called before a run is added, with its kind and how many of theirs are active; raises what forbids it.
+        """
         seen = copy.copy(self)
+        seen._room = room
         seen.home, seen.owner = self.home.of(owner), owner
         seen._whole = self  # it has the connection that is held open
         return seen
@@ -110,6 +117,9 @@ class Ledger:
 
         Returns:
             The run and whether it is new.
+
+        Raises:
+            StudioError: Its owner has no room for another one; see `of`.
         """
         if asked is None:
             asked = {} if callable(spec) else spec
@@ -119,6 +129,9 @@ class Ledger:
             if row := _asked(connection, request):
                 connection.rollback()
                 return self.get(row["id"]), False
+            if self._room is not None:  # under the lock: nobody counts the same room twice
+                query = f"SELECT count(*) FROM runs WHERE owner = ? AND state IN {_marks()}"
+                self._room(kind, connection.execute(query, (self.owner or LOCAL, *ACTIVE)).fetchone()[0])
             run_id = _new_id(connection, kind)
             made = spec(run_id) if callable(spec) else spec
             self._insert(connection, run_id, request, kind, project, title, State.QUEUED, time.time(), made)
@@ -204,6 +217,19 @@ class Ledger:
         }
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         connection.execute(f"INSERT INTO runs ({names}) VALUES ({marks})", tuple(values.values()))
+
+    def forget(self, runs: Iterable[Run]) -> None:
+        """Take ended runs out of their project, with what they left on this disk.
+
+        A run in a Job stays as a line of no project: unknown, it would be taken in again from the Hub.
+        """
+        with self._connect() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for run in runs:
+                where = f"WHERE id = ? AND owner = coalesce(?, owner) AND state NOT IN {_marks()}"
+                do = "DELETE FROM runs" if run.place == "local" else "UPDATE runs SET project = ''"
+                connection.execute(f"{do} {where}", (run.id, self.owner, *ACTIVE))
+            connection.commit()
 
     def get(self, run_id: str) -> Run:
         """Return one run.

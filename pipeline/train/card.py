@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.base import words
 from pipeline.base.options import extras
+from pipeline.base.plain import code
 from pipeline.train.algorithm import algorithm_of
 from pipeline.train.doctor.finding import Report
 from pipeline.train.options import TrainOptions
@@ -60,7 +61,7 @@ def render(
     whole = not params.lora or params.merge_adapter
     algorithm = algorithm_of(options.algorithm)
     with words.speaking(language):
-        about = {"model": options.base_model, "method": algorithm.called, "citation": algorithm.citation}
+        about = {"model": code(options.base_model), "method": algorithm.called, "citation": algorithm.citation}
         return "\n\n".join(
             [
                 _front_matter(options, origin, algorithm.tags),
@@ -105,7 +106,7 @@ def result_words() -> dict[str, str]:
 
 def _origin(options: TrainOptions, origin: Origin) -> list[tuple[str, str]]:
     return [
-        (_said("base"), f"`{options.base_model}`"),
+        (_said("base"), f"`{code(options.base_model)}`"),
         (_said("base.revision"), f"`{origin.base_revision}`" if origin.base_revision else _said("unknown")),
         (_said("pairs"), _said("pairs.split", repository=origin.dataset)),
         (_said("pairs.revision"), f"`{origin.revision}`"),

@@ -17,7 +17,7 @@ from pipeline.engines.protocol import Problem
 from pipeline.hardware import flavors, pricing
 from pipeline.hardware import machine as hardware_machine
 from pipeline.hardware.machine import Hardware
-from pipeline.hardware.pricing import Estimate, JobOptions
+from pipeline.hardware.pricing import RENTED, Estimate, JobOptions
 from pipeline.hub import look
 from pipeline.models import reference, tokens
 from pipeline.models.shape import ModelShape
@@ -241,7 +241,7 @@ def _name_in_use(ledger: Ledger, project: Project, options: TrainOptions, where:
             continue
         if run.active:
             return message("training.name_training", name=name, run=run.named, option=_option("project_name"))
-        if run.place == "job":
+        if run.place in RENTED:
             continue  # its model is on the Hub, whatever became of it
         if run.state is not State.SUCCEEDED:
             return None  # the newest run of this name here failed or was cancelled: the folder holds its remains
@@ -259,7 +259,7 @@ def _bf16(where: JobOptions, machine: Hardware) -> bool:
     """Return whether the hardware of a run computes in bf16."""
     if not where.remote:
         return machine.bf16
-    flavor = flavors.listing().find(where.flavor)
+    flavor = flavors.listing(where.rented).find(where.flavor)
     return flavor is None or flavor.bf16
 
 

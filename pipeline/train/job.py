@@ -1,4 +1,4 @@
-"""A training on a Hugging Face Job: what it needs, reads, costs and leaves, and what stops it."""
+"""A training on rented hardware, a Job or an AutoTrain Space: what it needs, reads, costs and leaves, what stops it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pipeline.base.errors import StudioError
 from pipeline.base.message import Message, Option, message
 from pipeline.base.project import Project
+from pipeline.carriers.space_files import space_name
 from pipeline.export import exported
 from pipeline.hardware import pace, pricing
 from pipeline.hardware.flavors import Flavor, Need
@@ -40,7 +41,7 @@ class Destination:
 
 @dataclass(frozen=True)
 class JobPlan:
-    """What a training on a Job is going to be.
+    """What a training on rented hardware is going to be.
 
     Attributes:
         offer: Hardware, price, hard stop, estimate.
@@ -49,6 +50,7 @@ class JobPlan:
         revision: Commit of the pairs.
         base_revision: Commit of the base model's newest version; "" where it is not known.
         public: Whether everybody can see the base model.
+        space: Id of the Space to be made; "" for a Job, or while nobody is signed in.
     """
 
     offer: Quote
@@ -57,6 +59,7 @@ class JobPlan:
     revision: str = ""
     base_revision: str = ""
     public: bool = True
+    space: str = ""
 
 
 def need(params: TrainParams, memory: int | None) -> Need:
@@ -111,6 +114,7 @@ def plan(project: Project, options: TrainOptions, job: JobOptions, estimate: Est
         revision=published.revision if published else "",
         base_revision=seen.sha if seen else "",
         public=seen is not None and seen.public,
+        space=_space(offer, options),
     )
 
 
@@ -123,6 +127,7 @@ def blockers(planned: JobPlan, options: TrainOptions, wanted: Need) -> list[Mess
         wanted: What it asks of the hardware.
     """
     found = [*pricing.blockers(planned.offer, wanted), _base_problem(options), _dataset_problem(planned, options)]
+    found.append(_space_problem(planned))
     return [notice for notice in found if notice]
 
 
@@ -149,13 +154,13 @@ def spec(planned: JobPlan, options: TrainOptions, params: TrainParams, report: R
         params: The hyperparameters.
         report: What the doctor found in the pairs.
     """
-    who, algorithm = account.require_jobs(), algorithm_of(options.algorithm)
+    who, algorithm = pricing.required(planned.offer), algorithm_of(options.algorithm)
     assert planned.destination is not None
     repository = planned.destination.repository
     origin = card.Origin(planned.dataset, planned.revision, planned.base_revision, planned.public)
     text = card.render(options, params, repository, origin, report=report)
     return {
-        **pricing.placed(planned.offer, who),
+        **pricing.placed(planned.offer, who, planned.space),
         "remote": {
             "engine": algorithm.engine,
             "overrides": {"data_dir": DATA, "output_dir": OUTPUT},
@@ -195,6 +200,22 @@ def _destination(options: TrainOptions) -> Destination | None:
     if seen.state == "missing":
         return Destination(repository, "new")
     return Destination(repository, "public" if seen.state == "there" and not seen.private else "private")
+
+
+def _space(offer: Quote, options: TrainOptions) -> str:
+    """Return the id of the Space that the training makes, named as AutoTrain names its own."""
+    try:
+        who = account.current()
+    except StudioError:
+        return ""
+    return space_name(pricing.payer(offer, who), options.project_name) if who and offer.where == "space" else ""
+
+
+def _space_problem(planned: JobPlan) -> Message | None:
+    """Refuse a Space whose name is taken, before anything is made."""
+    if not planned.space or look.at("space", planned.space).state != "there":
+        return None
+    return message("training.space_there", space=planned.space, option=Option("project_name", "train"))
 
 
 def _base_problem(options: TrainOptions) -> Message | None:

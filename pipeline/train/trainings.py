@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.base.message import message
 from pipeline.base.project import Project
-from pipeline.hardware.pricing import JobOptions
+from pipeline.hardware.pricing import RENTED, JobOptions
 from pipeline.models import reference
 from pipeline.runs import launch
 from pipeline.runs.ledger import Ledger, Run, State
@@ -27,8 +27,8 @@ class TrainedModel:
     Attributes:
         name: Its name within the project.
         path: What loads it: the folder of the whole model (with merge_adapter off, a folder inside that of the
-            adapter), or its id on the Hub with @revision where a Job made it.
-        place: Where it was made: "local" or "job".
+            adapter), or its id on the Hub with @revision where rented hardware made it.
+        place: Where it was made: local, job or space.
         size: Bytes of the whole model's files.
         base_model: What it was trained from.
         run_id: The run that made it.
@@ -136,7 +136,7 @@ def loaded_from(run: Run) -> str | None:
     result = run.result or {}
     if run.state is not State.SUCCEEDED:
         return None
-    if run.place == "job":
+    if run.place in RENTED:
         if not result.get("repo") or result.get("adapter_path"):  # the whole model is in a folder of its repository
             return None
         return "@".join(filter(None, [str(result["repo"]), str(result.get("revision") or "")]))
@@ -145,6 +145,6 @@ def loaded_from(run: Run) -> str | None:
 
 
 def _bytes(run: Run, path: str) -> int:
-    if run.place == "job":
+    if run.place in RENTED:
         return int((run.result or {}).get("size_bytes") or 0)
     return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())

@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.base import words
+from pipeline.web.space import HUB
 
 NAMES = ("127.0.0.1", "localhost", "[::1]")
 # What a browser asks for itself, such as an address that is typed or linked to; everything else comes from a page.
@@ -53,6 +54,15 @@ class Addressed:
             refusal = PlainTextResponse(words.say("serve.foreign_address"), 403)
         await refusal(scope, receive, send)
 
+    def _of_the_frame(self, scope: Scope, headers: Headers) -> bool:
+        """Return whether the Hub's page opens us in its frame.
+
+        A browser that has once let the frame have our cookies names the Hub as the origin of a mere look at the page
+        (Storage Access Headers, 2025): it asks whether it shall send them.
+        """
+        look = scope["method"] in _LOOKS and scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
+        return self._secure and scope["type"] == "http" and look and headers.get("origin") == HUB
+
     def _ours(self, scope: Scope) -> bool:
         headers = Headers(scope=scope)
         if headers.get("host", "").lower() not in self._hosts:
@@ -63,6 +73,7 @@ class Addressed:
                 parts = urlsplit(origin)
             except ValueError:
                 return False
-            return parts.netloc.lower() in self._hosts and (not self._secure or parts.scheme == "https")
+            ours = parts.netloc.lower() in self._hosts and (not self._secure or parts.scheme == "https")
+            return ours or self._of_the_frame(scope, headers)
         # Every browser names the origin of what is posted across sites; this is for what else they may send.
         return scope.get("method") in _LOOKS or headers.get("sec-fetch-site") not in ("cross-site", "same-site")

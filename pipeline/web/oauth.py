@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from starlette.requests import Request
@@ -120,9 +120,9 @@ class Flow:
                 told = await client.get(f"{self._provider}/oauth/userinfo")
                 told.raise_for_status()
                 said = told.json()
-        except (AuthlibBaseError, httpx.HTTPStatusError) as error:
+        except (AuthlibBaseError, httpx2.HTTPStatusError) as error:
             raise StudioError("sign_in.refused") from error
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx2.HTTPError, ValueError) as error:
             raise StudioError("sign_in.unreachable") from error
         sub, name = said.get("sub"), said.get("preferred_username")
         if not (isinstance(sub, str) and sub and isinstance(name, str) and name):

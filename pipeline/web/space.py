@@ -36,6 +36,13 @@ HUB = "https://huggingface.co"  # whose pages show a Space in a frame
 _STATE = "align_studio_session"
 _ASIDE = {"/": "page", IN: "in", OUT: "out", CALLBACK: "back"}
 
+# Browsers keep cookies of a frame's site from it until somebody lets it have them (Storage Access API).
+_FRAMED = """<p>{framed}</p><p><button id="again">{again}</button></p><p class="bad" id="blocked" hidden>{blocked}</p>
+<script nonce="{nonce}">document.getElementById("again").onclick = async () => {{
+  try {{ await document.requestStorageAccess() }} catch {{ document.getElementById("blocked").hidden = false; return }}
+  location.reload()
+}}</script>"""
+
 Joining = Callable[[Request, Arrival], Awaitable[Response]]
 
 
@@ -93,6 +100,10 @@ class Sessions:
             return None
         return found
 
+    def going(self, session: Session) -> bool:
+        """Return whether a session goes on."""
+        return session.key in self._all and session.expires > time.time()
+
     def end(self, session: Session) -> None:
         """End one session."""
         self._drop(session.key)
@@ -145,7 +156,7 @@ class HubSignedIn:
             scope["state"][_STATE] = session
             if path == "/" and scope["type"] == "http":
                 send = _framed(send)
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, self._while_signed_in(send, session))
         elif any(path == prefix or path.startswith(prefix + "/") for prefix in self._free):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -154,6 +165,20 @@ class HubSignedIn:
             with words.speaking(Headers(scope=scope).get("accept-language", "")):
                 answer = await self._answer(Request(scope, receive), session)
             await answer(scope, receive, send)
+
+    def _while_signed_in(self, send: Send, session: Session) -> Send:
+        """Return what ends an answer that goes on and on, a stream, when its session does."""
+        over = False
+
+        async def sent(message: Any) -> None:
+            nonlocal over
+            if message["type"] == "http.response.body" and not over and not self._sessions.going(session):
+                over = True
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if not over:
+                await send(message)
+
+        return sent
 
     async def _answer(self, request: Request, session: Session | None) -> Response:
         what = _ASIDE.get(request.scope["path"]), request.method
@@ -219,7 +244,9 @@ def _framed(send: Send) -> Send:
     async def sent(message: Any) -> None:
         if message["type"] == "http.response.start":
             rule = (b"content-security-policy", f"frame-ancestors 'self' {HUB}".encode())
-            message = {**message, "headers": [*message.get("headers", ()), rule]}
+            # Where the frame was let have our cookies before, what the page asks for gets them too.
+            load = (b"activate-storage-access", b"load")
+            message = {**message, "headers": [*message.get("headers", ()), rule, load]}
         await send(message)
 
     return sent
@@ -234,13 +261,14 @@ def _rest(request: Request) -> str:
 def _asking(request: Request, *, problem: str = "", status: int = 401) -> Response:
     """Return the page that asks to sign in."""
     framed = request.headers.get("sec-fetch-dest") == "iframe"
-    names = ("title", "hub.why", "hub.button", "hub.framed", "hub.again")
+    names = ("title", "hub.why", "hub.button", "hub.framed", "hub.again", "hub.blocked")
     say = {name: html.escape(words.say(f"serve.sign_in.{name}")) for name in names}
     note = f'<p class="bad">{html.escape(problem)}</p>' if problem else ""
     rest = html.escape(_rest(request))
     # Hugging Face does not sign in within a frame.
     button = f'<p><a class="button" href="{IN}{rest}"{" target=_blank rel=noopener" if framed else ""}>'
-    again = f'<p>{say["hub.framed"]}</p><p><a href="/{rest}">{say["hub.again"]}</a></p>' if framed else ""
+    nonce = secrets.token_urlsafe(16)
+    again = _FRAMED.format(nonce=nonce, **{name.removeprefix("hub."): text for name, text in say.items()})
     page = (
         f'<!doctype html><html lang="{words.spoken()}"><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{say["title"]}</title>'
@@ -250,6 +278,9 @@ def _asking(request: Request, *, problem: str = "", status: int = 401) -> Respon
     headers = {
         "cache-control": "no-store",
         "referrer-policy": "same-origin",
-        "content-security-policy": f"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self' {HUB}",
+        "content-security-policy": f"default-src 'none'; style-src 'unsafe-inline'; "
+        f"script-src 'nonce-{nonce}'; frame-ancestors 'self' {HUB}",
     }
+    if request.headers.get("sec-fetch-storage-access") == "inactive":  # the browser may send our cookies, if we like
+        headers["activate-storage-access"] = f'retry; allowed-origin="{HUB}"'
     return HTMLResponse(page, status, headers=headers)

@@ -39,12 +39,14 @@ class App:
         port: Its port.
         options: More command line.
         environment: More environment variables.
+        program: What Python is to run.
     """
 
     home: Path
     port: int
     options: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = ("app.py",)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -70,7 +72,7 @@ class App:
         }
         log = self.home.with_name(self.home.name + ".log").open("ab")
         # Who may open it has tests of its own (test_sign_in); `--token` among the options asks again.
-        command = [sys.executable, "app.py", "--port", str(self.port), "--no-token", *self.options]
+        command = [sys.executable, *self.program, "--port", str(self.port), "--no-token", *self.options]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -79,7 +81,7 @@ class App:
         while time.monotonic() < until:
             assert self.process.poll() is None, self.log()
             try:
-                if httpx.get(self.url, trust_env=False, timeout=5).status_code in (200, 401):
+                if httpx.get(self.url, trust_env=False, timeout=5).status_code in (200, 401, 403):
                     return self
             except httpx.TransportError:
                 time.sleep(0.2)
@@ -125,9 +127,14 @@ def app_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
     """Starts studios: `app_server()`, with `options` and `environment` if need be; all are ended with the session."""
     apps: list[App] = []
 
-    def start(*, options: list[str] | None = None, environment: dict[str, str] | None = None) -> App:
+    def start(
+        *,
+        options: list[str] | None = None,
+        environment: dict[str, str] | None = None,
+        program: tuple[str, ...] = ("app.py",),
+    ) -> App:
         home = tmp_path_factory.mktemp("studio") / "home"
-        apps.append(App(home, free_port(), options or [], environment or {}))
+        apps.append(App(home, free_port(), options or [], environment or {}, program))
         return apps[-1].start()
 
     yield start
@@ -169,12 +176,25 @@ def pictures() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One Chromium for the session."""
+def launch() -> Iterator[Callable[..., Browser]]:
+    """Starts Chromiums: `launch()`, with more of its command line if need be; all are closed with the session."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=get_browser(), args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
+        made: list[Browser] = []
+
+        def start(*more: str) -> Browser:
+            options = ["--no-sandbox", "--disable-gpu", *more]
+            made.append(playwright.chromium.launch(executable_path=get_browser(), args=options))
+            return made[-1]
+
+        yield start
+        for one in made:
+            one.close()
+
+
+@pytest.fixture(scope="session")
+def browser(launch: Callable[..., Browser]) -> Browser:
+    """One Chromium for the session."""
+    return launch()
 
 
 @pytest.hookimpl(wrapper=True)

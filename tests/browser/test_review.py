@@ -66,6 +66,7 @@ def test_the_export_is_what_they_meant(
     assert steps.ended(page, "import") == "Finished"
     passwords = steps.create_annotators(page, list(NAMES))
     link = page.locator("#review-link").get_by_role("textbox").input_value()
+    see_letter(page, link, NAMES[0], passwords[NAMES[0]], pictures)
     for place, name in enumerate(NAMES):
         with steps.window(browser) as window:
             answer(window, link, name, passwords[name], [(n, meant[place]) for n, meant in enumerate(MEANT)])
@@ -89,6 +90,18 @@ def test_the_export_is_what_they_meant(
     assert (
         json.loads((folder / "export.json").read_text("utf-8"))["provenance"]["settle_policy"]["preference"] == "most"
     )
+
+
+def see_letter(page: Page, link: str, name: str, password: str, pictures: Path | None) -> None:
+    """Copy what an annotator is sent, and see that it holds all they need."""
+    if pictures:
+        page.locator("#review-letters").scroll_into_view_if_needed()
+        page.screenshot(path=pictures / "review-letters.png")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#review-letters .letter", has_text=f"Sign in as {name} ").get_by_role("button").click()
+    expect(page.locator("#review-letters")).to_contain_text("Copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert [part in copied for part in (link, name, password)] == [True] * 3 and len(copied.splitlines()) == 4
 
 
 def see_alpha(page: Page, pictures: Path | None) -> None:

@@ -68,7 +68,7 @@ def test_what_bills_is_on_every_tab_and_everything_can_be_stopped(
     picture(page, "one")
 
     second = start_job(hub, user, token, "mountains", "evaluate")
-    expect(bar).to_contain_text("2 Jobs are billing: about", timeout=SEEN_MS)
+    expect(bar).to_contain_text("2 Jobs and Spaces are billing: about", timeout=SEEN_MS)
     expect(bar).to_contain_text("US$3.60 an hour")
 
     page.locator("#spend-stop").click()

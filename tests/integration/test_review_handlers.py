@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from pipeline.base.errors import StudioError
 from pipeline.base.settings import Settings
-from pipeline.review import task
+from pipeline.review import readback, task
 from pipeline.review.api import Api
-from pipeline.review.project import answers_of, plan_of, start_import
+from pipeline.review.host import ArgillaHost
+from pipeline.review.project import answers_of, arbitration_of, plan_of, start_import
 from pipeline.review.service import Endpoint
 from pipeline.runs import launch
 from pipeline.runs.ledger import State
@@ -22,6 +24,7 @@ from pipeline.visit import Visit
 from tests.integration.test_review_server import Person
 from tests.letters import password_in
 from tests.reviewed import make_reviewed
+from ui.filter import opinions
 from ui.filter import tab as filter_tab
 from ui.handlers import Asked
 from ui.review import people, section
@@ -56,6 +59,33 @@ def test_a_visitors_import_goes_to_their_own_workspace(visit: Visit, argilla: En
             dataset = api.get(f"datasets/{found[person.who]}")
             assert dataset["workspace_id"] == api.find_workspace(person.workspace)
     assert found[ada.who] != found[bob.who] and ada.workspace != bob.workspace
+
+
+def test_a_visitor_settles_disputes_as_themselves(
+    visit: Visit, argilla: Endpoint, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ArgillaHost, "embedded", True)
+    monkeypatch.setattr(visit.studio.argilla, "endpoint", lambda: argilla)
+    monkeypatch.setattr(visit.studio.settings, "space_id", "ada/studio")
+    bob = Visit(visit.studio, f"hf-{unique}", may=frozenset())
+    project = make_reviewed(bob.home, "pairs")
+    spec = json.loads(start_import(bob.ledger, project, plan_of(project), argilla, "Import").spec.read_text())
+    task.import_pairs(spec, Reporter(spec))
+    known: dict[str, Any] = {"asked": ASKED, "page.project": project.name}
+    project.update(lambda record: setattr(record.review, "server", "embedded"))
+    shown = opinions.draw(bob, project)
+    assert shown["open"]["visible"] and "(2)" in shown["open"]["value"]
+    for _ in range(2):  # once more: those that wait are not put there twice
+        shown = opinions.settle(bob, known)
+        assert "(2)" in shown["link"] and "your own account" in shown["link"]
+        assert 'action="/join?project=pairs&amp;status=draft" target="_blank"' in shown["link"]
+    arbitration = arbitration_of(project)
+    assert arbitration.name == bob.who and len(arbitration.record_ids) == 2
+    (mine,) = readback.progress(argilla, project.read().review.dataset_id).per_annotator  # type: ignore[union-attr]
+    assert (mine.username, mine.draft) == (bob.who, 2)
+    elsewhere = Visit(visit.studio, "hf-eve", may=frozenset())
+    with pytest.raises(StudioError, match="There is no project"):
+        opinions.settle(elsewhere, known)
 
 
 def test_imported_reviewed_and_seen(visit: Visit, argilla: Endpoint, unique: str) -> None:

@@ -84,3 +84,28 @@ def test_another_sites_page_cannot_speak_to_the_studio() -> None:
     assert client.get("/", headers={"Host": "127.0.0.1:1"}).status_code == 403
     assert client.get("/", headers={"Origin": "http://evil.example"}).status_code == 403
     assert client.get("/", headers={"Origin": "null"}).status_code == 403
+
+
+def test_the_hubs_page_opens_a_space_in_its_frame_and_asks_nothing_else() -> None:
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+    from starlette.testclient import TestClient
+
+    from pipeline.web.guard import Addressed
+
+    async def answer(request: object) -> PlainTextResponse:
+        return PlainTextResponse("in")
+
+    inner = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
+    hub = {"Origin": "https://huggingface.co", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "cross-site"}
+    host = "ada-studio.hf.space"
+    space = TestClient(Addressed(inner, {host}, secure=True), base_url=f"https://{host}")
+    assert space.get("/?project=x", headers=hub).text == "in"  # as a browser asks that may send a frame our cookies
+    assert space.post("/", headers=hub).status_code == 403
+    assert space.get("/stream", headers=hub).status_code == 403
+    assert space.get("/", headers=hub | {"Sec-Fetch-Mode": "cors"}).status_code == 403
+    for other in ("https://huggingface.co.evil.example", "http://huggingface.co", "https://evil.hf.space", "null"):
+        assert space.get("/", headers=hub | {"Origin": other}).status_code == 403
+    local = TestClient(Addressed(inner, {"127.0.0.1:7860"}), base_url="http://127.0.0.1:7860")
+    assert local.get("/", headers=hub).status_code == 403

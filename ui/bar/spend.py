@@ -1,16 +1,20 @@
-"""What is billing: the status bar's item, and ending every Job with one confirmation that names them."""
+"""What is billing: the status bar's item, and ending all of it with one confirmation that names every Job and Space.
+
+What other studios of the same account have started is shown apart, and ended by a button of its own.
+"""
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 import gradio as gr
 from markupsafe import Markup
 
-from pipeline.carriers.spend import Billing, Left, Spend, Stopped
+from pipeline.carriers.billing import Billing, Left, Spend, Stopped
 from pipeline.visit import ACCOUNT, Visit
 from ui.handlers import BUSY, Given, Update, Wiring
 from ui.parts.hardware import named
@@ -27,10 +31,12 @@ class SpendPanel:
     box: gr.Column
     about: gr.HTML
     end: gr.Button
+    others: gr.HTML
+    end_others: gr.Button
     keep: gr.Button
 
 
-DRAWN = tuple(f"spend.{name}" for name in ("box", "about", "end", "keep"))
+DRAWN = tuple(f"spend.{name}" for name in ("box", "about", "end", "others", "end_others", "keep"))
 
 
 def build() -> SpendPanel:
@@ -41,7 +47,9 @@ def build() -> SpendPanel:
         with gr.Row(elem_id="spend-buttons"):
             end = gr.Button(t("spend.end"), variant="stop", min_width=140, elem_id="spend-end")
             keep = gr.Button(t("spend.keep"), min_width=140, elem_id="spend-keep")
-    return SpendPanel(box, about, end, keep)
+        others = gr.HTML(elem_id="spend-others", visible=False)
+        end_others = gr.Button(t("spend.end_others"), variant="stop", visible=False, elem_id="spend-end-others")
+    return SpendPanel(box, about, end, others, end_others, keep)
 
 
 def wire(wiring: Wiring) -> None:
@@ -53,19 +61,29 @@ def wire(wiring: Wiring) -> None:
     parts = wiring.parts
     wiring.on(parts["bar.stop"].click, asked, (), DRAWN, BUSY)
     wiring.on(parts["spend.end"].click, ended, (), DRAWN, BUSY)
+    wiring.on(parts["spend.end_others"].click, others_ended, (), DRAWN, BUSY)
     wiring.on(parts["spend.keep"].click, closed, (), "spend.box")
 
 
 def asked(visit: Visit, given: Given) -> Update:
     """Ask whether everything is to be stopped, with what is billing now."""
     visit.require(ACCOUNT)
-    return _shown(question(visit.spend.check()), end=True)
+    now = visit.spend.check()
+    return _shown(question(now), end=True, now=now)
 
 
 def ended(visit: Visit, given: Given) -> Update:
-    """Stop everything and say what came of it."""
+    """Stop everything of this studio and say what came of it."""
     visit.require(ACCOUNT)
-    return _shown(outcome(visit.spend.stop_all()), end=False)
+    stopped = visit.spend.stop_all()
+    return _shown(outcome(stopped), end=False, now=visit.spend.look())
+
+
+def others_ended(visit: Visit, given: Given) -> Update:
+    """Stop everything of other studios of the account and say what came of it."""
+    visit.require(ACCOUNT)
+    stopped = visit.spend.stop_all(elsewhere=True)
+    return _shown(outcome(stopped), end=False, now=visit.spend.look())
 
 
 def closed(visit: Visit, given: Given) -> Update:
@@ -73,11 +91,14 @@ def closed(visit: Visit, given: Given) -> Update:
     return {"spend.box": gr.update(visible=False)}
 
 
-def _shown(about: str, *, end: bool) -> Update:
+def _shown(about: str, *, end: bool, now: Spend) -> Update:
+    elsewhere = others(now)
     return {
         "spend.box": gr.update(visible=True),
         "spend.about": about,
         "spend.end": gr.update(visible=end),
+        "spend.others": gr.update(value=elsewhere, visible=bool(elsewhere)),
+        "spend.end_others": gr.update(visible=bool(elsewhere)),
         "spend.keep": gr.update(value=say("spend.keep" if end else "spend.close")),
     }
 
@@ -138,23 +159,24 @@ def _unseen(now: Spend) -> str:
     for run in now.unseen:
         url = str((run.worker or {}).get("url") or "")
         words = say("spend.unseen", title=run.title, user=run.user)
-        found.append(f" {escape(words)} {_link(url)}" if url.startswith("http") else f" {escape(words)}")
+        found.append(f" {escape(words)} {_link(url, run.place)}" if url.startswith("http") else f" {escape(words)}")
     return "".join(found)
 
 
 def _links(one: Billing) -> str:
-    """Return links to a Job's page, and to its run here."""
+    """Return links to the page of a Job or Space, and to its run here."""
     here = f'<a href="?run={escape(one.run_id)}">{escape(say("spend.show"))}</a> ' if one.known else ""
-    return here + _link(one.url)
+    return here + _link(one.url, one.place)
 
 
-def _link(url: str) -> str:
-    return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(say("spend.page"))}</a>'
+def _link(url: str, place: str) -> str:
+    words = say("spend.page.space" if place == "space" else "spend.page")
+    return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(words)}</a>'
 
 
 def sentence(one: Billing) -> str:
-    """Return what one Job is, since when it runs, what it has cost and when it stops."""
-    values = {"flavor": hardware(one), "title": title(one)}
+    """Return what one Job or Space is, since when it runs, what it has cost and when it stops."""
+    values = {"flavor": hardware(one), "title": title(one), "kind": say(f"spend.place.{one.place}")}
     if one.since is None:
         return say("spend.waiting", **values)
     cost = money(one.cost) if one.price_per_hour is not None else say("spend.no_price")
@@ -188,18 +210,31 @@ def clock(at: float | None) -> str:
 
 
 def question(now: Spend) -> str:
-    """Return what the confirmation says: every Job that would end."""
+    """Return what the confirmation says: every Job and Space that would end."""
     head = f'<div class="spend-head">{escape(say("spend.question"))}</div>'
     parts = [head]
     if now.problem is not None:
         problem = now.problem
         parts.append(_notice(" ".join(filter(None, (problem.what, problem.why, problem.next))), "bad"))
-    if now.items:
-        lines = "".join(f"<li>{escape(sentence(one))} {_links(one)}</li>" for one in now.items)
-        parts += [f"<ul>{lines}</ul>", f'<div class="subdued">{escape(say("spend.means"))}</div>']
+    mine = [one for one in now.items if not one.elsewhere]
+    if mine:
+        parts += [_list(mine), f'<div class="subdued">{escape(say("spend.means"))}</div>']
     elif now.problem is None:
         parts.append(f"<p>{escape(say('spend.nothing'))}</p>")
     return "".join(parts)
+
+
+def others(now: Spend) -> str:
+    """Return what other studios of the account have started, "" for nothing."""
+    theirs = [one for one in now.items if one.elsewhere]
+    if not theirs:
+        return ""
+    head, means = escape(say("spend.others")), escape(say("spend.others.means"))
+    return f'<div class="spend-head">{head}</div>{_list(theirs)}<div class="subdued">{means}</div>'
+
+
+def _list(items: Sequence[Billing]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(sentence(one))} {_links(one)}</li>' for one in items)}</ul>"
 
 
 def outcome(stopped: Stopped) -> str:
@@ -219,4 +254,5 @@ def _notice(text: str, style: str) -> str:
 
 
 def _left(one: Left) -> str:
-    return f"<li>{escape(title(one.item))}: {escape(one.why or say('spend.still'))} {_link(one.item.url)}</li>"
+    why, page = escape(one.why or say("spend.still")), _link(one.item.url, one.item.place)
+    return f"<li>{escape(title(one.item))}: {why} {page}</li>"

@@ -150,5 +150,6 @@ def inside(visit: Visit) -> Markup:
         *([kept] if kept else []),
     ]
     item = Markup('<span><span class="dot {}"></span>{}</span>')
-    lost = Markup('<span class="stream-lost" role="status">{}</span>').format(say("stream.lost"))
+    sign = Markup('<span class="stream-{}" role="status">{}</span>')
+    lost = Markup().join(sign.format(name, say(f"stream.{name}")) for name in ("lost", "ended"))
     return Markup().join([*(item.format(dot, text) for dot, text in shown), spend.item(visit), lost])

@@ -26,6 +26,7 @@ def load(visit: Visit, given: Given) -> Update:
     kind, by_hand = given["form.kind"], given["form.by_hand"]
     try:
         if kind == "sample" and not by_hand:
+            visit.check_room("load")
             project, _ = sources.load(visit.home, sources.sample())
             return {"page.project": project.name, "form.view.run": "", **no_problem(), **_leave()}
         return _started(loads.start(visit.ledger, _wanted(visit, given)))

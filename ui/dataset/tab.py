@@ -9,9 +9,10 @@ import gradio as gr
 from pipeline.dataset.files import SUFFIXES
 from pipeline.visit import Visit
 from ui.dataset import columns as dataset_columns
+from ui.dataset import deletion, load
 from ui.dataset import hub as hub_dataset
-from ui.dataset import load
 from ui.dataset import preview as dataset_preview
+from ui.dataset.deletion import Deletion
 from ui.dataset.hub import HubForm
 from ui.dataset.load import no_problem
 from ui.dataset.preview import Preview
@@ -63,6 +64,7 @@ class DatasetShown:
 
     preview: Preview
     review: ReviewSection
+    delete: Deletion
 
 
 def build() -> DatasetTab:
@@ -126,11 +128,12 @@ def _furnish(wiring: Wiring, page: Page) -> None:
     passing.on(page.project.change, passed, "page.project", ["own.project", "own.wanted"])
 
     def inside(wiring: Wiring, page: Page) -> None:
-        shown = DatasetShown(dataset_preview.build(), review.build())
+        shown = DatasetShown(dataset_preview.build(), review.build(), deletion.build())
         dataset_preview.wire(shown.preview, wiring, page)
         review.wire(shown.review, wiring, page)
+        deletion.wire(shown.delete, wiring, page)
 
-    later(wanted, wiring.within(page=own), own, inside)
+    later(wanted, wiring.within(page=own, shown={"project": page.project}), own, inside)
 
 
 def _wire_form(form: SourceForm, wiring: Wiring) -> None:

@@ -187,7 +187,7 @@ def wire(tab: EvaluateTab, wiring: Wiring, page: Page) -> None:
 
 def _wire_choice(tab: EvaluateTab, wiring: Wiring, page: Page) -> None:
     pickers = evaluate_models.CHOICES
-    fresh = ["empty", "body", *pickers, "view.run", *evaluate_result.PAST]
+    fresh = ["empty", "body", *pickers, "view.run", *evaluate_result.PAST, "hardware.where"]
     wiring.on(page.project.change, opened, "page.project", fresh)
     chosen = ["page.project", "models.tuned"]
     wiring.on(page.items["evaluate"].select, again, chosen, pickers)
@@ -206,6 +206,7 @@ def opened(visit: Visit, given: Given) -> Update:
     project = visit.project_or_none(given["page.project"])
     latest = visit.ledger.latest(project.name, "evaluate") if project else None
     return {
+        **hardware.allowed(visit, "evaluate"),
         "empty": gr.update(visible=project is None),
         "body": gr.update(visible=project is not None),
         **evaluate_models.choices(visit, project),

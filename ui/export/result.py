@@ -11,12 +11,13 @@ from markupsafe import Markup
 from pipeline.export.exported import Exported, snippet
 from pipeline.export.options import ExportPlan
 from pipeline.hardware import machine
+from ui.downloads import links
 from ui.handlers import Update
 from ui.parts.notice import facts
 from ui.text import say, t
 
 VERDICTS = ("too_few", "undecided", "ties", "rejected_better")
-DRAWN = ("box", "title", "facts", "files", "snippet", "card")  # what `draw` may update
+DRAWN = ("box", "title", "facts", "files", "downloads", "snippet", "card")  # what `draw` may update
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Result:
     facts: gr.HTML
     train: gr.Button
     files: gr.Dataframe
+    downloads: gr.HTML
     snippet: gr.Code
     card: gr.Textbox
 
@@ -53,6 +55,7 @@ def build() -> Result:
             label=t("export.files"),
             elem_id="export-files",
         )
+        downloads = gr.HTML(elem_id="export-downloads", padding=False)
         with gr.Accordion(t("export.snippet"), open=False):
             code = gr.Code(
                 language="python", interactive=False, show_label=False, buttons=["copy"], elem_id="export-snippet"
@@ -68,7 +71,7 @@ def build() -> Result:
                 elem_classes="run-log",
                 elem_id="export-card-text",
             )
-    return Result(name, box, title, shown, train, files, code, card)
+    return Result(name, box, title, shown, train, files, downloads, code, card)
 
 
 def counts(plan: ExportPlan) -> Markup:
@@ -90,8 +93,13 @@ def _lines(plan: ExportPlan) -> dict[str, str]:
     return {say(f"export.fact.{name}"): value for name, value in lines.items()}
 
 
-def draw(found: Exported) -> Update:
-    """Return updates for the parts of `Result`."""
+def draw(project: str, found: Exported) -> Update:
+    """Return updates for the parts of `Result`.
+
+    Args:
+        project: Name of the project.
+        found: The export.
+    """
     lines = {
         say("export.fact.folder"): str(found.folder),
         say("export.fact.created"): when(found.created),
@@ -107,6 +115,7 @@ def draw(found: Exported) -> Update:
         "title": say("export.result", name=found.name),
         "facts": facts(lines),
         "files": gr.update(value={"headers": headers, "data": files}),
+        "downloads": say("export.downloads") + " " + links(project, found.name, [file.path for file in found.files]),
         "snippet": snippet(found.folder),
         "card": found.card,
     }

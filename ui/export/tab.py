@@ -242,7 +242,7 @@ def draw(visit: Visit, given: Given) -> Update:
     project, name = loaded(visit, given), given["result.name"]
     if project is None or name not in exported.names(project):
         return {"result.box": gr.update(visible=False)}
-    return prefixed("result.", export_result.draw(exported.read(project, name)))
+    return prefixed("result.", export_result.draw(project.name, exported.read(project, name)))
 
 
 def select(visit: Visit, given: Given) -> Update:

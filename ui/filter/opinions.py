@@ -9,14 +9,14 @@ import gradio as gr
 from markupsafe import Markup
 
 from pipeline.base.project import Project
-from pipeline.review import disputes
+from pipeline.review import disputes, joining
 from pipeline.review.agreement import Agreement
 from pipeline.review.plan import ReviewPlan
-from pipeline.review.project import plan_of, review_of
+from pipeline.review.project import own_plan, plan_of
 from pipeline.visit import ARGILLA, Visit
-from pipeline.web.annotate import annotation_link
 from ui.handlers import BUSY, Given, Update, Wiring
 from ui.parts.notice import line, notice
+from ui.review import way
 from ui.text import say, t
 
 DRAWN = ("fold", "shown", "open", "link")
@@ -53,18 +53,18 @@ def wire(part: OpinionsPart, wiring: Wiring) -> None:
 
 
 def settle(visit: Visit, given: Given) -> Update:
-    """Put the disputed pairs before the owner in Argilla, and show the way there."""
-    visit.require(ARGILLA)
-    of, studio = visit.project(given["page.project"]), visit.studio
-    endpoint = studio.argilla.endpoint()
-    waiting = disputes.open_disputes(of, endpoint)
-    if studio.argilla.embedded:
-        address = annotation_link(given["asked"].base, review_of(of, endpoint).dataset_id)
+    """Put the disputed pairs before whoever settles them in Argilla, and show the way there."""
+    of, endpoint = visit.project(given["page.project"]), visit.studio.argilla.endpoint()
+    oneself = way.as_themselves(visit)
+    if oneself:  # on a Space everybody settles in their own workspace, under their own name
+        name = visit.sign_in.account.name if visit.sign_in.account else visit.who
+        settles = joining.as_themselves(visit.home, endpoint, own_plan(visit.home, of).workspace, visit.who, name)
     else:
-        address = annotation_link(studio.settings.argilla_api_url, review_of(of, endpoint).dataset_id, prefix="")
-    anchor = Markup('<a class="link-button" href="{}" target="_blank" rel="noopener">{}</a>')
-    shown = anchor.format(f"{address}?page=1&status=draft", say("opinions.link", count=f"{waiting:,}"))
-    return {"link": shown + line(say("opinions.link.about"))}
+        visit.require(ARGILLA)
+        settles = endpoint
+    waiting = disputes.open_disputes(of, settles)
+    shown = way.into(visit, of, given["asked"].base, say("opinions.link", count=f"{waiting:,}"), drafts=True)
+    return {"link": shown + line(say("opinions.link.yours" if oneself else "opinions.link.about"))}
 
 
 def draw(visit: Visit, of: Project) -> Update:
@@ -73,6 +73,7 @@ def draw(visit: Visit, of: Project) -> Update:
     if not any(each.units for each in found.agreements):
         return {"fold": gr.update(visible=False), "open": gr.update(visible=False), "link": ""}
     waiting = len(found.disputes) - len(found.settled)
+    settles = ARGILLA in visit.may or way.as_themselves(visit)
     counts = {"disputed": f"{len(found.disputes):,}", "settled": f"{len(found.settled):,}"}
     parts = [
         _alphas(found.agreements, plan),
@@ -83,9 +84,7 @@ def draw(visit: Visit, of: Project) -> Update:
     return {
         "fold": gr.update(visible=True),
         "shown": Markup("").join(parts),
-        "open": gr.update(
-            visible=waiting > 0 and ARGILLA in visit.may, value=say("opinions.open.count", count=f"{waiting:,}")
-        ),
+        "open": gr.update(visible=waiting > 0 and settles, value=say("opinions.open.count", count=f"{waiting:,}")),
         "link": "",
     }
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import gradio as gr
 from markupsafe import Markup, escape
 
+from pipeline.base.errors import StudioError
 from pipeline.base.message import Message
 from pipeline.hardware import flavors, pricing
 from pipeline.hardware.flavors import Flavor, Listing, Misfit, Need
-from pipeline.hardware.pricing import JobOptions, Quote
+from pipeline.hardware.pricing import RENTED, JobOptions, Quote
+from pipeline.hub import account
 from pipeline.runs import places
-from pipeline.visit import Visit
+from pipeline.visit import COMPUTE, Visit
 from ui.handlers import BUSY, Given, Handler, Update, Wiring
 from ui.parts.notice import facts, notice, notices
 from ui.parts.run_view import rough
@@ -30,17 +32,21 @@ class HardwarePicker:
     """The controls of `JobOptions`.
 
     Attributes:
-        box: What belongs to a Job alone; hidden while the run stays here.
+        box: What belongs to rented hardware alone; hidden while the run stays here.
+        note: What is to be known of a Space.
+        namespace: Who pays; hidden for an account without organisations.
         unfit: The hardware that is not for this run, each with its reason.
         prices: Where the prices come from.
     """
 
     where: gr.Radio
     box: gr.Column
+    note: gr.HTML
     flavor: gr.Radio
     unfit: gr.HTML
     prices: gr.HTML
     budget: gr.Number
+    namespace: gr.Dropdown
 
 
 @dataclass(frozen=True)
@@ -58,14 +64,14 @@ class Confirmation:
     agreed: gr.State
 
 
-INPUTS = ("hardware.where", "hardware.flavor", "hardware.budget")  # what `read` reads
-SHOWN = ("hardware.box", "hardware.flavor", "hardware.unfit", "hardware.prices")  # what `show` updates
+INPUTS = ("hardware.where", "hardware.flavor", "hardware.budget", "hardware.namespace")  # what `read` reads
+SHOWN = tuple(f"hardware.{name}" for name in ("box", "note", "flavor", "unfit", "prices", "namespace"))  # of `show`
 PANEL = ("confirm.box", "confirm.shown", "confirm.pay", "confirm.agreed", "start")  # what asking and answering update
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked before a Job is started.
+    """What is asked before hardware is rented.
 
     Attributes:
         offer: Hardware, price, hard stop, estimate.
@@ -88,9 +94,11 @@ def build(prefix: str) -> HardwarePicker:
         [(t(each.title) if has(each.title) else each.title, each.name) for each in places.offered(prefix)],
         value=places.LOCAL,
         label=t("hardware.where"),
+        info=None if any(each.name == "space" for each in places.offered(prefix)) else t("hardware.where.no_space"),
         elem_id=f"{prefix}-where",
     )
     with gr.Column(visible=False, elem_id=f"{prefix}-hardware") as box, gr.Group():
+        note = gr.HTML(elem_id=f"{prefix}-space-note", padding=False, elem_classes="picker-note", visible=False)
         listing = flavors.snapshot()
         flavor = gr.Radio(
             [(_label(one), one.name) for one in listing.flavors if flavors.fits(one, Need()) is None],
@@ -101,18 +109,42 @@ def build(prefix: str) -> HardwarePicker:
         )
         prices = gr.HTML(elem_id=f"{prefix}-prices", padding=False, elem_classes="picker-note")
         unfit = gr.HTML(elem_id=f"{prefix}-unfit", padding=False, elem_classes="picker-note")
-        budget = gr.Number(
-            JobOptions().budget,
-            label=t("hardware.budget"),
-            info=t("hardware.budget.help"),
-            elem_id=f"{prefix}-budget",
-            min_width=220,
-        )
-    return HardwarePicker(where, box, flavor, unfit, prices, budget)
+        with gr.Row(elem_classes="form-row"):
+            budget = gr.Number(
+                JobOptions().budget,
+                label=t("hardware.budget"),
+                info=t("hardware.budget.help"),
+                elem_id=f"{prefix}-budget",
+                min_width=220,
+            )
+            namespace = gr.Dropdown(
+                [(t("hardware.namespace.self"), "")],
+                value="",
+                label=t("hardware.namespace"),
+                info=t("hardware.namespace.help"),
+                elem_id=f"{prefix}-namespace",
+                visible=False,
+                min_width=220,
+            )
+    return HardwarePicker(where, box, note, flavor, unfit, prices, budget, namespace)
+
+
+def allowed(visit: Visit, prefix: str) -> Update:
+    """Return an update that offers a visitor what is theirs to use: this machine is its owner's.
+
+    Args:
+        visit: Who asks.
+        prefix: Kind of the runs that are placed.
+    """
+    if COMPUTE in visit.may:
+        return {}
+    found = [each for each in places.offered(prefix) if not each.here]
+    choices = [(say(each.title) if has(each.title) else each.title, each.name) for each in found]
+    return {"hardware.where": gr.update(choices=choices, value=found[0].name)}
 
 
 def read(given: Given) -> JobOptions:
-    """Return what is chosen; what belongs to a Job does not count while the run stays here.
+    """Return what is chosen; what belongs to rented hardware does not count while the run stays here.
 
     Args:
         given: Holds `INPUTS`.
@@ -120,10 +152,11 @@ def read(given: Given) -> JobOptions:
     Raises:
         ValidationError: The budget is out of bounds.
     """
-    if given["hardware.where"] != "job":
-        return JobOptions(where=given["hardware.where"])
-    flavor = given["hardware.flavor"] or flavors.DEFAULT
-    return JobOptions(where="job", flavor=flavor, budget=given["hardware.budget"])
+    where = given["hardware.where"]
+    if where not in RENTED:
+        return JobOptions(where=where)
+    flavor, payer = given["hardware.flavor"] or flavors.DEFAULT, given["hardware.namespace"] or ""
+    return JobOptions(where=where, flavor=flavor, budget=given["hardware.budget"], namespace=payer)
 
 
 def show(given: Given, need: Need) -> Update:
@@ -133,18 +166,33 @@ def show(given: Given, need: Need) -> Update:
         given: Holds the place, and the hardware chosen so far; another one is chosen where it does not fit.
         need: What the run asks of it.
     """
-    if given["hardware.where"] != "job":  # the Hub is not asked before it matters
+    where = given["hardware.where"]
+    if where not in RENTED:  # the Hub is not asked before it matters
         return {"hardware.box": gr.update(visible=False)}
-    listing = flavors.listing()
+    listing = flavors.listing("space" if where == "space" else "job")
     checked = [(one, flavors.fits(one, need)) for one in listing.flavors]
     fitting = [(_label(one), one.name) for one, misfit in checked if misfit is None]
     chosen = flavors.suggested(listing.flavors, need, given["hardware.flavor"] or "") or None
     return {
         "hardware.box": gr.update(visible=True),
+        "hardware.note": gr.update(value=_subdued(say("hardware.space")), visible=where == "space"),
+        "hardware.namespace": _payers(given["hardware.namespace"] or ""),
         "hardware.flavor": gr.update(choices=fitting, value=chosen, visible=bool(fitting)),
         "hardware.unfit": _unfit([(one, misfit) for one, misfit in checked if misfit is not None]),
         "hardware.prices": _source(listing),
     }
+
+
+def _payers(chosen: str) -> object:
+    """Return an update with who can pay: the account signed in and its organisations, where it has any."""
+    try:
+        who = account.current()
+    except StudioError:
+        who = None
+    if who is None or not who.organisations:
+        return gr.update(choices=[(say("hardware.namespace.self"), "")], value="", visible=False)
+    there = [(f"{who.name} ({say('hardware.namespace.self')})", ""), *((name, name) for name in who.organisations)]
+    return gr.update(choices=there, value=chosen if chosen in who.organisations else "", visible=True)
 
 
 def named(flavor: str) -> str:
@@ -269,16 +317,25 @@ def _closed() -> Update:
 
 def _shown(question: Question) -> Markup:
     """Return the question as HTML; it holds nothing that changes by the clock, so that it can be compared."""
-    offer = question.offer
+    offer, space = question.offer, question.offer.where == "space"
+    times = {"time": rough(offer.hard_stop), "soft": rough(offer.soft_stop)}
+    what = {"pretty": offer.flavor.pretty, "name": offer.flavor.name}
     lines = {
-        "hardware": say("hardware.confirm.hardware", pretty=offer.flavor.pretty, name=offer.flavor.name),
+        "hardware": say("hardware.confirm.space" if space else "hardware.confirm.hardware", **what),
         "price": say("hardware.confirm.price", price=pricing.money(offer.flavor.price_per_hour)),
+        **({"namespace": offer.namespace} if offer.namespace else {}),
         "time": _time(offer),
-        "stop": say("hardware.confirm.stop", time=rough(offer.hard_stop), soft=rough(offer.soft_stop)),
-        "most": pricing.money(offer.at_most),
+        "stop": say("hardware.confirm.space_stop" if space else "hardware.confirm.stop", **times),
     }
+    most = pricing.money(offer.at_most)
+    if not space:
+        lines["most"] = most
+    else:
+        lines["most_space"] = say("hardware.confirm.space_most", most=most)
+        worst = {"worst": pricing.money(offer.worst), "time": rough(offer.sleep)}
+        lines["worst"] = say("hardware.confirm.space_worst", **worst)
     told = {say(f"hardware.fact.{name}"): value for name, value in lines.items()} | dict(question.lines)
-    return facts(told) + notices(question.beware) + _subdued(say("hardware.token"))
+    return facts(told) + notices(question.beware) + _subdued(say("hardware.token_space" if space else "hardware.token"))
 
 
 def _time(offer: Quote) -> str:

@@ -106,7 +106,8 @@ def draw(seen: View | None, ended: str) -> Update:
 def shape(seen: View) -> str:
     """Return a text that changes when a tab has to draw more of a run than its progress, log and curves."""
     run, folded = seen.run, seen.folded
-    job = (run.worker or {}).get("job") or bool(run.worker)
+    worker = run.worker or {}
+    job = worker.get("job") or worker.get("space") or bool(worker)
     stopping, installing = run.stop_file.exists(), folded.stage == "install"
     return f"{run.state.name} {stopping} {installing} {job} {bool(folded.metrics)} {len(folded.results)}"
 

@@ -15,9 +15,11 @@ from pipeline.review import annotators, readback
 from pipeline.review.project import own_plan
 from pipeline.visit import ARGILLA, Visit
 from pipeline.web.annotate import annotation_link, shareable_base
-from ui.handlers import BUSY, Given, Update, Wiring
+from ui.handlers import BUSY, Given, Update, Wiring, prefixed
 from ui.parts.notice import line
-from ui.review import letter
+from ui.review import invitation as review_invitation
+from ui.review import letter, way
+from ui.review.invitation import InvitationPart
 from ui.text import say, t
 
 
@@ -38,6 +40,7 @@ class People:
     link: gr.Textbox
     open: gr.HTML
     reach: gr.HTML
+    invitation: InvitationPart
     names: gr.Textbox
     create: gr.Button
     fresh_box: gr.Column
@@ -52,8 +55,11 @@ class People:
 
 
 # What drawing the section may update, and where new passwords are shown.
-DRAWN = ("box", "progress", "link", "reach", "open", "names", "create", "forgot", "who", "owner")
-SECRET = ("fresh_box", "fresh")
+DRAWN = (
+    *("box", "progress", "link", "reach", "open", "names", "create", "forgot", "who", "owner"),
+    *(f"invitation.{name}" for name in review_invitation.DRAWN),
+)
+SECRET = ("fresh_box", "fresh", *(f"invitation.{name}" for name in review_invitation.SECRET))
 
 
 def build() -> People:
@@ -61,8 +67,9 @@ def build() -> People:
     with gr.Column(visible=False, elem_id="review-people") as box:
         progress = gr.HTML(elem_id="review-progress", padding=False)
         link, opened, reach = _link()
+        invited = review_invitation.build()
         parts = _accounts()
-    return People(box, progress, link, opened, reach, *parts)
+    return People(box, progress, link, opened, reach, invited, *parts)
 
 
 def _link() -> tuple[gr.Textbox, gr.HTML, gr.HTML]:
@@ -106,6 +113,7 @@ def wire(people: People, wiring: Wiring) -> None:
     wiring = wiring.within(_=people)
     wiring.on(people.renew.click, renew, ["page.project", "who"], SECRET, BUSY)
     wiring.on(people.reveal.click, reveal, (), "login")
+    review_invitation.wire(people.invitation, wiring)
 
 
 def renew(visit: Visit, given: Given) -> Update:
@@ -153,19 +161,20 @@ def link_of(visit: Visit, of: Project, base: str) -> str:
 
 def links(visit: Visit, of: Project, base: str) -> Update:
     """Return the link to share, who can use it, and the one for the owner's own browser; see `link_of`."""
-    kept, studio, shared = of.read().review, visit.studio, link_of(visit, of, base)
-    if kept is None or not shared:
+    studio, shared = visit.studio, link_of(visit, of, base)
+    if not shared:
         return {}
-    here, reach_text = shared, ""
+    reach_text = ""
     if studio.argilla.embedded:
-        here, reach = annotation_link(base, kept.dataset_id), shareable_base(studio.settings, base)[1]
-        reach_text = say("review.reach.network" if reach == "network" else "review.reach.local")
-    anchor = Markup('<a class="link-button" href="{}" target="_blank" rel="noopener">{}</a>')
+        reach = shareable_base(studio.settings, base)[1]
+        where = "space" if studio.settings.space_id else "network" if reach == "network" else "local"
+        reach_text = say(f"review.reach.{where}")
     return {
         "link": shared,
         "reach": Markup('<div class="subdued">{}</div>').format(reach_text) if reach_text else "",
-        "open": anchor.format(here, say("review.open")),
+        "open": way.into(visit, of, base, say("review.open")),
         "owner": gr.update(visible=studio.argilla.embedded and ARGILLA in visit.may),
+        **prefixed("invitation.", review_invitation.draw(visit, of)),
     }
 
 

@@ -13,7 +13,7 @@ from pipeline.base.home import LOCAL
 from pipeline.base.message import message
 from pipeline.base.project import Project
 from pipeline.dataset.project import pairs_of
-from pipeline.review import annotators, importing
+from pipeline.review import annotators, importing, invitations
 from pipeline.review import project as review_project
 from pipeline.review.plan import ReviewPlan
 from pipeline.review.project import own_plan
@@ -27,6 +27,7 @@ from ui.parts.notice import notice
 from ui.parts.run_view import RunView
 from ui.parts.shown import loaded
 from ui.parts.topic import HEAR
+from ui.review import invitation as review_invitation
 from ui.review import people as review_people
 from ui.review import plan as review_plan
 from ui.review import questions as review_questions
@@ -137,6 +138,7 @@ def another(visit: Visit, given: Given) -> Update:
     """Show another project; passwords that stood here are gone."""
     hidden = gr.update(visible=False)
     secrets = {"fresh_box": hidden, "fresh": "", "login": gr.update(visible=False, value="")}
+    secrets |= prefixed("invitation.", review_invitation.gone())
     return {**_drawn(visit, given), **prefixed("people.", secrets)}
 
 
@@ -194,6 +196,7 @@ def remove(visit: Visit, given: Given) -> Update:
     """Take an annotator out of the review; their answers stay."""
     of, endpoint, who = visit.project(given["page.project"]), visit.studio.argilla.endpoint(), given["people.who"] or ""
     annotators.remove_annotator(endpoint, own_plan(visit.home, of).workspace, who)
+    invitations.shut_out(visit.home, who)
     done("review.removed", name=who)
     return _drawn(visit, given)
 

@@ -51,7 +51,19 @@
     if (document.hidden) return;
     tries += 1;
     if (tries > 1) mark("lost");
+    if (tries === 2 || tries % 5 === 0) signedOut();
     again = setTimeout(connect, Math.min(15_000, 500 * 2 ** Math.min(tries, 5)) * (0.75 + Math.random() / 2));
+  }
+
+  // An EventSource does not say why it was refused: a session that has ended is not a connection that is lost.
+  function signedOut() {
+    const asking = new AbortController();
+    fetch("stream", { signal: asking.signal })
+      .then((answer) => {
+        if (answer.status === 401) mark("ended");
+        asking.abort();
+      })
+      .catch(() => {});
   }
 
   // Gradio 6.31 puts its own class before each of our styles: a mark above that would find nobody.
@@ -79,12 +91,7 @@
   // Another process serves the page now, and what Gradio kept there of this page is gone: open what is seen again.
   // (Gradio does so itself, at the next event, and then opens the latest project.)
   function reload() {
-    const run = [...document.querySelectorAll("[data-topic^='run:']")].find((one) => one.checkVisibility());
-    const project = document.querySelector("#status-project input")?.value;
-    const query = new URLSearchParams(location.search);
-    for (const name of ["run", "project"]) query.delete(name);
-    if (run) query.set("run", run.dataset.topic.slice(4));
-    else if (project) query.set("project", project);
+    const query = window.alignStudio.place(); // address.js
     if (query.toString() === location.search.slice(1)) location.reload();
     else location.search = query;
   }
@@ -176,6 +183,7 @@
         connect();
       }
       draw();
+      document.dispatchEvent(new Event("studio:changed"));
     }, 50);
   }
 

@@ -54,7 +54,9 @@ def summary(found: Preflight[TrainNumbers], params: TrainParams) -> Markup:
     }
     if numbers.job:
         lines["most"] = say(
-            "train.most", most=money(numbers.job.offer.at_most), time=duration(numbers.job.offer.hard_stop)
+            "train.most_space" if numbers.job.offer.where == "space" else "train.most",
+            most=money(numbers.job.offer.at_most),
+            time=duration(numbers.job.offer.hard_stop),
         )
     shown = facts({say(f"train.fact.{name}"): value for name, value in lines.items()}) if numbers.pairs else Markup("")
     return notices(_others(found.blockers), bad=True) + shown + notices(_others(found.warnings))

@@ -9,6 +9,7 @@ import gradio as gr
 
 from pipeline.base.errors import StudioError
 from pipeline.base.project import Project
+from pipeline.hardware.pricing import RENTED
 from pipeline.runs.ledger import Run
 from pipeline.runs.places import carrier_of
 from pipeline.runs.spec import spec_of
@@ -94,8 +95,8 @@ def _line(run: Run) -> list[str]:
         time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created)),
         str(asked.get("project_name", "")),
         str(asked.get("dataset", "")),
-        named(str((asked.get("job") or {}).get("flavor") or "–"))
-        if run.place == "job"
+        named(str((asked.get("job") or {}).get("flavor") or "–")) + (" · Space" if run.place == "space" else "")
+        if run.place in RENTED
         else str(carrier_of(run.place).called),
         say("train.state.stopped") if result.get("stopped") else state,
         str(result.get("steps") or (metrics[-1]["step"] if metrics else "–")),

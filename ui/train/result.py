@@ -9,7 +9,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from pipeline.hardware import machine, pricing
-from pipeline.hardware.pricing import money
+from pipeline.hardware.pricing import RENTED, money
 from pipeline.runs.ledger import Run, State
 from pipeline.runs.view import View
 from pipeline.train import algorithm, card, trainings
@@ -88,28 +88,36 @@ def _note(seen: View) -> Markup:
     elif run.state is State.SUCCEEDED and result.get("stopped"):
         wanted = seen.folded.metrics[-1]["max_steps"] if seen.folded.metrics else "?"
         said = say("train.stopped", steps=result.get("steps"), of=wanted)
-    return notice(said) + _job(run)
+    return notice(said) + rented(run)
 
 
-def _job(run: Run) -> Markup:
-    """Return where a run on a Job goes on, or what it has cost: the fear to pay on is answered wherever it is seen."""
-    if run.place != "job":
+def rented(run: Run) -> Markup:
+    """Return where a run on rented hardware goes on, or what it cost: the fear to pay on is answered here."""
+    if run.place not in RENTED:
         return Markup("")
-    job = run.worker or {}
-    page = link(str(job.get("url") or ""), say("train.job.page"))
+    there, said = run.worker or {}, f"train.{run.place}"
+    page = Markup("") if there.get("deleted") else link(str(there.get("url") or ""), say(f"{said}.page"))
     spent = pricing.spent(run)
     if run.active:
-        if not job.get("job"):
-            return line(say("train.job.none_yet"))
-        limit = duration(float(job.get("timeout") or 0))
-        price = money(60 * float(job.get("price_per_minute") or 0))
-        words = say("train.job.running", flavor=named(str(job.get("flavor") or "")), price=price, time=limit)
+        if not there.get(run.place):
+            return line(say(f"{said}.none_yet"))
+        limit = duration(float(there.get("timeout") or 0))
+        price = money(60 * float(there.get("price_per_minute") or 0))
+        words = say(f"{said}.running", flavor=named(str(there.get("flavor") or "")), price=price, time=limit)
         return line(words, page)
+    if there.get("paused") is False:
+        return notice(Markup("{} {}").format(say("train.space.not_paused"), page), "bad")
     if run.state is State.LOST:
-        return notice(Markup("{} {}").format(say("train.job.lost"), page), "bad")
-    if spent is None:  # a Job that was there may have run for a moment that nobody saw
-        return line(say("train.job.ended" if job.get("job") else "train.job.free"), page)
-    words = say("train.job.cost", time=duration(spent.seconds), flavor=named(spent.flavor), cost=money(spent.usd))
+        return notice(Markup("{} {}").format(say(f"{said}.lost"), page), "bad")
+    if spent is None or not spent.seconds:  # what was there may have run for a moment that nobody saw
+        return line(say(f"{said}.ended" if there.get(run.place) else f"{said}.free"), page)
+    over = run.place == "space" and there.get("stage") != "PAUSED"
+    words = say(
+        "train.space.cost_over" if over else f"{said}.cost",
+        time=duration(spent.seconds),
+        flavor=named(spent.flavor),
+        cost=money(spent.usd),
+    )
     return line(words, page)
 
 
@@ -137,7 +145,7 @@ def _curves(run: Run) -> Markup:
 def _result(seen: View) -> Update:
     """Return updates for what a finished run made."""
     run, result = seen.run, seen.run.result or {}
-    remote_model = run.place == "job" and bool(result.get("repo"))
+    remote_model = run.place in RENTED and bool(result.get("repo"))
     path = str(result.get("repo" if remote_model else "model_path") or "")
     if run.state is not State.SUCCEEDED or not path:
         return {"box": gr.update(visible=False)}

@@ -14,7 +14,7 @@ from pipeline.base.errors import StudioError
 from pipeline.base.project import Project
 from pipeline.export import exported
 from pipeline.hardware.flavors import Need
-from pipeline.hardware.pricing import JobOptions
+from pipeline.hardware.pricing import RENTED, JobOptions
 from pipeline.runs.ledger import State
 from pipeline.runs.places import carrier_of
 from pipeline.runs.spec import spec_of
@@ -38,9 +38,11 @@ from ui.train import check as train_check
 from ui.train import doctor as train_doctor
 from ui.train import history as train_history
 from ui.train import result as train_result
+from ui.train import space as train_space
 from ui.train.doctor import Doctor
 from ui.train.history import History
 from ui.train.result import Trained
+from ui.train.space import SpaceEnd
 
 ADAPTER = ("lora_r", "lora_alpha", "lora_dropout", "merge_adapter")
 INPUTS = ("page.project", "options.*", "form.*", *places.INPUTS, *train_doctor.KEPT)  # what a run is made of
@@ -72,6 +74,7 @@ class TrainTab:
     newest: gr.State
     based: gr.State
     trained: Trained
+    space: SpaceEnd
     history: History
 
 
@@ -90,11 +93,10 @@ def build() -> TrainTab:
         start = gr.Button(t("train.start"), variant="primary", interactive=False, elem_id="train-start")
         confirm = places.build_confirmation("train")
     view = run_view.build("train")
-    trained = train_result.build()
-    history = train_history.build()
+    trained, space, history = train_result.build(), train_space.build(), train_history.build()
     return TrainTab(
         *(empty, go, body, options, picker, machine, form, doctor, examining, check, start, confirm, view),
-        *(gr.State(""), gr.State(""), trained, history),
+        *(gr.State(""), gr.State(""), trained, space, history),
     )
 
 
@@ -135,7 +137,7 @@ def wire(tab: TrainTab, wiring: Wiring, page: Page) -> None:
     """Connect the Train tab."""
     wiring = wiring.within(_=tab)
     looked_at = page.looks("train")
-    wiring.on(page.shows(), opened, "page.project", [*CHOICES, "options.project_name", "view.run", "examining.run"])
+    wiring.on(page.shows(), opened, "page.project", [*CHOICES, *OPENED])
     wiring.on(page.items["train"].select, again, ["page.project", "options.dataset", "newest", "based"], CHOICES)
     wiring.on(tab.go.click, left, "page.project", "page.tabs")
 
@@ -151,7 +153,8 @@ def wire(tab: TrainTab, wiring: Wiring, page: Page) -> None:
 
     run_view.wire(tab.view, wiring)
     _wire_doctor(tab, wiring)
-    wiring.on(tab.view.drawn.change, drawn, "view.run", "trained.*")
+    wiring.on(tab.view.drawn.change, drawn, "view.run", ["trained.*", *train_space.DRAWN])
+    train_space.wire(wiring)
     train_history.wire(wiring)
     wiring.on(tab.trained.evaluate.click, to_evaluate, "view.run", ["page.tabs", "page.model"])
 
@@ -163,12 +166,16 @@ def _wire_doctor(tab: TrainTab, wiring: Wiring) -> None:
     wiring.on(picks, cut_otherwise, INPUTS, ["doctor.choices.*", *(f"form.{name}" for name in train_doctor.LENGTHS)])
 
 
+OPENED = ("options.project_name", "view.run", "examining.run", "hardware.where")
+
+
 def opened(visit: Visit, given: Given) -> Update:
     """Show a project's choices and its latest training."""
     project = visit.project_or_none(given["page.project"])
     latest = visit.ledger.latest(project.name, "train") if project else None
     base = project.read().base_model if project else TrainOptions().base_model
     return {
+        **places.allowed(visit, "train"),
         **_chosen(visit, project, base=base),
         "options.project_name": _free_name(visit, project),
         "view.run": latest.id if latest else "",
@@ -253,12 +260,12 @@ def pressed(visit: Visit, given: Given) -> Update:
 
 
 def paid(visit: Visit, given: Given) -> Update:
-    """Start a training on a Job, as it was agreed to."""
+    """Start a training that is paid for, as it was agreed to."""
     return places.paid(visit, given, ask, start)
 
 
 def ask(visit: Visit, given: Given) -> Question | None:
-    """Return what to ask before a run on a Job; None for one that costs nothing, or that is running already."""
+    """Return what to ask before a run that is paid for; None for one that costs nothing, or that is running already."""
     project = visit.project(given["page.project"])
     options, params, where = _read(visit, given)
     if not where.remote or trainings.asked_already(visit.ledger, project, options, params, where):
@@ -274,7 +281,10 @@ def ask(visit: Visit, given: Given) -> Question | None:
         "steps": f"{found.numbers.steps:,}",
         "model": say(f"train.confirm.model.{planned.destination.state}", name=planned.destination.repository),
     }
-    return Question(planned.offer, {say(f"train.confirm.{name}"): text for name, text in lines.items()}, found.warnings)
+    shown = {say(f"train.confirm.{name}"): text for name, text in lines.items()}
+    if planned.space:
+        shown[say("hardware.fact.space")] = say("hardware.confirm.space_name", name=planned.space)
+    return Question(planned.offer, shown, found.warnings)
 
 
 def start(visit: Visit, given: Given) -> Update:
@@ -308,8 +318,8 @@ def adapted(visit: Visit, given: Given) -> Update:
 
 def drawn(visit: Visit, given: Given) -> Update:
     """Draw what a run has besides its progress."""
-    run = visit.run(given["view.run"]) if given["view.run"] else None
-    return prefixed("trained.", train_result.draw(look(visit.ledger, run.id) if run else None))
+    seen = look(visit.ledger, visit.run(given["view.run"]).id) if given["view.run"] else None
+    return prefixed("trained.", train_result.draw(seen)) | train_space.draw(seen.run if seen else None)
 
 
 def to_evaluate(visit: Visit, given: Given) -> Update:
@@ -370,7 +380,7 @@ def _free_name(visit: Visit, project: Project | None) -> str:
     default = TrainOptions().project_name
     if project is None:
         return default
-    taken = (run for run in visit.ledger.list(project=project.name, kind="train") if run.active or run.place == "job")
+    taken = (run for run in visit.ledger.list(project=project.name, kind="train") if run.active or run.place in RENTED)
     used = {str(spec_of(run).get("project_name")) for run in taken}
     number, name = 1, default
     while name in used or (project.models / name).exists():

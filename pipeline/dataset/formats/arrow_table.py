@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.dataset.rows import Row, Rows, unreadable
+from pipeline.dataset.rows import Row, Rows, refuse_wide, unreadable
 
 _BATCH = 1000
 # SystemError: pyarrow 26.0.1 where a damaged file says that a text ends before it begins.
@@ -29,6 +29,8 @@ def read_parquet(path: Path) -> Rows:
         with pq.ParquetFile(path) as file:
             columns = _columns(path, file.schema_arrow.names)
             rows = _rows(file.iter_batches(batch_size=_BATCH, columns=columns))
+    except MemoryError:  # pyarrow's is an ArrowException too
+        raise
     except _BROKEN as error:
         raise unreadable(path, "load.parquet_damaged") from error
     return Rows(columns, rows, list(range(1, len(rows) + 1)), format="parquet")
@@ -55,6 +57,8 @@ def read_arrow(path: Path, stream: bool) -> Rows:
                 columns = _columns(path, file.schema.names)
                 batches = (file.get_batch(number) for number in range(file.num_record_batches))
                 rows = _rows(piece for batch in batches for piece in _pieces(batch))
+    except MemoryError:
+        raise
     except _BROKEN as error:
         raise unreadable(path, "load.arrow_damaged") from error
     return Rows(columns, rows, list(range(1, len(rows) + 1)), format="Arrow")
@@ -78,6 +82,7 @@ def _columns(path: Path, names: list[str]) -> list[str]:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise unreadable(path, "load.columns_twice", names=twice[:5])
+    refuse_wide(path, len(names))
     return [name for name in names if not name.startswith(_INDEX)]
 
 

@@ -13,7 +13,7 @@ from pipeline.base.errors import StudioError
 from pipeline.base.message import Message, message
 from pipeline.dataset import names, notation
 from pipeline.dataset.formats.encoding import Text
-from pipeline.dataset.rows import BadRow, Row, Rows, unreadable
+from pipeline.dataset.rows import BadRow, Row, Rows, refuse_wide, unreadable
 from pipeline.dataset.values import cell
 
 SEPARATORS = ",\t;|^~\x1f\x01"  # the last two are ASCII's own, which Hive and others use
@@ -125,6 +125,7 @@ def _cells(text: Text, separator: str, skipped: int, escapes: str = "") -> _Cell
         try:
             filled = (cells for cells in reader if cells)
             header = [name.strip() for name in next(itertools.islice(filled, skipped, None), [])]
+            refuse_wide(text.path, len(header))
             for number, found in enumerate(filled, 1):
                 cells = _as_wide(found, header)
                 if len(cells) == len(header):

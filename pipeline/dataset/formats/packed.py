@@ -21,6 +21,7 @@ from pipeline.dataset.rows import unreadable
 
 HEAD = 1 << 16  # bytes that tell what a file is
 MOST_BYTES = 16 << 30  # of one file once it is unpacked
+BOMB_BYTES, BOMB_RATIO = 1 << 30, 100  # more than so many, from less than a hundredth: no texts of people compress so
 _PIECE = 1 << 20
 _DEPTH = 3  # a.jsonl.gz in a zip is two
 _DATA = (".parquet", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".arrow", ".feather", ".txt")
@@ -157,12 +158,13 @@ def _is_data(name: str) -> bool:
 
 def _copy(path: Path, open_: Callable[[Path], Any], fresh: Path) -> None:
     """Write what a compressed file holds to a new file."""
-    size = 0
+    size, packed_size = 0, path.stat().st_size
     try:
         with open_(path) as source, fresh.open("wb") as target:
             while piece := source.read(_PIECE):
                 size += len(piece)
-                if size > MOST_BYTES or shutil.disk_usage(fresh.parent).free < 4 * _PIECE:
+                bomb = size > BOMB_BYTES and size > BOMB_RATIO * packed_size
+                if bomb or size > MOST_BYTES or shutil.disk_usage(fresh.parent).free < 4 * _PIECE:
                     raise unreadable(path, "load.packed_large", size=size >> 30)
                 target.write(piece)
     except _BROKEN as error:

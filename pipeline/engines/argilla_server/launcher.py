@@ -175,6 +175,7 @@ def prepare(home: Path, spec: dict[str, Any], secrets: dict[str, str]) -> None:
     importlib.import_module(f"{PACKAGE}.speed").apply()
     importlib.import_module(f"{PACKAGE}.changes").install()
     importlib.import_module(f"{PACKAGE}.page_script").install()
+    importlib.import_module(f"{PACKAGE}.sessions").install()
     inprocess_queue.start_worker()
 
 

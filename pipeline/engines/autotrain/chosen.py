@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from budget import TooMuch, memory, processor  # type: ignore[import-not-found]
 from examined import Examiner, Limits, Refused, joined  # type: ignore[import-not-found]
-from protocol import Reporter  # type: ignore[import-not-found]
+from protocol import Problem, Reporter  # type: ignore[import-not-found]
 
+RENDERING_S, RENDERING_MIB = 10, 1024  # processor time of one pair, memory of all, that a chat template may take
 Rows = list[dict[str, list[dict[str, str]]]]
 
 
@@ -52,8 +54,14 @@ def look(rows: Rows, tokenizer: Any, params: Any, spec: dict[str, Any], reporter
         _Reader(tokenizer), Limits(params.max_prompt_length, params.max_completion_length, params.block_size)
     )
     found: Counter[str] = Counter()
-    for row in rows:
-        found.update(examiner.examine(row["prompt"], row["chosen"], row["rejected"]).codes - known)
+    try:
+        with memory(RENDERING_MIB):
+            for row in rows:
+                with processor(RENDERING_S):
+                    seen = examiner.examine(row["prompt"], row["chosen"], row["rejected"])
+                found.update(seen.codes - known)
+    except (TooMuch, MemoryError) as error:
+        raise Problem("engines.template_endless", seconds=RENDERING_S, mib=RENDERING_MIB) from error
     for code, count in found.most_common():
         reporter.warning("engines.doctor", count=count, pairs=len(rows), finding=_named(code))
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import base_model  # type: ignore[import-not-found]
 from base import watch_weights  # type: ignore[import-not-found]
 from pairs import UNMASKED  # type: ignore[import-not-found]
 from protocol import SIGNALS, Cancelled, Problem, Reporter  # type: ignore[import-not-found]
@@ -115,7 +116,7 @@ def replaced(values: dict[tuple[Any, str], Any]) -> Iterator[None]:
 
 def load_model(get_model: Callable[..., Any], config: Any, tokenizer: Any, reporter: Reporter) -> Any:
     """Load the model with AutoTrain's function, in float32 as that does."""
-    from transformers import AutoConfig
+    from transformers import AutoConfig, PreTrainedModel
     from trl.trainer.utils import disable_dropout_in_model
 
     reporter.stage("loading", "engines.loading", model=config.model)
@@ -123,6 +124,7 @@ def load_model(get_model: Callable[..., Any], config: Any, tokenizer: Any, repor
     # make peft 0.14 store both embedding matrices in the adapter). It takes no more than a length from its second
     # argument, so that the model's own size is kept unless the tokenizer outgrew it.
     vocabulary = getattr(AutoConfig.from_pretrained(config.model, trust_remote_code=False), "vocab_size", 0)
+    base_model.safetensors_only(PreTrainedModel)
     weights: dict[str, list[str]] = {"missing": [], "unused": []}
     with replaced(watch_weights(weights)):
         model = get_model(config, range(max(len(tokenizer), vocabulary)))

@@ -2,15 +2,17 @@
 # requires-python = ">=3.11"
 # dependencies = ["huggingface_hub==2.4.0"]
 # ///
-"""Carry one run inside a Hugging Face Job: fetch it, build its engine, run its worker, bring home what it made.
+"""Carry one run inside a Hugging Face Job or Space: fetch it, build its engine, run its worker, bring home the result.
 
-Started by `uv run run.py` on an image that has uv and Python and nothing else; it imports the standard library and
-huggingface_hub only. It is told by its environment:
+Started by `uv run run.py` on an image that has uv and Python and nothing else (in a Space by `space.py`); it imports
+the standard library and huggingface_hub only. It is told by its environment:
 
     ALIGN_STUDIO_RUN        id of the run
     ALIGN_STUDIO_STORE      the private dataset repository in which the run is, under runs/<id>/
     ALIGN_STUDIO_REVISION   the commit of it to read
     ALIGN_STUDIO_STARTED    when the Job began, Unix seconds
+    ALIGN_STUDIO_ENGINE     an environment that has the engine's packages already, without torch; optional
+    SPACE_ID                there in a Space, which anybody who may see it can start again: it then carries nothing
     HF_TOKEN                a secret; it is never written anywhere
 
 and by run.json there (`job`, see `pipeline/carriers/bundle.py`). What it prints is either a plain line or an event,
@@ -48,6 +50,8 @@ STOP_POLL_S = 5.0
 PUSH_FIRST_S, PUSH_MOST_S = 60.0, 300.0  # the Hub limits commits per hour: a long run is written down less often
 LAST_S = 30.0  # before the hard stop, a worker that has not stopped is ended, so that the log can be saved
 GRACE_S = 10.0  # between SIGTERM and SIGKILL
+BEGUN, FINISHED = "begun", "finished"  # marks in the store, of a run in a Space
+AGAIN = 1_000_000  # first number of the events of a Space that was started again
 KEPT = (".gitattributes", ".eval_results/")  # in a model's repository, not the model's
 LINE_CHARS = 4000
 LOG_BYTES = 2_000_000
@@ -83,6 +87,13 @@ class Relay:
     def stage(self, stage: str, code: str, /, **values: Any) -> None:
         """Print what is being done now; the words of `code` are the app's."""
         self.emit("stage", stage=stage, code=code, values=values)
+
+    def resume(self, events: bytes, log: bytes) -> None:
+        """Go on from what a former program of the same run has saved, with numbers that it cannot have reached."""
+        with self._lock:
+            self.events.write_bytes(events)
+            self.log.write_bytes(log)
+            self._seq, self._lines = self._seq + AGAIN, log.count(b"\n")
 
     def pass_on(self, event: Event) -> None:
         """Print an event of the worker."""
@@ -124,6 +135,7 @@ class Job:
         self.cause = ""  # why it stops: user, time, end (the Job is being ended)
         self.finished = threading.Event()
         self.process: subprocess.Popen[bytes] | None = None
+        self.in_space = "SPACE_ID" in os.environ
         self.working = False  # whether that process is the worker, which knows how to stop
 
     @property
@@ -133,8 +145,11 @@ class Job:
 
     def carry(self) -> int:
         """Carry the run to its end; return the exit code."""
+        if self.in_space and self.is_finished():
+            return 0
         self.relay.stage("fetching", "engines.job_begun")
         try:
+            self.begin_once()
             self.fetch_bundle()
             for task in (self.watch, self.keep_saving):
                 threading.Thread(target=task, daemon=True).start()
@@ -155,10 +170,38 @@ class Job:
             end = unexpected(error)
         self.finished.set()
         self.relay.pass_on({**end, "ts": time.time()})
-        self.save(tries=6)
+        self.save(tries=6, last=True)
         if self.cause == "end" and end["event"] == "cancelled":
             return 128 + signal.SIGTERM  # the Hub's page is to show that it did not end by itself
         return 1 if end["event"] == "error" else 0
+
+    def is_finished(self) -> bool:
+        """Return whether this run has ended before: somebody has woken its Space."""
+        return self.again(lambda: self.in_store(FINISHED))
+
+    def begin_once(self) -> None:
+        """Mark the run as begun in a Space, where it must not begin a second time: its time limit would begin anew.
+
+        Raises:
+            Problem: It has begun before, and whatever it had made is lost.
+        """
+        if not self.in_space:
+            return
+        if self.again(lambda: self.in_store(BEGUN)):
+            self.relay.resume(self.saved("events.jsonl"), self.saved("log.txt"))
+            raise Problem("engines.space_again")
+        self.again(lambda: self.commit({BEGUN: b"begun\n"}, f"Begin {self.run}"))
+
+    def saved(self, name: str) -> bytes:
+        """Return a file of the run's folder in the store, nothing where it is not there."""
+        if not self.again(lambda: self.in_store(name)):
+            return b""
+        wanted = {"repo": self.store, "file": f"runs/{self.run}/{name}"}
+        return Path(self.download(wanted)).read_bytes()
+
+    def in_store(self, name: str) -> bool:
+        """Return whether the run's folder in the store has a file."""
+        return bool(self.api.file_exists(self.store, f"runs/{self.run}/{name}", repo_type="dataset"))
 
     def fetch_bundle(self) -> None:
         """Bring the run's own files here and put them in their places."""
@@ -218,13 +261,14 @@ class Job:
 
     def build_engine(self) -> Path:
         """Build the worker's environment from its lock, as pipeline/base/install.py does; return its Python."""
-        environment = self.folder / "environment"
+        environment = Path(os.environ.get("ALIGN_STUDIO_ENGINE") or self.folder / "environment")
         python = environment / "bin" / "python"
         install = ["pip", "install", "--python", str(python)]
         lock = str(self.folder / "engine" / "lock.txt")
         self.relay.stage("install", "engines.building")
-        self.uv("create", ["venv", "--python", sys.executable, str(environment)])
-        self.uv("packages", [*install, "--require-hashes", "--no-deps", "-r", lock])
+        if not python.exists():
+            self.uv("create", ["venv", "--python", sys.executable, str(environment)])
+            self.uv("packages", [*install, "--require-hashes", "--no-deps", "-r", lock])
         torch = self.work.get("torch")
         if torch:
             links = (os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS") or "").split()
@@ -394,12 +438,14 @@ class Job:
         operations = [CommitOperationAdd(f"runs/{self.run}/{name}", data) for name, data in files.items()]
         return str(self.api.create_commit(self.store, operations, commit_message=message, repo_type="dataset").oid)
 
-    def save(self, tries: int = 1) -> None:
+    def save(self, tries: int = 1, last: bool = False) -> None:
         """Bring events and log to the store; without them the run is only harder to follow."""
         log = self.relay.log.read_bytes()[-LOG_BYTES:] if self.relay.log.exists() else b""
+        marks: dict[str, Path | bytes] = {FINISHED: b"finished\n"} if last and self.in_space else {}
         for attempt in range(tries):
             try:
-                self.commit({"events.jsonl": self.relay.events.read_bytes(), "log.txt": log}, f"Log of {self.run}")
+                files = {"events.jsonl": self.relay.events.read_bytes(), "log.txt": log, **marks}
+                self.commit(files, f"Log of {self.run}")
                 return
             except Exception as error:
                 if attempt + 1 == tries or not passing(error):
@@ -444,7 +490,7 @@ class Job:
     def stop_requested(self) -> bool:
         """Return whether the store holds the run's stop file; a Hub that does not answer says nothing."""
         try:
-            return bool(self.api.file_exists(self.store, f"runs/{self.run}/stop", repo_type="dataset"))
+            return self.in_store("stop")
         except Exception:
             return False
 

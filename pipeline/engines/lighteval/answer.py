@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import base_model  # type: ignore[import-not-found]
 import torch
 from protocol import Problem  # type: ignore[import-not-found]
 from rendering import encode_prompt, end_of_turn, render  # type: ignore[import-not-found]
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 from transformers.generation.streamers import BaseStreamer
 
 
@@ -74,6 +75,7 @@ def answer(
     tokenizer = load_tokenizer(model)
     text = render(tokenizer, template, messages, ask=True) if template else "\n\n".join(m["content"] for m in messages)
     ids = encode_prompt(tokenizer, text)
+    base_model.safetensors_only(PreTrainedModel)
     network = AutoModelForCausalLM.from_pretrained(
         model["path"], revision=model.get("revision") or "main", dtype=getattr(torch, spec["dtype"])
     )

@@ -16,7 +16,10 @@ from __future__ import annotations
 from typing import Any
 
 import ending  # type: ignore[import-not-found]
+from budget import TooMuch, processor  # type: ignore[import-not-found]
+from protocol import Problem  # type: ignore[import-not-found]
 
+RENDERING_S = 10  # processor time that a chat template may take for one conversation
 Turns = list[dict[str, str]]
 
 
@@ -35,9 +38,15 @@ def render(tokenizer: Any, template: str, turns: Turns, ask: bool = False) -> st
 
     Raises:
         NotRenderable: If the template raises (roles it does not know, say).
+        Problem: It does not come to an end.
     """
     try:
-        text = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=ask)
+        with processor(RENDERING_S):
+            text = tokenizer.apply_chat_template(
+                turns, chat_template=template, tokenize=False, add_generation_prompt=ask
+            )
+    except TooMuch as error:
+        raise Problem("engines.template_endless", seconds=RENDERING_S, mib=0) from error
     except Exception as error:  # Jinja's own errors and whatever a template's raise_exception is mapped to
         raise NotRenderable(f"{type(error).__name__}: {error}") from error
     return str(text)

@@ -27,6 +27,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest import mock
 
+import base_model  # type: ignore[import-not-found]
 import git  # type: ignore[import-not-found]
 import nltk
 import requests
@@ -40,6 +41,7 @@ from lighteval.tasks.lighteval_task import LightevalTask
 from lighteval.tasks.registry import Registry
 from rendering import encode  # type: ignore[import-not-found]
 from reviewed_pairs import NAME, token_counts  # type: ignore[import-not-found]
+from transformers import PreTrainedModel
 
 Rows = list[dict[str, Any]]
 _LOCAL_ROWS: dict[str, Rows] = {}
@@ -57,6 +59,7 @@ class _NoCache:
 
 def install_shims() -> None:
     """Patch lighteval once, before a model is made; see the module for versions and symptoms."""
+    base_model.safetensors_only(PreTrainedModel)
     transformers_model.SampleCache = _NoCache
     info_loggers.git = SimpleNamespace(Repo=_no_repository, InvalidGitRepositoryError=git.InvalidGitRepositoryError)
     download = LightevalTask.download_dataset_worker

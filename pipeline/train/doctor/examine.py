@@ -10,9 +10,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+from pipeline.base.errors import StudioError
 from pipeline.base.pair import Pair, as_dicts
+from pipeline.engines import budget
 from pipeline.engines.examined import Examiner, Limits
-from pipeline.models import template
+from pipeline.models import sandbox, template
 from pipeline.train.doctor.check import Check, Found, Sample, Subject, checks
 from pipeline.train.doctor.finding import EXAMPLES, RANK, Example, Finding, Report
 
@@ -31,7 +33,8 @@ _examiner: Examiner | None = None
 def _take(subject: Subject) -> None:
     """Keep what a process examines with, once for all its chunks."""
     global _subject, _examiner
-    reader = template.ModelReader(subject.files)
+    with budget.processor(sandbox.SECONDS):
+        reader = template.ModelReader(subject.files)
     limits = subject.limits if reader.tokenizer else Limits(_ENDLESS, _ENDLESS, 2 * _ENDLESS)
     _subject, _examiner = subject, Examiner(reader, limits)
 
@@ -39,10 +42,11 @@ def _take(subject: Subject) -> None:
 def _notes(pairs: Sequence[Pair]) -> Notes:
     """Return the notes of some pairs, by check."""
     assert _subject is not None and _examiner is not None
-    samples = [
-        Sample(pair, _examiner.examine(as_dicts(pair.prompt), as_dicts(pair.chosen), as_dicts(pair.rejected)))
-        for pair in pairs
-    ]
+    samples = []
+    for pair in pairs:
+        with budget.processor(sandbox.SECONDS):
+            seen = _examiner.examine(as_dicts(pair.prompt), as_dicts(pair.chosen), as_dicts(pair.rejected))
+        samples.append(Sample(pair, seen))
     return {check.code: list(check.note(_subject, samples)) for check in checks() if check.note}
 
 
@@ -89,17 +93,23 @@ def examine(
         limits: Lengths to which pairs are cut, tokens.
         told: Called with pairs noted so far and in all; what it raises ends the examination.
         context: Longest sequence that the model reads, tokens; None where it is not known.
+
+    Raises:
+        StudioError: The model's chat template does not come to an end.
     """
     began = time.monotonic()
     subject = Subject(base_model, files, limits, pairs, context)
     notes: Notes = {}
     done = 0
-    for part in _chunks(subject):
-        for code, found in part.items():
-            notes.setdefault(code, []).extend(found)
-        done = min(len(pairs), done + CHUNK)
-        if told:
-            told(done, len(pairs))
+    try:
+        for part in _chunks(subject):
+            for code, found in part.items():
+                notes.setdefault(code, []).extend(found)
+            done = min(len(pairs), done + CHUNK)
+            if told:
+                told(done, len(pairs))
+    except budget.TooMuch as error:
+        raise StudioError("doctor.endless", model=base_model, seconds=sandbox.SECONDS) from error
     made = checks()
     judged = [(check, check.judge(subject, notes.get(check.code, []))) for check in made]
     findings = [_finding(check, found, pairs) for check, found in judged if found is not None]

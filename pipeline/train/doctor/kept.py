@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
+from pipeline.base import words
 from pipeline.base.memory import cached, version
-from pipeline.base.pair import Pair
+from pipeline.base.pair import Pair, as_dicts
 from pipeline.base.project import Project
 from pipeline.engines.examined import Limits
 from pipeline.export import exported
-from pipeline.models import reference, template
+from pipeline.models import reference, sandbox, template
 from pipeline.train.doctor.check import checks
 from pipeline.train.doctor.examine import Progress, examine
 from pipeline.train.doctor.finding import Report
@@ -64,9 +66,21 @@ def made(project: Project, options: TrainOptions, params: TrainParams, told: Pro
         return None
     file, of, place = looked
     context = reference.context(options.base_model)
-    found = examine(_pairs(file), options.base_model, of, limits(params), told, context)
+    pairs = _pairs(file)
+    if len(pairs) <= AT_ONCE:  # perhaps in a page's own process, which no template may hold up
+        of = replace(of, problem=_too_much(of, pairs))
+    found = examine(pairs, options.base_model, of, limits(params), told, context)
     _write(place, found)
     return found
+
+
+def _too_much(of: template.Files, pairs: list[Pair]) -> str:
+    """Return that a template that is the model's own takes too much for these pairs, in words; "" where it does not."""
+    if of.template == template.DEFAULT:
+        return ""
+    talks = [as_dicts(pair.prompt + answer) for pair in pairs for answer in (pair.chosen, pair.rejected)]
+    code = sandbox.tried(of.template, of.special, talks)
+    return words.say(f"doctor.template.{code}", seconds=sandbox.SECONDS) if code else ""
 
 
 def limits(params: TrainParams) -> Limits:

@@ -34,6 +34,7 @@ UNPAID = (
 )
 OUT_OF_MEMORY = "Memory limit exceeded"
 FREE_SLEEP = 48 * 3600
+JOBS_ONLY = ("cpu-xl", "cpu-performance", "h200")  # hardware that Spaces do not have
 LIVE = ("BUILDING", "APP_STARTING", "RUNNING")
 _TICK = 0.05
 
@@ -132,7 +133,7 @@ class Spaces:
         self._folder, self._url, self._oauth, self._buckets = folder, url, oauth, buckets
         self.building_seconds, self.build_problem = 0.0, ""
         self.all: dict[str, Space] = {}
-        self.flavors = {flavor["name"]: flavor for flavor in hardware() if not flavor["name"].startswith("cpu-xl")}
+        self.flavors = {flavor["name"]: flavor for flavor in hardware() if not flavor["name"].startswith(JOBS_ONLY)}
         self._guard = threading.RLock()
         self._threads: list[threading.Thread] = []
         repositories.on_commit = self.committed

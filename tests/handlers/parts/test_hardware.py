@@ -20,8 +20,8 @@ from ui.handlers import Given, Update
 from ui.parts import hardware
 from ui.parts.hardware import Question
 
-HERE = {"hardware.where": "local", "hardware.flavor": None, "hardware.budget": None}
-AWAY = {"hardware.where": "job", "hardware.flavor": flavors.DEFAULT, "hardware.budget": 2.0}
+HERE = {"hardware.where": "local", "hardware.flavor": None, "hardware.budget": None, "hardware.namespace": ""}
+AWAY = HERE | {"hardware.where": "job", "hardware.flavor": flavors.DEFAULT, "hardware.budget": 2.0}
 
 
 def question(budget: float = 2.0, **lines: str) -> Question:

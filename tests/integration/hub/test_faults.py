@@ -124,7 +124,7 @@ def test_a_job_whose_token_ends_before_it_begins_ends_at_once(hub: HubDouble, jo
     hub.revoke(token)
     assert job.carry() == 1  # the Job is over: nothing bills
     last = job.relay.events.read_text().splitlines()[-1]
-    assert '"error"' in last and "does not accept the Job's token" in last and token not in last
+    assert '"error"' in last and "does not accept the run's token" in last and token not in last
 
 
 def test_a_job_fetches_its_data_through_faults_and_names_a_gated_repository(

@@ -13,8 +13,8 @@ import pytest
 
 from pipeline.base import project as projects
 from pipeline.base.home import open_home
-from pipeline.carriers import job as job_runs
-from pipeline.hub import client, jobs
+from pipeline.carriers import rented
+from pipeline.hub import client
 from pipeline.runs import events, launch
 from pipeline.runs.ledger import Ledger, Run, State
 from tests.doubles.hub import HubDouble, Job
@@ -72,6 +72,7 @@ def test_one_job_with_labels_and_its_token_as_a_secret(trained: Trained) -> None
         "kind": "train",
         "stop": "900",
         "price": "30000",
+        "studio": trained.world.ledger.home.studio,
         "name": "",
     }
     assert (job.flavor, job.timeout) == ("l40sx1", 900)
@@ -291,9 +292,9 @@ def test_on_a_new_disk_the_job_is_adopted_and_can_be_stopped(world: World, tmp_p
     world.end_supervisor(run)
     there = replace(world, ledger=Ledger(open_home(tmp_path / "another")), started=[])
     with client.acting_as(world.token):
-        found = jobs.ours(world.user)
-        adopted, new = job_runs.adopt(there.ledger, found[0])
-        again, newer = job_runs.adopt(there.ledger, found[0])
+        found = rented.ours(world.user)
+        adopted, new = rented.adopt(there.ledger, found[0])
+        again, newer = rented.adopt(there.ledger, found[0])
     assert (new, newer, again.id) == (True, False, adopted.id)
     assert (adopted.id, adopted.title, adopted.kind) == (run.id, run.title, "train")
     assert projects.find(there.ledger.home, "p").models == Path(json.loads(adopted.spec.read_text())["output_dir"])

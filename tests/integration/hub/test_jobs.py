@@ -35,6 +35,7 @@ def launch(user: str, tmp_path: Path) -> jobs.Launch:
         flavor="cpu-basic",
         timeout=120,
         price_per_minute=0.000167,
+        studio="this-studio",
         script=script,
         environment={"ALIGN_STUDIO_RUN": "x"},
     )

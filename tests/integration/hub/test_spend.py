@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 import time
@@ -15,12 +16,13 @@ import pytest
 
 from pipeline.base.errors import StudioError
 from pipeline.base.home import open_home
-from pipeline.carriers import spend
+from pipeline.carriers import space_files, spend
 from pipeline.carriers.spend import SpendWatch
-from pipeline.hub import client, jobs
+from pipeline.hub import client, jobs, spaces
 from pipeline.hub.account import SignIn
+from pipeline.hub.spaces import NewSpace
 from pipeline.runs.ledger import Ledger, Run, State
-from tests.doubles.hub import HubDouble, Job
+from tests.doubles.hub import HubDouble, Job, Space
 
 
 def until(there: Callable[[], object], seconds: float = 120) -> None:
@@ -28,6 +30,12 @@ def until(there: Callable[[], object], seconds: float = 120) -> None:
     while not there():
         assert time.monotonic() < end, "it did not come"
         pause.wait(0.05)
+
+
+WAITS = b"""
+import http.server, os
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
 
 
 @dataclass
@@ -39,19 +47,40 @@ class World:
     sign_in: SignIn
     watch: SpendWatch
 
-    def job(self, *, stop: str = "3600", labels: dict[str, str] | None = None, command: str = "sleep 600") -> Job:
+    def job(
+        self,
+        *,
+        stop: str = "3600",
+        labels: dict[str, str] | None = None,
+        command: str = "sleep 600",
+        namespace: str = "",
+        studio: str = "",
+    ) -> Job:
         """Start a Job as this program does, on another disk."""
-        run = f"train-20261122-120000-{secrets.token_hex(2)}"
-        ours = {"app": jobs.APP, "run": run, "project": "rivers", "kind": "train", "stop": stop, "price": "30000"}
+        ours = self.labels(stop) | ({"studio": studio} if studio else {})
         with client.acting_as(self.token):
             info = client.api().run_job(
                 image=jobs.IMAGE,
                 command=["bash", "-c", command],
                 flavor="l40sx1",
-                namespace=self.user,
+                namespace=namespace or self.user,
                 labels=ours if labels is None else labels,
             )
         return self.hub.job(info.id)
+
+    def labels(self, stop: str = "3600") -> dict[str, str]:
+        run = f"train-20261122-120000-{secrets.token_hex(2)}"
+        return {"app": jobs.APP, "run": run, "project": "rivers", "kind": "train", "stop": stop, "price": "30000"}
+
+    def space(self, name: str, *, studio: str = "") -> Space:
+        """Make a Space as this program does, on another disk; it only waits."""
+        labels = self.labels() | {"flavor": "l40sx1", "studio": studio}
+        told = {space_files.RUN: labels["run"], space_files.LABELS: json.dumps(labels)}
+        files = space_files.files("Waits", "autotrain") | {"space.py": WAITS}
+        with client.acting_as(self.token):
+            spaces.create(NewSpace(f"{self.user}/{name}", "l40sx1", variables=told, sleep=3600))
+            spaces.commit(f"{self.user}/{name}", files, "Wait")
+        return self.hub.space(f"{self.user}/{name}")
 
     def runs(self) -> list[Run]:
         return self.ledger.list()
@@ -61,15 +90,18 @@ class World:
 def world(hub: HubDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("ALIGN_STUDIO_HOME", str(tmp_path / "home"))
     user = f"user-{secrets.token_hex(4)}"
-    token = hub.add_user(user)
+    token = hub.add_user(user, pro=True, organisations=[f"{user}-lab"])
     sign_in = SignIn(token)
     sign_in.start()
     assert sign_in.wait().state == "ready"
     ledger = Ledger(open_home(tmp_path / "home"))
     yield World(hub, user, token, ledger, sign_in, SpendWatch(ledger, sign_in))
     hub.clock_skew = 0
+    for space in hub.spaces():
+        if space.name.startswith(user):
+            hub.space_runner.gone(space.name)
     for job in hub.jobs():
-        if job.namespace == user:
+        if job.namespace.startswith(user):
             hub.job_runner.end(job, "CANCELED", None)
     for process in psutil.process_iter(["cmdline"]):
         if str(tmp_path) in " ".join(process.info["cmdline"] or []):
@@ -242,3 +274,61 @@ def test_the_watch_asks_by_itself_and_seldom(world: World, monkeypatch: pytest.M
     assert len(asked) == 1, "a page's look asks nothing"
     world.sign_in.sign_out()
     assert world.watch.look().state == "none"
+
+
+def test_a_space_is_billing_once_it_starts_and_is_taken_in_and_paused(world: World) -> None:
+    world.hub.building_seconds = 3
+    space = world.space("autotrain-tuned")
+    someone = NewSpace(f"{world.user}/own")
+    with client.acting_as(world.token):  # a Space of somebody who likes the tag
+        spaces.create(someone)
+        spaces.commit(someone.name, space_files.files("Own", "autotrain") | {"space.py": WAITS}, "Own")
+    until(lambda: space.stage == "BUILDING")
+    (item,) = world.watch.check().items
+    assert (item.place, item.job_id, item.since, item.cost) == ("space", space.name, None, 0.0)
+    until(lambda: space.stage == "RUNNING" and world.hub.space(someone.name).stage == "RUNNING")
+    (item,) = world.watch.check().items
+    assert (item.flavor, item.price_per_hour, item.run_id) == ("l40sx1", 1.8, space.variables[space_files.RUN])
+    assert item.since is not None and item.stops_at is not None and item.stops_at - item.since == 3600
+    assert item.known and not item.elsewhere
+    (run,) = world.runs()
+    assert (run.place, run.user, run.project) == ("space", world.user, "rivers")
+    until(lambda: world.ledger.get(run.id).state is State.RUNNING)
+    stopped = world.watch.stop_all()
+    assert [one.job_id for one in stopped.ended] == [space.name] and stopped.left == ()
+    assert space.stage == "PAUSED" and world.hub.space(someone.name).stage == "RUNNING"
+    until(lambda: not world.ledger.get(run.id).active)
+    ended = world.ledger.get(run.id)
+    assert (ended.state, ended.problem) == (State.CANCELLED, None)
+    assert world.watch.check().state == "none"
+
+
+def test_another_studios_are_shown_apart_and_not_ended_unasked(world: World) -> None:
+    mine, theirs = world.job(studio=world.ledger.home.studio), world.job(studio="another-studio")
+    space = world.space("autotrain-theirs", studio="another-studio")
+    until(lambda: mine.stage == theirs.stage == "RUNNING" == space.stage)
+    now = world.watch.check()
+    assert {item.job_id for item in now.items if item.elsewhere} == {theirs.id, space.name}
+    until(lambda: all(world.ledger.get(run.id).state is State.RUNNING for run in world.runs()))
+    stopped = world.watch.stop_all()
+    assert [item.job_id for item in stopped.ended] == [mine.id] and stopped.left == ()
+    assert theirs.stage == space.stage == "RUNNING" and world.watch.look().state == "billing"
+    stopped = world.watch.stop_all(elsewhere=True)
+    assert {item.job_id for item in stopped.ended} == {theirs.id, space.name}
+    assert theirs.stage == "CANCELED" and space.stage == "PAUSED"
+
+
+def test_what_an_organisation_pays_is_seen_by_a_fresh_home(world: World) -> None:
+    job = world.job(namespace=f"{world.user}-lab")
+    until(lambda: job.stage == "RUNNING")
+    (item,) = world.watch.check().items
+    assert (item.namespace, item.known) == (f"{world.user}-lab", True)
+    assert [one.job_id for one in world.watch.stop_all().ended] == [job.id]
+
+
+def test_an_organisation_that_hides_its_jobs_hides_nothing_else(world: World) -> None:
+    world.hub.fault("GET", rf"/api/jobs/{world.user}-lab\?", status=403, times=None)
+    job = world.job()
+    until(lambda: job.stage == "RUNNING")
+    now = world.watch.check()
+    assert now.state == "billing" and [item.job_id for item in now.items] == [job.id]

@@ -146,7 +146,7 @@ def test_the_hard_stop_lies_within_the_tokens_life(studio: Studio) -> None:
     ends = datetime.now(UTC) + timedelta(minutes=70)
     token = hub.add_user(user, expires=ends)
     (notice,) = studio.check(token=token).blockers
-    assert notice.what == "The sign-in ends before the Job has to."
+    assert notice.what == "The sign-in ends before the run has to."
     assert studio.blockers(JobOptions(where="job", budget=1.5), token=token) == []
 
 

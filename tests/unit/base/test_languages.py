@@ -25,6 +25,7 @@ NAMES = frozenset(
         "AutoTrain",
         "Space",
         "Docker",
+        "spaces",
         "Team",
         "Enterprise",
         "Hub",
@@ -118,6 +119,8 @@ NAMES = frozenset(
         "stop",
         "pipeline",
         "parquet",
+        "pickle",
+        "safetensors",
         "annotate",
         "en",
         "zh",
@@ -129,7 +132,7 @@ NAMES = frozenset(
     ]
 )
 # A name of a file, an option, a variable, an abbreviation, a unit: nobody's language.
-NEUTRAL = re.compile(r".*[\d_./:|+-].*|[A-Z]{2,}s?|GiB|[A-Z]|min|h|s")
+NEUTRAL = re.compile(r".*[\d_./:|+-].*|[A-Z]{2,}s?|[GM]iB|[A-Z]|min|h|s")
 WORD = re.compile(r"[._]?[A-Za-z][\w.:/|+-]*[A-Za-z0-9]|[A-Za-z]", re.ASCII)
 CHINESE = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
 

@@ -14,8 +14,10 @@ from huggingface_hub import JobInfo
 from pipeline.base.errors import StudioError
 from pipeline.base.home import open_home
 from pipeline.base.message import verbatim
-from pipeline.carriers.spend import Billing, Left, Spend, SpendWatch, Stopped, billing
-from pipeline.hub import jobs
+from pipeline.carriers import rented
+from pipeline.carriers.billing import Billing, Left, Spend, Stopped
+from pipeline.carriers.billing import billing as bill
+from pipeline.carriers.spend import SpendWatch
 from pipeline.hub.account import Account, SignIn, SignInStatus
 from pipeline.runs.ledger import Ledger, Run, State
 from ui.bar import spend as page
@@ -37,6 +39,10 @@ def job(
         owner={"id": "1", "name": "ada", "type": "user"},
         **more,
     )
+
+
+def billing(one: JobInfo, run: Run | None, clock_offset: float = 0.0) -> Billing:
+    return bill(rented.of_job(one), run, "this-studio", clock_offset)
 
 
 def ledger_with_job(folder: Path, user: str = "ada") -> tuple[Ledger, Run]:
@@ -149,7 +155,7 @@ def test_an_account_is_not_asked_about_anothers_jobs(tmp_path: Path, monkeypatch
     monkeypatch.setattr(SignIn, "status", SignInStatus("ready", bob, source="typed"))
     monkeypatch.setattr(SignIn, "token", "hf_bob")
     asked: list[str] = []
-    monkeypatch.setattr(jobs, "ours", lambda name: asked.append(name) or [])  # type: ignore[func-returns-value]
+    monkeypatch.setattr(rented, "ours", lambda name: asked.append(name) or [])  # type: ignore[func-returns-value]
     seen = SpendWatch(ledger, SignIn()).check()
     assert asked == ["bob", "rivers-org"]
     assert seen.state != "hidden" and run.id in [one.id for one in seen.unseen]

@@ -243,7 +243,7 @@ def test_the_folder_holds_both_forms_the_card_and_the_record(tmp_path: Path) -> 
 
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "| mean rating of at least 3 | 7 | 5 |" in card
-    assert "| t\\|wo &lt;b> | 10 |" in card
+    assert "| t\\|wo &lt;b&gt; | 10 |" in card
     assert "| all | 40 | 36 | 4 |" in card
     assert "| Length in tokens | Median | Longest | All |" in card
     assert "| prompt | 19.5 | 39 | 780 |" in card

@@ -11,6 +11,7 @@ from pipeline.base.errors import StudioError
 from pipeline.hardware import pricing
 from pipeline.hardware.flavors import Flavor, Listing, Need
 from pipeline.hardware.pricing import Estimate, JobOptions, Quote
+from pipeline.hub import account
 from pipeline.hub.account import Account
 
 L40S = Flavor("l40sx1", "1x Nvidia L40S", "L40S", 1, 48 * 10**9, 0.03)
@@ -26,7 +27,8 @@ def offer(budget: float = 2.0, flavor: str = "l40sx1", seconds: float | None = N
 
 
 def test_the_default_is_this_machine_and_l40s_for_two_dollars() -> None:
-    assert JobOptions().model_dump() == {"where": "local", "flavor": "l40sx1", "budget": 2.0}
+    expected = {"where": "local", "flavor": "l40sx1", "budget": 2.0, "namespace": ""}
+    assert JobOptions().model_dump() == expected
 
 
 @pytest.mark.parametrize("values", [{"budget": 0}, {"budget": -1}, {"budget": 1e9}, {"flavor": "L40S; rm"}, {"gpu": 1}])
@@ -144,3 +146,49 @@ def test_the_spec_says_where_and_for_how_much() -> None:
         "user": "ada",
         "job": {"flavor": "l40sx1", "namespace": "ada", "timeout": 3960, "price_per_minute": 0.03},
     }
+
+
+def test_a_space_sleeps_after_its_time_which_bounds_what_it_can_cost() -> None:
+    quoted = pricing.quote(JobOptions(where="space", flavor="spaces-l40sx1"), None, LIVE)
+    assert (quoted.flavor.name, quoted.where) == ("l40sx1", "space")
+    assert quoted.sleep == quoted.hard_stop + pricing.SLEEP_MARGIN_S  # a sleep before that would end what works
+    assert quoted.at_most == pytest.approx(1.98) and quoted.worst == pytest.approx(96 * 0.03)
+    assert offer().worst == offer().at_most
+    placed = pricing.placed(quoted, ADA, "ada/autotrain-tuned")
+    assert placed["place"] == "space" and placed["job"]["space"] == "ada/autotrain-tuned"
+    assert placed["job"]["sleep"] == quoted.sleep and placed["job"]["namespace"] == "ada"
+
+
+def test_an_organisation_pays_where_the_account_belongs_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    member = replace(ADA, organisations=("lab",))
+    monkeypatch.setattr(account, "current", lambda: member)
+    options = JobOptions(where="job", namespace="lab")
+    quoted = pricing.quote(options, None, LIVE)
+    assert (
+        pricing.placed(quoted, member)["job"]["namespace"] == "lab" and pricing.placed(quoted, member)["user"] == "ada"
+    )
+    assert pricing.blockers(quoted, Need()) == []
+    other = pricing.quote(options.model_copy(update={"namespace": "other"}), None, LIVE)
+    assert [notice.code for notice in pricing.blockers(other, Need())] == ["hardware.foreign"]
+    with pytest.raises(ValidationError):
+        JobOptions(namespace="../lab")
+
+
+@pytest.mark.parametrize(
+    ("pro", "paying", "namespace", "said"),
+    [
+        (True, frozenset(), "", None),
+        (False, frozenset(), "", "hardware.no_plan"),
+        (None, frozenset(), "", "hardware.plan_unknown"),
+        (False, frozenset({"lab"}), "lab", None),
+        (True, frozenset(), "lab", "hardware.plan_unknown"),
+    ],
+)
+def test_the_plan_a_space_needs_is_said_before_the_click(
+    monkeypatch: pytest.MonkeyPatch, pro: bool | None, paying: frozenset[str], namespace: str, said: str | None
+) -> None:
+    member = replace(ADA, organisations=("lab",), pro=pro, paying=paying)
+    monkeypatch.setattr(account, "current", lambda: member)
+    quoted = pricing.quote(JobOptions(where="space", namespace=namespace), None, LIVE)
+    assert [notice.code for notice in pricing.warnings(quoted)] == ([said] if said else [])
+    assert pricing.warnings(replace(quoted, where="job")) == []
