@@ -11,7 +11,7 @@ SIDE_BY_SIDE := --maxprocesses 5 --dist loadfile --no-loadscope-reorder
 IN_MEMORY := $(shell [ "$$(df -Pm /dev/shm 2>/dev/null | awk 'NR == 2 {print $$4}')" -gt 1000 ] 2>/dev/null && \
 	echo TMPDIR=/dev/shm)
 
-.PHONY: run test test-full check unit coverage engines bench picture lock audit clean
+.PHONY: run test test-full check unit coverage engines bench picture lock audit clean deploy
 
 run: $(VENV)/.app
 	$(BIN)/python app.py $(ARGS)
