@@ -52,10 +52,12 @@ def run(call: Call) -> Deployment:
     """Say what deploying does and costs, and do it once it is agreed to."""
     options = fill(DeployOptions, call.given)
     planned = plan(options)
-    if getattr(call.given, "check", False):
-        return _deployment(planned, None)
     warned = [words.say("command.warning", what=str(each)) for each in planned.warnings]
-    call.agree("\n".join([table.pairs(facts(planned)), *warned]), words.say("command.deploy.question"))
+    described = "\n".join([table.pairs(facts(planned)), *warned])
+    if getattr(call.given, "check", False):
+        call.tell(described)
+        return _deployment(planned, None)
+    call.agree(described, words.say("command.deploy.question"))
     spec = {
         "user": account.require_write().name,
         "options": options.model_dump(mode="json"),

@@ -156,7 +156,8 @@ def _brought_up_to_date(clone: Clone, name: str) -> None:
     assert (there.hardware, there.sleep) == ("cpu-upgrade", 1800)
     assert (hub.buckets.all[f"{name}-data"].folder / "kept").read_text() == "x"
     # Hardware and visibility that are not named stay as well.
-    planned, _ = clone.deploy(name, "--check")
+    planned, told = clone.deploy(name, "--check")
+    assert "cpu-upgrade" in told and planned["run"] is None
     assert (planned["hardware"], planned["private"], planned["bucket"]) == ("cpu-upgrade", True, f"{name}-data")
 
 
