@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from bench import argilla_import, doctor, evaluation, filtering, hub, page, reading, training_start, watching
+from bench import argilla_import, doctor, evaluation, filtering, hub, page, reading, training_start, visitors, watching
 
 ALL = {
     "page": page,
     "watching": watching,
+    "visitors": visitors,
     "import": argilla_import,
     "reading": reading,
     "training": training_start,

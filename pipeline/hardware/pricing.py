@@ -215,7 +215,8 @@ def warnings(offer: Quote) -> list[Message]:
     Args:
         offer: What it is going to be.
     """
-    return [notice for notice in (_too_long(offer), _old_prices(offer), _unpaid(offer), _no_plan(offer)) if notice]
+    found = (_too_long(offer), _old_prices(offer), _unpaid(offer), _no_plan(offer), _shared(offer))
+    return [notice for notice in found if notice]
 
 
 def required(offer: Quote) -> Account:
@@ -348,6 +349,13 @@ def _foreign(who: Account, offer: Quote) -> Message | None:
     if payer(offer, who) in (who.name, *who.organisations):
         return None
     return message("hardware.foreign", namespace=offer.namespace, known=[who.name, *who.organisations])
+
+
+def _shared(offer: Quote) -> Message | None:
+    """Say who can get at the token in an organisation's Space; nobody can change what a Job has been given to do."""
+    if offer.where != "space" or not offer.namespace or offer.namespace == user():
+        return None
+    return message("hardware.shared_space", namespace=offer.namespace)
 
 
 def _no_plan(offer: Quote) -> Message | None:

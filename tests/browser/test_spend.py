@@ -29,10 +29,14 @@ def user(hub: HubDouble) -> Iterator[str]:
             hub.job_runner.end(job, "CANCELED", None)
 
 
-def start_job(hub: HubDouble, user: str, token: str, project: str, kind: str = "train") -> Job:
+def start_job(
+    hub: HubDouble, user: str, token: str, project: str, kind: str = "train", studio: dict[str, str] | None = None
+) -> Job:
     """Start a Job as this program does from another machine."""
     run = f"{kind}-20261122-120000-{secrets.token_hex(2)}"
-    labels = {"app": jobs.APP, "run": run, "project": project, "kind": kind, "stop": "3600", "price": "30000"}
+    labels = {"app": jobs.APP, "run": run, "project": project, "kind": kind, "stop": "3600", "price": "30000"} | (
+        studio or {}
+    )
     command = ["bash", "-c", "echo training; sleep 900"]
     with client.acting_as(token):
         made = client.api().run_job(image=jobs.IMAGE, command=command, flavor="l40sx1", namespace=user, labels=labels)
@@ -80,12 +84,20 @@ def test_what_bills_is_on_every_tab_and_everything_can_be_stopped(
     expect(question).to_be_hidden()
     assert first.stage == second.stage == "RUNNING"
 
+    other = start_job(hub, user, token, "deserts", studio={"studio": "another-studio"})
     page.locator("#spend-stop").click()
+    expect(page.locator("#spend-others")).to_contain_text("Training deserts")
+    expect(page.locator("#spend-about")).not_to_contain_text("Training deserts")
+    picture(page, "others")
     page.locator("#spend-end").click()
     expect(question).to_contain_text("2 ended, as the Hub confirms")
     picture(page, "ended")
-    assert first.stage == second.stage == "CANCELED"
+    assert first.stage == second.stage == "CANCELED" and other.stage == "RUNNING"
     expect(page.locator("#spend-end")).to_be_hidden()
+    page.locator("#spend-end-others").click()
+    expect(page.locator("#spend-about")).to_contain_text("1 ended, as the Hub confirms: Training deserts")
+    assert other.stage == "CANCELED"
+    expect(page.locator("#spend-end-others")).to_be_hidden()
     page.locator("#spend-keep").click()
     expect(bar).to_have_text("Nothing is billing")
     expect(page.locator("#spend-stop")).to_be_hidden()

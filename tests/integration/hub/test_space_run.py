@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.base.errors import StudioError
-from pipeline.carriers import space, space_files
+from pipeline.base.home import open_home
+from pipeline.carriers import rented, space, space_files
 from pipeline.hub import client
 from pipeline.runs import launch
-from pipeline.runs.ledger import Run, State
+from pipeline.runs.ledger import Ledger, Run, State
 from tests.doubles.hub import HubDouble, Space
 from tests.integration.hub.job_steps import World, a_world
 
@@ -204,3 +206,35 @@ def test_a_space_that_may_not_pause_itself_is_paused_from_here(world: World) -> 
     assert refused.hits == 1
     hub.until(lambda: not space_of(world, "unpaused").live, 30)
     assert time.time() - (ended.worker or {})["began"] < 240
+
+
+@pytest.mark.matrix
+def test_a_hub_that_goes_away_and_comes_back_loses_nothing(world: World) -> None:
+    run = world.launch(spec(world, "away"))
+    world.wait_for_event(run, "stage", 6)
+    with world.hub.away():
+        time.sleep(8)
+        assert world.get(run).active and space_of(world, "away").process is not None
+    ended = world.wait_for_end(run)
+    assert ended.state is State.SUCCEEDED, world.story(run)
+    assert len(world.told(ended, "step")) == 12 and space_of(world, "away").stage == "PAUSED"
+
+
+@pytest.mark.matrix
+def test_on_a_new_disk_a_space_is_found_followed_and_its_model_known(world: World, tmp_path: Path) -> None:
+    run = world.launch(spec(world, "found"))
+    world.wait_for_event(run, "stage", 6)
+    world.end_supervisor(run)
+    there = replace(world, ledger=Ledger(open_home(tmp_path / "another")), started=[])
+    with client.acting_as(world.token):
+        (one,) = rented.ours(world.user)
+        adopted, new = rented.adopt(there.ledger, one)
+    assert new and (adopted.id, adopted.place, adopted.title) == (run.id, "space", run.title)
+    there.started.append(adopted.id)
+    there.revive()
+    ended = there.wait_for_end(adopted)
+    assert ended.state is State.SUCCEEDED and (ended.result or {})["repo"] == f"{world.user}/found", there.story(
+        adopted
+    )
+    assert len(there.told(ended, "step")) == 12 and space_of(world, "found").stage == "PAUSED"
+    there.close()
