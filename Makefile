@@ -11,7 +11,7 @@ SIDE_BY_SIDE := --maxprocesses 5 --dist loadfile --no-loadscope-reorder
 IN_MEMORY := $(shell [ "$$(df -Pm /dev/shm 2>/dev/null | awk 'NR == 2 {print $$4}')" -gt 1000 ] 2>/dev/null && \
 	echo TMPDIR=/dev/shm)
 
-.PHONY: run test test-full check unit coverage engines bench picture lock audit clean
+.PHONY: run test test-full check unit coverage engines bench picture lock audit clean deploy
 
 run: $(VENV)/.app
 	$(BIN)/python app.py $(ARGS)
@@ -47,6 +47,10 @@ coverage: $(VENV)/.dev
 
 engines: $(VENV)/.app
 	$(BIN)/python -m pipeline.base.install
+
+# make deploy SPACE=user/name; options into ARGS, --yes for scripts.
+deploy: $(VENV)/.app
+	@$(BIN)/python -m pipeline deploy $(SPACE) $(ARGS)
 
 picture: $(VENV)/.dev
 	$(BIN)/python -m bench.picture

@@ -14,7 +14,7 @@ from pipeline.dataset import loads
 from pipeline.runs.kinds import kind_of
 from pipeline.studio import Studio
 from pipeline.visit import Visit, visit_of
-from ui.bar import account, spend
+from ui.bar import account, deploy, spend
 from ui.bar import status as status_bar
 from ui.dataset import tab as dataset
 from ui.evaluate import tab as evaluate
@@ -45,7 +45,8 @@ def build(studio: Studio, wiring: Wiring | None = None, *, whole: bool = False) 
     with demo:
         project = gr.State("")
         bar, spending, signed_in = status_bar.build(), spend.build(), account.build()
-        items = {}
+        deploying, items = gr.State(0), {}
+        deploy_at = gr.Column()
         with gr.Tabs() as tabs:
             for name in STEPS:
                 items[name] = gr.Tab(t(f"tab.{name}"), id=name, elem_id=f"tab-{name}")
@@ -54,6 +55,7 @@ def build(studio: Studio, wiring: Wiring | None = None, *, whole: bool = False) 
         above = wiring.within(bar=bar, spend=spending, account=signed_in)
         for part in (status_bar, account, spend):
             part.wire(above)
+        _furnish_deploy(above, page, deploying, deploy_at)
         owns = {name: dataclasses.replace(page, project=gr.State(""), account=gr.State("")) for name in STEPS}
         for name in STEPS:
             with items[name]:
@@ -96,6 +98,15 @@ def _furnish(name: str, wiring: Wiring, page: Page) -> None:
     wanted = gr.State(False)
     wiring.within(_={"wanted": wanted}).on(page.items[name].select, opened, (), "wanted")
     later(wanted, wiring, page, inside)
+
+
+def _furnish_deploy(wiring: Wiring, page: Page, wanted: gr.State, place: gr.Column) -> None:
+    """Build the panel in which this program is deployed, above the tabs, when it is opened."""
+    wiring.within(_={"deploying": wanted}).on(
+        wiring.parts["account.deploy"].click, deploy.wanted_again, "deploying", "deploying"
+    )
+    with place:
+        later(wanted, wiring, page, lambda wiring, page: deploy.wire(deploy.build(), wiring, page, wanted))
 
 
 def opened(visit: Visit, given: Given) -> Update:

@@ -24,7 +24,10 @@ from pipeline.command.session import session
 
 PROGRAM = "python -m pipeline"
 # In the order of the work.
-STEPS = ("dataset", "review", "filter", "export", "publish", "doctor", "train", "evaluate", "answer", "runs", "schema")
+STEPS = (
+    "dataset", "review", "filter", "export", "publish", "doctor", "train", "evaluate", "answer", "runs", "deploy",
+    "schema",
+)  # fmt: skip
 
 
 def commands() -> list[Command[Any]]:

@@ -36,7 +36,9 @@ class RunReport(BaseModel):
     """A run, as the ledger has it."""
 
     id: str
-    kind: str = Field(description="load, import, export, publish, train, evaluate, answer, or one of an extension.")
+    kind: str = Field(
+        description="load, import, export, publish, train, evaluate, answer, deploy, or one of an extension."
+    )
     project: str
     title: str
     state: str = Field(

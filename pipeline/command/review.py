@@ -24,6 +24,7 @@ from pipeline.review import annotators, readback
 from pipeline.review.plan import ReviewPlan, texts
 from pipeline.review.project import own_plan, plan_of, refresh_answers, review_of, settled_of, start_import
 from pipeline.review.service import Endpoint
+from pipeline.review.workspace import former
 from pipeline.visit import ARGILLA
 from pipeline.web.annotate import annotation_link
 
@@ -154,7 +155,8 @@ def people(call: Call) -> Annotators:
     """List a project's annotators, and give sign-ins to those named."""
     of, endpoint = call.project(), endpoint_of(call)
     workspace, names = own_plan(call.visit.home, of).workspace, call.given.names
-    made = annotators.create_annotators(endpoint, workspace, names) if names else []
+    known = former(call.visit.home)
+    made = annotators.create_annotators(endpoint, workspace, names, former=known) if names else []
     return Annotators(
         annotators=annotators.list_annotators(endpoint, workspace),
         created=[SignIn(username=each.username, password=each.password) for each in made],

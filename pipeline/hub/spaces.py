@@ -322,6 +322,16 @@ def variables(name: str) -> dict[str, str]:
     return {key: variable.value for key, variable in found.items()}
 
 
+def files(name: str) -> list[str]:
+    """Return the paths of a Space's files.
+
+    Raises:
+        StudioError: The Hub refuses, or is not reached.
+    """
+    with _explained("hub.cannot.space_say", space=name):
+        return retrying(lambda: _api().list_repo_files(name, repo_type="space"), attempts=2)
+
+
 def ensure_bucket(name: str) -> None:
     """Make a private bucket if it is missing: storage that outlives a Space's restarts once it is mounted.
 

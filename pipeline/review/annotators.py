@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -27,13 +27,17 @@ class NewAnnotator(NamedTuple):
     password: str
 
 
-def create_annotators(endpoint: Endpoint, workspace: str, names: Sequence[str]) -> list[NewAnnotator]:
+def create_annotators(
+    endpoint: Endpoint, workspace: str, names: Sequence[str], *, former: Collection[str] = ()
+) -> list[NewAnnotator]:
     """Give people a sign-in to a workspace.
 
     Args:
         endpoint: The review server.
         workspace: Its name; it is made when missing.
         names: Their user names.
+        former: Ids of accounts that whose workspace it is took out of it before: these come back, with a new password,
+            where they are in no workspace since.
 
     Returns:
         Names and passwords, in the order given.
@@ -53,11 +57,15 @@ def create_annotators(endpoint: Endpoint, workspace: str, names: Sequence[str]) 
         there = len(people_in(api, workspace))
         if there + len(wanted) > MOST:
             raise StudioError("annotators.too_many", most=MOST, there=there)
-        taken = {user["username"] for user in api.get("users")["items"]} & set(wanted)
-        if taken:
+        there_are = {user["username"]: user for user in api.get("users")["items"] if user["username"] in wanted}
+        back = {name: user for name, user in there_are.items() if user["id"] in former and _comes_back(api, user)}
+        if taken := there_are.keys() - back.keys():
             raise StudioError("annotators.taken", names=sorted(taken))
         found = api.ensure_workspace(workspace)
-        return [_create_annotator(api, found, name) for name in wanted]
+        return [
+            _take_back(api, found, back[name]) if name in back else _create_annotator(api, found, name)
+            for name in wanted
+        ]
 
 
 def list_annotators(endpoint: Endpoint, workspace: str) -> list[str]:
@@ -92,10 +100,13 @@ def reset_password(endpoint: Endpoint, workspace: str, username: str, *, anybody
     return NewAnnotator(username, password)
 
 
-def remove_annotator(endpoint: Endpoint, workspace: str, username: str) -> None:
+def remove_annotator(endpoint: Endpoint, workspace: str, username: str) -> str:
     """Take an annotator's access to a workspace away, and to no other; their answers stay and count.
 
     The account itself stays too: deleting it, Argilla deletes its responses.
+
+    Returns:
+        Argilla's id of the account.
 
     Raises:
         StudioError: The workspace has no such annotator.
@@ -105,6 +116,7 @@ def remove_annotator(endpoint: Endpoint, workspace: str, username: str) -> None:
         api.check_owner()
         user = _annotator(api, workspace, username)
         api.send("DELETE", f"workspaces/{api.find_workspace(workspace)}/users/{user['id']}")
+    return str(user["id"])
 
 
 def is_invited(user: dict[str, Any]) -> bool:
@@ -125,6 +137,20 @@ def _create_annotator(api: Api, workspace: str, name: str) -> NewAnnotator:
         api.send("DELETE", f"users/{user['id']}")  # just made: without a workspace nobody could use the name again
         raise
     return NewAnnotator(name, password)
+
+
+def _comes_back(api: Api, user: dict[str, Any]) -> bool:
+    """Return whether an account that was taken out of a workspace is nobody's at present."""
+    if user["role"] != "annotator" or is_invited(user):
+        return False
+    return not api.get(f"users/{user['id']}/workspaces")["items"]
+
+
+def _take_back(api: Api, workspace: str, user: dict[str, Any]) -> NewAnnotator:
+    password = _password()
+    api.send("PATCH", f"users/{user['id']}", {"password": password})
+    api.send("POST", f"workspaces/{workspace}/users", {"user_id": user["id"]})
+    return NewAnnotator(user["username"], password)
 
 
 def people_in(api: Api, workspace: str) -> list[dict[str, Any]]:

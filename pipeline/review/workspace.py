@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 from filelock import FileLock
@@ -13,7 +14,7 @@ from pipeline.base.project import slug
 from pipeline.base.secret import kept
 
 USUAL = "align-studio"
-_FILE = "workspace"
+_FILE, _FORMER = "workspace", "former_annotators.json"
 _READABLE = 30  # letters of the account's name
 _TOLD_APART = 6  # letters of the id's digest behind it
 
@@ -37,6 +38,22 @@ def workspace_of(home: Home, wished: str = USUAL, *, account: str = "") -> str:
     if wished in _others(home).values():
         raise StudioError("workspace.anothers", name=wished)
     return wished
+
+
+def former(home: Home) -> list[str]:
+    """Return the ids of the accounts that somebody took out of their workspaces."""
+    try:
+        return list(json.loads((home.own / _FORMER).read_text("utf-8")))
+    except FileNotFoundError:
+        return []
+
+
+def note_former(home: Home, account: str) -> None:
+    """Note that somebody took an account out of a workspace of theirs."""
+    with FileLock(home.locks / "workspaces.lock"):
+        fresh = home.own / f"{_FORMER}.new"
+        fresh.write_text(json.dumps(list(dict.fromkeys([*former(home), account]))), encoding="utf-8")
+        fresh.replace(home.own / _FORMER)
 
 
 def _own(home: Home, account: str) -> str:

@@ -179,3 +179,26 @@ def test_a_typed_token_is_nowhere_but_in_memory(page: Page, app_server: Callable
 def hf_homes(app: App) -> list[Path]:
     """Return the Hub client's homes of an app."""
     return [Path(home) for home in [app.environment.get("HF_HOME", "")] if home and Path(home).is_dir()]
+
+
+def test_the_program_can_be_deployed_from_the_page(page: Page, hub_app: App, hub: HubDouble, unique: str) -> None:
+    open_panel(page, hub_app)
+    type_token(page, hub.add_user(unique, pro=True))
+    expect(page.locator("#account-status")).to_contain_text(f"Signed in as {unique}.")
+    page.locator("#account-deploy").click()
+    name = page.locator("#deploy-space").get_by_role("textbox")
+    expect(name).to_have_value(f"{unique}/align-studio")
+    name.fill(f"{unique}/ours")
+    page.locator("#deploy-look").click()
+    shown = page.locator("#deploy-shown")
+    for text in (f"{unique}/ours, a new one", "cpu-basic: no charge by the hour", f"{unique}/ours-data", "git tracks"):
+        expect(shown).to_contain_text(text)
+    expect(page.locator("#deploy-go")).to_be_visible()
+    name.fill(f"{unique}/others")  # not what was shown
+    expect(page.locator("#deploy-go")).to_be_hidden()
+    expect(shown).not_to_contain_text("a new one")
+    page.locator("#deploy-close").click()
+    expect(page.locator("#deploy-panel")).to_be_hidden()
+    page.locator("#account-deploy").click()
+    expect(page.locator("#deploy-panel")).to_be_visible()
+    assert not hub.has_repo("space", f"{unique}/ours")

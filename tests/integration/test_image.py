@@ -143,7 +143,7 @@ def serve(image: Image, folder: Path) -> float:
         assert real.uids().real == real.uids().effective == 1000
         assert ready(image, began), "the embedded Argilla did not come up"
         process.send_signal(signal.SIGTERM)
-        assert started.wait(30) in (0, 128 + signal.SIGTERM), log.read_text()
+        assert started.wait(90) in (0, 128 + signal.SIGTERM), log.read_text()
     finally:
         started.kill()
         started.wait()

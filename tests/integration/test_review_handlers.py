@@ -127,3 +127,5 @@ def test_imported_reviewed_and_seen(visit: Visit, argilla: Endpoint, unique: str
     assert (answer.annotator, answer.relevance, answer.preference) == (name, 4.0, "chosen")
     gone = section.remove(visit, {**known, "people.who": name})
     assert gone["people.who"]["choices"] == [] and "1 of 20 pairs completed" in gone["people.progress"]
+    back = section.create(visit, {**known, "people.names": name})
+    assert back["people.who"]["choices"] == [name] and password_in(back["people.fresh"]) != renewed

@@ -310,6 +310,25 @@ def test_an_annotator_of_two_workspaces_is_nobodys_to_take_over(argilla: Endpoin
             refuse(argilla, his, owner["username"])
 
 
+def test_who_was_taken_out_comes_back_to_whom_they_left_alone(argilla: Endpoint, unique: str) -> None:
+    hers, his, name = f"ada-{unique}", f"bob-{unique}", f"{unique}-ann"
+    (before,) = create_annotators(argilla, hers, [name])
+    account = remove_annotator(argilla, hers, name)
+    for former in ((), ("another", "id")):  # of somebody else's they are not
+        with pytest.raises(StudioError, match="is taken"):
+            create_annotators(argilla, his, [name], former=former)
+    (again,) = create_annotators(argilla, hers, [name], former=[account])
+    assert again.username == name and again.password != before.password and list_annotators(argilla, hers) == [name]
+    Person(argilla.url, again)
+    with pytest.raises(StudioError, match="is taken"):  # nor while they are somewhere
+        create_annotators(argilla, his, [name], former=[account])
+    with Api(argilla) as api:
+        remove_annotator(argilla, hers, name)
+        api.send("PATCH", f"users/{account}", {"role": "admin"})
+    with pytest.raises(StudioError, match="is taken"):
+        create_annotators(argilla, hers, [name], former=[account])
+
+
 @pytest.mark.parametrize("embedded", [True, False], ids=["changes endpoint", "full read"])
 def test_progress_and_answers(argilla: Endpoint, unique: str, embedded: bool) -> None:
     server = replace(argilla, embedded=embedded)

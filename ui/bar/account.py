@@ -39,11 +39,12 @@ class AccountPanel:
     retry: gr.Button
     take_up: gr.Button
     sign_out: gr.Button
+    deploy: gr.Button
     close: gr.Button
 
 
 # What `draw` updates; never the field a token is being typed into.
-DRAWN = tuple(f"account.{name}" for name in ("who", "about", "form", "retry", "take_up", "sign_out"))
+DRAWN = tuple(f"account.{name}" for name in ("who", "about", "form", "retry", "take_up", "sign_out", "deploy"))
 SHOWN = ("account.open", "account.box", *DRAWN)
 
 
@@ -68,8 +69,11 @@ def build() -> AccountPanel:
                 t("account.take_up"), size="sm", visible=False, min_width=120, elem_id="account-take-up"
             )
             out = gr.Button(t("account.sign_out"), size="sm", visible=False, min_width=120, elem_id="account-sign-out")
+            deploy = gr.Button(t("deploy.open"), size="sm", visible=False, min_width=120, elem_id="account-deploy")
             close = gr.Button(t("account.close"), size="sm", min_width=120, elem_id="account-close")
-    return AccountPanel(gr.State(""), gr.State(False), box, about, form, token, sign_in, retry, take_up, out, close)
+    return AccountPanel(
+        gr.State(""), gr.State(False), box, about, form, token, sign_in, retry, take_up, out, deploy, close
+    )
 
 
 def wire(wiring: Wiring) -> None:
@@ -167,6 +171,7 @@ def draw(visit: Visit) -> Update:
         "account.retry": gr.update(visible=typed and now.state in ("refused", "unreachable")),
         "account.take_up": gr.update(visible=typed and now.state == "none" and bool(now.aside)),
         "account.sign_out": gr.update(visible=typed and now.state != "none"),
+        "account.deploy": gr.update(visible=typed and now.account is not None and now.account.may_write),
     }
 
 

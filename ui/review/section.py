@@ -17,6 +17,7 @@ from pipeline.review import annotators, importing, invitations
 from pipeline.review import project as review_project
 from pipeline.review.plan import ReviewPlan
 from pipeline.review.project import own_plan
+from pipeline.review.workspace import former, note_former
 from pipeline.runs.ledger import Run
 from pipeline.visit import Visit
 from ui.handlers import BUSY, Given, Update, Wiring, changed, done, prefixed, under
@@ -188,14 +189,15 @@ def create(visit: Visit, given: Given) -> Update:
     """Make accounts for annotators, and show their passwords once."""
     of, endpoint = visit.project(given["page.project"]), visit.studio.argilla.endpoint()
     names, link = review_people.names_in(given["people.names"]), review_people.link_of(visit, of, given["asked"].base)
-    made = annotators.create_annotators(endpoint, own_plan(visit.home, of).workspace, names)
+    workspace = own_plan(visit.home, of).workspace
+    made = annotators.create_annotators(endpoint, workspace, names, former=former(visit.home))
     return {**_drawn(visit, given), **prefixed("people.", review_people.sign_ins(made, link))}
 
 
 def remove(visit: Visit, given: Given) -> Update:
     """Take an annotator out of the review; their answers stay."""
     of, endpoint, who = visit.project(given["page.project"]), visit.studio.argilla.endpoint(), given["people.who"] or ""
-    annotators.remove_annotator(endpoint, own_plan(visit.home, of).workspace, who)
+    note_former(visit.home, annotators.remove_annotator(endpoint, own_plan(visit.home, of).workspace, who))
     invitations.shut_out(visit.home, who)
     done("review.removed", name=who)
     return _drawn(visit, given)

@@ -39,6 +39,8 @@ def start(
     tools = root / ".tools"
     tools.mkdir(exist_ok=True)
     _put_uv(tools)
+    (tools / "tini").write_text('#!/bin/sh\n[ "$1" = -- ] && shift\nexec "$@"\n')
+    (tools / "tini").chmod(0o755)
     python = Path(sys._base_executable).parent  # type: ignore[attr-defined]
     first = [part for part in own.pop("PATH", "").split(":") if part.startswith(str(root))]
     paths = [*first, str(tools), str(python), "/usr/local/bin", "/usr/bin", "/bin"]

@@ -2,7 +2,7 @@
 
 Nothing is isolated: the container's root is a folder, and its absolute paths are put below it where they stand in ENV,
 CMD or ENTRYPOINT. RUN lines are not executed: what they would install is there (an engine's environment that
-`tests.prepare` has built is linked where its lock is installed), and a Space whose RUN line fails is ordered by a test.
+`tests.prepare` has built is linked where its lock is installed, and the tests' own where `python -m venv` makes one), and a Space whose RUN line fails is ordered by a test.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import re
 import shlex
 import shutil
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -31,6 +32,7 @@ class Image:
         user: USER.
         folder: Last WORKDIR.
         copies: COPY: sources, target, within the container.
+        folders: Targets that are folders, for a slash says so.
         runs: RUN lines, with the folder they would run in.
         command: ENTRYPOINT and CMD.
     """
@@ -40,6 +42,7 @@ class Image:
     user: str = "root"
     folder: PurePosixPath = PurePosixPath("/")
     copies: list[tuple[list[str], PurePosixPath]] = field(default_factory=list)
+    folders: set[PurePosixPath] = field(default_factory=set)
     runs: list[tuple[PurePosixPath, str]] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
 
@@ -47,6 +50,9 @@ class Image:
         """Return the first folders of the container's paths that are the image's own: /home, /app."""
         named = [self.folder, *(target for _, target in self.copies), *(folder for folder, _ in self.runs)]
         named += [PurePosixPath(v) for k, v in self.environment.items() if v.startswith("/") and k in ("HOME",)]
+        named += [
+            PurePosixPath(part) for v in self.environment.values() for part in v.split(":") if part[:5] == "/opt/"
+        ]
         return {f"/{path.parts[1]}" for path in named if len(path.parts) > 1}
 
 
@@ -114,7 +120,9 @@ def _copy(image: Image, text: str) -> None:
         return
     *sources, target = words
     place = image.folder / _filled(target, image.environment)
-    image.copies.append((sources, place if target.endswith("/") or len(sources) > 1 else place))
+    image.copies.append((sources, place))
+    if target.endswith("/"):
+        image.folders.add(place)
 
 
 def lay_out(image: Image, files: Path, root: Path) -> None:
@@ -126,6 +134,8 @@ def lay_out(image: Image, files: Path, root: Path) -> None:
     (root / image.folder.relative_to("/")).mkdir(parents=True, exist_ok=True)
     for sources, target in image.copies:
         place = root / target.relative_to("/")
+        if target in image.folders:
+            place.mkdir(parents=True, exist_ok=True)
         for source in sources:
             found = files / source
             if not found.exists():
@@ -155,6 +165,10 @@ def link_environments(image: Image, root: Path, engines: Path, locks: Path) -> N
     for folder, line in image.runs:
         if any(re.fullmatch(r"(exit [1-9]\d*|false)", command.strip()) for command in re.split(r"&&|;", line)):
             raise BuildError(f'process "/bin/sh -c {line}" did not complete successfully: exit code: 1')
+        if own := re.search(r"python -m venv (\S+)", line):
+            _link(root, own[1], Path(sys.prefix))
+        for name in _installed(line, image.environment):
+            _link(root, f"{image.environment['ALIGN_STUDIO_ENGINES']}/{name}", engines / name)
         made = re.search(r"uv venv (?:--python \S+ )?(\S+)", line)
         lock = re.search(r"-r (\S+)", line)
         if not (made and lock):
@@ -166,6 +180,18 @@ def link_environments(image: Image, root: Path, engines: Path, locks: Path) -> N
         place = root / (folder / _filled(made[1], image.environment)).relative_to("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(engines / engine.parent.name)
+
+
+def _installed(line: str, environment: dict[str, str]) -> list[str]:
+    """Return the engines that a RUN line builds as the studio does."""
+    found = re.search(r"-m pipeline\.base\.install ([^&;]+)", line)
+    return _filled(found[1], environment).split() if found else []
+
+
+def _link(root: Path, place: str, target: Path) -> None:
+    inside = root / PurePosixPath(place).relative_to("/")
+    inside.parent.mkdir(parents=True, exist_ok=True)
+    inside.symlink_to(target)
 
 
 def unknown_runs(image: Image) -> list[str]:

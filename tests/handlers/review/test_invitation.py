@@ -38,7 +38,7 @@ def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
     studio = Studio(settings)
     monkeypatch.setattr(studio.argilla, "endpoint", lambda: HERE)
     monkeypatch.setattr(annotators, "list_annotators", lambda endpoint, workspace: ["bob"])
-    monkeypatch.setattr(annotators, "remove_annotator", lambda endpoint, workspace, name: None)
+    monkeypatch.setattr(annotators, "remove_annotator", lambda endpoint, workspace, name: "7a")
     monkeypatch.setattr(readback, "progress", lambda endpoint, dataset: Progress(20, 5, 15, []))
     monkeypatch.setattr(spaces, "look", lambda name: SimpleNamespace(private=False))
     monkeypatch.setattr(gr, "Info", lambda *words, **more: None)

@@ -176,7 +176,7 @@ def test_passwords_are_shown_once(
     imported(visit, project)
     asked: list[list[str]] = []
 
-    def create(endpoint: Endpoint, workspace: str, names: list[str]) -> list[NewAnnotator]:
+    def create(endpoint: Endpoint, workspace: str, names: list[str], **more: object) -> list[NewAnnotator]:
         asked.append(names)
         return [NewAnnotator(name, f"secret-{name}") for name in names]
 

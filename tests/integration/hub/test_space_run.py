@@ -14,11 +14,12 @@ import pytest
 from pipeline.base.errors import StudioError
 from pipeline.base.home import open_home
 from pipeline.carriers import rented, space, space_files
-from pipeline.hub import client
+from pipeline.hub import client, spaces
 from pipeline.runs import launch
 from pipeline.runs.ledger import Ledger, Run, State
 from tests.doubles.hub import HubDouble, Space
 from tests.integration.hub.job_steps import World, a_world
+from tests.integration.hub.test_double_oauth import HOME, signed_in
 
 
 @pytest.fixture
@@ -238,3 +239,19 @@ def test_on_a_new_disk_a_space_is_found_followed_and_its_model_known(world: Worl
     )
     assert len(there.told(ended, "step")) == 12 and space_of(world, "found").stage == "PAUSED"
     there.close()
+
+
+@pytest.mark.matrix
+def test_an_application_that_may_touch_only_what_it_made_trains_in_a_space(world: World) -> None:
+    """The scopes that suffice: what somebody who signs in on a Space is asked for."""
+    hub, user = world.hub, world.user
+    application = hub.add_oauth_client([HOME], ["read-repos", "contribute-repos"])
+    world.token = signed_in(hub, application, user, "openid profile read-repos contribute-repos")["access_token"]
+    run = world.launch(spec(world, "visitors"))
+    ended = world.wait_for_end(run)
+    assert ended.state is State.SUCCEEDED, world.story(run)
+    there = space_of(world, "visitors")
+    assert there.stage == "PAUSED" and there.secrets["HF_TOKEN"].startswith("hf_oauth_")
+    with client.acting_as(world.token):
+        assert [one.stage for one in spaces.ours(user, space_files.TAG)] == ["PAUSED"]
+        space.delete(world.ledger, ended)

@@ -378,6 +378,11 @@ def test_without_an_account_nothing_is_sent(ledger: Ledger, work: Project, optio
     assert ledger.list() == ledger.list(kind="train")
 
 
+def test_an_autotrain_space_evaluates_nothing(ledger: Ledger, work: Project, options: EvaluateOptions) -> None:
+    found = preflight(ledger, work, options, CPU, JobOptions(where="space"))
+    assert "An evaluation does not run in an AutoTrain Space." in [notice.what for notice in found.blockers]
+
+
 def test_memory_and_time_follow_model_batch_and_format(work: Project, options: EvaluateOptions) -> None:
     asked = job.load(work, options, {"reviewed_pairs": 8, "truthfulqa:mc": 50})
     (shape,) = {each for each in asked.shapes.values() if each}  # base and tuned have one shape

@@ -1,0 +1,1 @@
+"""Deploys this program as a Space: a link to share."""
