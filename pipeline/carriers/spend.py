@@ -25,6 +25,7 @@ RARELY_S = 600.0  # otherwise
 STALE_S = 45.0  # an older answer is no longer what is billing now
 SLOW_S = 10.0  # without an answer before that is said; the libraries try for a minute
 SOON_S = 3.0  # at least between two questions, whatever happens
+NEW_S = 120.0  # how long a run counts as new
 OPEN_S = 120.0  # after its last look a page counts as closed
 PATIENCE_S = 45.0  # a Job that was told to end has ended by then
 AGAIN_S = 300.0  # before a Job that could not be taken in is tried again
@@ -157,7 +158,10 @@ class SpendWatch:
         since = time.monotonic() - self._asked
         if self._name() != self._account:
             return SOON_S - since  # somebody else signed in
-        busy = self._items or time.monotonic() - self._looked < OPEN_S or any(self._job_runs())
+        rented, known = self._job_runs(), {item.run_id for item in self._items}
+        if any(run.worker and run.id not in known and time.time() - run.created < NEW_S for run in rented):
+            return SOON_S - since  # what has just begun to cost is in the bar before it is over
+        busy = self._items or time.monotonic() - self._looked < OPEN_S or rented
         return (EVERY_S if busy else RARELY_S) - since
 
     def _who(self) -> Account | None:

@@ -128,7 +128,7 @@ def test_a_training_from_the_command_line_is_carried_by_it(
 ) -> None:
     project = make_project(ledger.home, "rivers", tmp_path, pairs=64)
     main.main(["train", "--help"])
-    assert "[local, job, shelf]" in " ".join(capsys.readouterr().out.split())
+    assert "[local, job, space, shelf]" in " ".join(capsys.readouterr().out.split())
     done = command_line("train", project.name, "--where", "shelf", "--project-name", "whole", "--json")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)["run"]

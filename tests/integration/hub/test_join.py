@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from pipeline.web.guard import Addressed
 from pipeline.web.join import Join
 from pipeline.web.oauth import CALLBACK, Flow
 from pipeline.web.space import HubSignedIn, Sessions, person
+from tests.aside import run_aside
 from tests.doubles.hub import HubDouble
 from tests.reviewed import make_reviewed
 
@@ -79,7 +79,7 @@ class Browser:
                 self.cookies = client.cookies
                 return answer
 
-        return asyncio.run(one())
+        return run_aside(one())
 
     def press(self, path: str, **headers: str) -> httpx.Response:
         """Press the button of an invitation."""
