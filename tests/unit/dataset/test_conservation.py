@@ -38,7 +38,8 @@ def accounted(loaded: Loaded, made: Made) -> None:
             if column not in named:
                 inside = {key.rpartition(".")[2] for key in loaded.unused if key.startswith(column)}
                 assert_spoken(pair, value, inside)
-        if (said := made.said[number - 1]) is not None:
+        # A question that is mostly numbers is told as unused, and so is missing from what was said.
+        if (said := made.said[number - 1]) is not None and not (made.spoilt and "question" in loaded.unused):
             assert tuple(turn.content.strip() for turn in pair.prompt) == tuple(text.strip() for text in said.prompt)
             assert [pair.chosen[-1].content, pair.rejected[-1].content] == [said.chosen, said.rejected]
     for number, reason in bad.items():
