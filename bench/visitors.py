@@ -277,7 +277,7 @@ def _loaded(
     resting, _, _ = measured(beside, visit(empty, [{}] * PEOPLE, [], ["turn"], False))
     yield Level("empty app alone: p95", resting.p95(), 500, "ms", note=str(resting))
     importing = command(home, given, "review", "import", "owned")
-    training = command(home, given, "train", "owned", "--epochs", "200", "--batch-size", "2", "--project-name", "load")
+    training = command(home, given, "train", "owned", "--epochs", "100", "--batch-size", "2", "--project-name", "load")
     time.sleep(5)
     seen, used, memory = measured(app, visit(base, people, *runs, True))
     going = training.poll() is None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
-_KEPT = 4  # projects' worth of data in memory
+_KEPT = 4  # projects' worth of data in memory, however large
+_ROOM = 64 << 20  # bytes of files whose data is kept besides: many small projects of many visitors
 _cache: dict[tuple[str, str], tuple[object, object]] = {}
 _making: dict[tuple[str, str], threading.RLock] = {}
 _guard = threading.Lock()
@@ -26,8 +27,7 @@ def cached(what: str, folder: Path, version: object, make: Callable[[], T]) -> T
         value = found[1] if found is not None and found[0] == version else make()
         with _guard:
             _cache[key] = (version, value)  # last in order: used last
-            while sum(name == what for name, _ in _cache) > _KEPT:
-                del _cache[next(old for old in _cache if old[0] == what)]
+            _forget(what)
     return value  # type: ignore[return-value]  # the key's first part says of which type
 
 
@@ -38,10 +38,42 @@ def remembered(what: str, folder: Path, version: object) -> object | None:
     return found[1] if found is not None and found[0] == version else None
 
 
-def version(path: Path) -> tuple[int, int] | None:
+def _forget(what: str) -> None:
+    """Forget the oldest of one kind while there are too many and they are too large."""
+    kept = [key for key in _cache if key[0] == what]
+    sizes = [_size(_cache[key][0]) for key in kept]
+    total = sum(sizes)
+    for key, size in zip(kept[:-_KEPT], sizes, strict=False):
+        if total <= _ROOM:
+            return
+        del _cache[key]
+        total -= size
+
+
+def _size(seen: object) -> int:
+    """Return the bytes of the files that a version is of; what says nothing counts as large."""
+    if isinstance(seen, Version):
+        return seen.size
+    found = [_size(part) for part in seen if isinstance(part, tuple)] if isinstance(seen, tuple) else []
+    return sum(found) if found else _ROOM
+
+
+class Version(NamedTuple):
+    """What changes with a file's content.
+
+    Attributes:
+        changed: When it was written, ns.
+        size: Its bytes.
+    """
+
+    changed: int
+    size: int
+
+
+def version(path: Path) -> Version | None:
     """Return what changes with a file's content, None where there is no file."""
     try:
         status = path.stat()
     except FileNotFoundError:
         return None
-    return status.st_mtime_ns, status.st_size
+    return Version(status.st_mtime_ns, status.st_size)
