@@ -270,7 +270,7 @@ def test_the_watch_asks_by_itself_and_seldom(world: World, monkeypatch: pytest.M
     until(lambda: world.watch.look().state == "none")
     for _ in range(200):
         world.watch.look()
-    asked = [request for request in world.hub.requests if request.path.startswith(f"/api/jobs/{world.user}")]
+    asked = [request for request in world.hub.requests if request.path == f"/api/jobs/{world.user}"]
     assert len(asked) == 1, "a page's look asks nothing"
     world.sign_in.sign_out()
     assert world.watch.look().state == "none"
