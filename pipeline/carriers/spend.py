@@ -55,6 +55,7 @@ class SpendWatch:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._rented: tuple[int, list[Run]] | None = None  # the runs of `_job_runs`, and when they were looked up
 
     def start(self) -> None:
         """Begin to watch in the background."""
@@ -174,7 +175,11 @@ class SpendWatch:
         return account.name if account else ""
 
     def _job_runs(self) -> list[Run]:
-        return [run for run in self._ledger.list(active=True) if run.place in ("job", "space")]
+        seen = self._ledger.changes()  # every page looks every second, and the ledger seldom changes
+        if self._rented is None or self._rented[0] != seen:
+            runs = [run for run in self._ledger.list(active=True) if run.place in ("job", "space")]
+            self._rented = (seen, runs)
+        return self._rented[1]
 
     def _spend(self) -> Spend:
         name, status = self._name(), self._sign_in.status
