@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from pipeline.studio import Studio
+    from ui.stream import Stream
 
 OPTIONS = {"home", "host", "port", "annotators", "token"}  # the settings that are options too
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -96,7 +97,6 @@ def serve(settings: Settings, *, whole: bool = False) -> None:
         settings: The settings.
         whole: Whether the page is built at once, for those who look at all of it without opening its tabs.
     """
-    import uvicorn  # noqa: PLC0415
     from fastapi import FastAPI  # noqa: PLC0415
 
     from pipeline.snapshots.keeper import Keeper  # noqa: PLC0415
@@ -143,6 +143,13 @@ def serve(settings: Settings, *, whole: bool = False) -> None:
     # Before the page, which answers every other path.
     app.router.routes.extend([*proxy.routes(), *stream.routes(), assets.route(), downloads.route(visits_of(studio))])
     _mount(app, studio, whole)
+
+    _run(app, settings, stream)
+
+
+def _run(app: FastAPI, settings: Settings, stream: Stream) -> None:
+    """Serve the application until it is stopped."""
+    import uvicorn  # noqa: PLC0415
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

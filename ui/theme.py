@@ -25,6 +25,7 @@ CSS = """
 .dot.good { background: #0d9488; } .dot.busy { background: #d97706; } .dot.bad { background: #dc2626; }
 .dot.idle { background: #94a3b8; }
 #status-account, #status-retry { flex: 0 0 auto; width: max-content !important; }
+#project-delete { flex: 0 0 auto; width: max-content; align-self: flex-start; }
 button.account-leave { font-size: var(--text-sm); font-weight: 400; padding: 4px 12px; margin: 6px 0 0; }
 .downloads { display: inline; } .downloads a { margin: 0 10px 0 0; color: var(--color-accent); }
 #account-panel { border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 14px 16px;

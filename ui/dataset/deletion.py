@@ -8,13 +8,12 @@ from html import escape
 import gradio as gr
 
 from pipeline.base import project as projects
+from pipeline.hardware import machine
 from pipeline.runs import deletion
 from pipeline.visit import Visit
 from ui.handlers import BUSY, Given, Update, Wiring, done
 from ui.page import Page
 from ui.text import say, t
-
-MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def asked(visit: Visit, given: Given) -> Update:
         "exports": goes.exports,
         "models": goes.models,
         "runs": goes.runs,
-        "size": f"{goes.bytes / MEGABYTE:,.1f}",
+        "size": machine.size(goes.bytes),
     }
     head = f'<div class="spend-head">{escape(say("project.delete.question", name=of.name))}</div>'
     lines = (say("project.delete.goes", **values), say("project.delete.stays"))
